@@ -1,0 +1,159 @@
+"""`pikastack scrape`, `label`, `filter`, `is-pikachu`: pictures in, labels in, and which are Pikachu."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pikastack import actions
+from pikastack.options import Session, session_options
+
+_LIST_SUFFIXES = {".txt", ".csv", ".list"}
+wait_option = click.option(
+    "--wait/--no-wait",
+    default=True,
+    show_default=True,
+    help="Watch the job until it is over, or just start it.",
+)
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--limit", type=click.IntRange(1), help="Look at no more pictures than this in each folder.")
+@session_options
+def scrape(session: Session, sources: tuple[str, ...], limit: int | None) -> None:
+    """Take pictures in, and make them ready: verified, upright, square, without duplicates.
+
+    A SOURCE is a folder, a .zip, a text file with one URL on each line, or a URL itself.
+    """
+    urls = [source for source in sources if source.startswith(("http://", "https://"))]
+    reports = []
+    for source in sources:
+        if source not in urls:
+            reports.append(_scrape_path(session, Path(source), limit) | {"source": source})
+    if urls:
+        reports.append(actions.scrape_urls(session, urls) | {"source": "urls"})
+    # Uploads only arrive; what was scraped is ready already, and preparing it again finds nothing to do.
+    prepared = actions.prepare(session)
+    text = "\n".join(f"[bold]{report['source']}[/]\n{describe_intake(report)}" for report in reports)
+    session.terminal.result(
+        {"reports": reports, "prepared": prepared}, f"{text}\n{describe_preparation(prepared)}"
+    )
+
+
+def _scrape_path(session: Session, path: Path, limit: int | None) -> dict[str, Any]:
+    if path.is_dir():
+        return actions.scrape_folder(session, path, limit)
+    if not path.is_file():
+        raise click.BadParameter(f"expected a folder, zip, list of URLs or URL; received {str(path)!r}")
+    if path.suffix.lower() == ".zip":
+        return actions.scrape_zip(session, path)
+    if path.suffix.lower() in _LIST_SUFFIXES:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return actions.scrape_urls(session, [line.strip() for line in lines if line.startswith("http")])
+    return actions.scrape_files(session, [path], path.parent)
+
+
+def describe_intake(report: dict[str, Any]) -> str:
+    """A scrape's or upload's report in a few lines."""
+    lines = [
+        f"  taken {report.get('taken', 0)} of {report.get('looked_at', 0)}, "
+        f"already there {report.get('already_there', 0)}, "
+        f"exact duplicates {report.get('exact_duplicates', 0)}, refused {report.get('refused', 0)}"
+    ]
+    lines += [f"    {reason}: {count}" for reason, count in (report.get("refused_by_reason") or {}).items()]
+    return "\n".join(lines)
+
+
+def describe_preparation(report: dict[str, Any]) -> str:
+    """A preparation's report in a line."""
+    return (
+        f"prepared {report.get('prepared', 0)}, near duplicates kept out {report.get('near_duplicates', 0)}, "
+        f"refused {report.get('refused', 0)}; there are now {report.get('in_images', 0)} pictures"
+    )
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@session_options
+def label(session: Session, folder: Path | None) -> None:
+    """Take labelled pictures in, or count the labels there are.
+
+    FOLDER is laid out trains/pikachu, trains/others, valids/pikachu, valids/others.
+    """
+    imported = actions.import_labels(session, folder) if folder else None
+    counts = actions.count_labels(session)
+    lines = [] if imported is None else [describe_labels(imported)]
+    lines += [f"labels: {counts}"] if not counts else [_label_table(counts)]
+    session.terminal.result({"imported": imported, "labels": counts}, "\n".join(lines))
+
+
+def describe_labels(report: dict[str, Any]) -> str:
+    """An import of labels in a line or two."""
+    numbers = {name: value for name, value in report.items() if isinstance(value, int) and value}
+    return "imported: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in numbers.items())
+
+
+def _label_table(counts: dict[str, Any]) -> str:
+    return "\n".join(
+        f"{split}: " + ", ".join(f"{name} {count}" for name, count in by_label.items())
+        for split, by_label in counts.items()
+        if isinstance(by_label, dict)
+    )
+
+
+@click.command("filter")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Probability from which a picture counts as Pikachu.  [default: the operator's, 0.99]",
+)
+@wait_option
+@session_options
+def filter_pictures(session: Session, threshold: float | None, wait: bool) -> None:
+    """Choose the Pikachus: copy every prepared picture that the classifier is sure of to the GAN's bucket."""
+    answer = session.client.post("/filter", {"threshold": threshold})
+    view = actions.start_or_run(session, answer, "filter", wait=wait)
+    session.terminal.result(view, describe_job(view))
+
+
+@click.command("is-pikachu")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@session_options
+def is_pikachu(session: Session, files: tuple[str, ...]) -> None:
+    """Ask the classifier about pictures; - reads one from stdin. Exit status 1 if any cannot be read."""
+    pictures = [(name, sys.stdin.buffer.read() if name == "-" else _read(Path(name))) for name in files]
+    answers = actions.ask_is_pikachu(session, pictures)
+    lines = []
+    for (name, _), answer in zip(pictures, answers, strict=True):
+        if "probability" in answer:
+            verdict = "Pikachu" if answer["is_pikachu"] else "not Pikachu"
+            lines.append(f"{name}: {verdict} ({answer['probability']:.4f})")
+        else:
+            lines.append(f"{name}: {answer.get('detail') or answer.get('title')}")
+    answers = [{"file": name, **answer} for (name, _), answer in zip(pictures, answers, strict=True)]
+    session.terminal.result({"answers": answers}, "\n".join(lines))
+    if any("probability" not in answer for answer in answers):
+        raise SystemExit(1)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {str(path)!r}: {error.strerror}") from error
+
+
+def describe_job(view: dict[str, Any]) -> str:
+    """A job's outcome: the numbers of its result, or where it can be watched."""
+    if view["status"] != "finished":
+        return f"{view['name']} {view['status']}; watch it: pikastack jobs watch {view['id']}"
+    numbers = {
+        name: f"{value:.4g}" if isinstance(value, float) else value
+        for name, value in (view["result"] or {}).items()
+        if isinstance(value, int | float | str)
+    }
+    return f"{view['name']}: " + ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in numbers.items()
+    )

@@ -1,0 +1,89 @@
+"""Options that all commands share, and how a command finds the stack it talks to."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pikastack.client import Client
+from pikastack.state import DEFAULT_STATE, StateFolder
+from pikastack.terminal import Terminal
+
+Command = Callable[..., Any]
+
+_STATE = click.option(
+    "--state",
+    "state_path",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="PIKASTACK_STATE",
+    default=DEFAULT_STATE,
+    show_default=".pikastack in the clone",
+    help="The stack's state folder; another folder is another stack.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Write one JSON object to stdout, for scripts.")
+_URL = click.option(
+    "--url",
+    envvar="PIKASTACK_URL",
+    help="The front door of the stack to talk to.  [default: the one that runs on the state folder]",
+)
+_API_KEY = click.option(
+    "--api-key", envvar="PIKA_API_KEY", help="Sent as a bearer token.  [environment: PIKA_API_KEY]"
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command that talks to a stack works with."""
+
+    client: Client
+    terminal: Terminal
+    local: dict[str, Any] | None
+    """The state of the stack when it was found through its state folder on this machine."""
+
+
+def stack_options(command: Command) -> Command:
+    """Adds --state and --json; the command is given `state: StateFolder` and `terminal: Terminal`."""
+
+    @_STATE
+    @_JSON
+    @functools.wraps(command)
+    def wrapped(state_path: Path, as_json: bool, **arguments: Any) -> Any:
+        return command(state=StateFolder(state_path), terminal=Terminal(as_json), **arguments)
+
+    return wrapped
+
+
+def session_options(command: Command) -> Command:
+    """Adds --url, --api-key, --state and --json; the command is given `session: Session`."""
+
+    @_URL
+    @_API_KEY
+    @_STATE
+    @_JSON
+    @functools.wraps(command)
+    def wrapped(
+        url: str | None, api_key: str | None, state_path: Path, as_json: bool, **arguments: Any
+    ) -> Any:
+        session = open_session(StateFolder(state_path), Terminal(as_json), url, api_key)
+        return command(session=session, **arguments)
+
+    return wrapped
+
+
+def open_session(state: StateFolder, terminal: Terminal, url: str | None, api_key: str | None) -> Session:
+    """The stack at `url`, or the one that runs on the state folder.
+
+    Raises:
+        click.ClickException: no URL is given and nothing runs there.
+    """
+    if url:
+        return Session(Client(url, api_key), terminal, None)
+    local = state.running()
+    if local is None:
+        raise click.ClickException(
+            f"no stack runs on {state.root}. Start it with `pikastack up`, or name another one with --url."
+        )
+    return Session(Client(local["url"], api_key), terminal, local)

@@ -1,0 +1,146 @@
+"""Start, find and stop a stack from outside; what `pikastack up`, `down`, `status` and `logs` do."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pikastack.state import StateFolder, find_process
+
+START_SECONDS = 180.0
+STOP_SECONDS = 90.0
+_GIVE_UP_RESTARTS = 3
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class StackError(Exception):
+    """The stack could not be started or stopped; `log` is the end of the log that tells more."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+def up(
+    state: StateFolder,
+    *,
+    port: int | None = None,
+    scrape_roots: Sequence[Path] = (),
+    report: Report = lambda _state: None,
+) -> tuple[dict[str, Any], bool]:
+    """Start the stack unless it runs, and wait until all of it answers.
+
+    Args:
+        port: the wished port of the front door; the next free one is taken when it is not free.
+        scrape_roots: folders that the scraper may read, beside the clone.
+        report: called with the state whenever it may have changed.
+
+    Returns:
+        The stack's state, and whether it ran already.
+
+    Raises:
+        StackError: a part does not start, or not all of it answers in time.
+    """
+    state.create()
+    found = state.running()
+    if found and found["status"] == "ready":
+        return found, True
+    supervisor = None if found else _spawn(state, port, scrape_roots)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        now = state.running()
+        if now:
+            report(now)
+            if now["status"] == "ready":
+                return now, found is not None
+            _give_up_on_failing(state, now)
+        elif supervisor is None:
+            # The one we found was on its way out.
+            supervisor = _spawn(state, port, scrape_roots)
+        elif supervisor.poll() == 0:
+            # Another `up` was faster: its supervisor has the folder's lock, and will write its state soon.
+            supervisor = None
+            time.sleep(0.5)
+        elif supervisor.poll() is not None:
+            raise StackError("the supervisor ended while it started", tail(state, "supervisor"))
+    slow = [name for name, part in (state.read() or {}).get("parts", {}).items() if part["status"] != "up"]
+    down(state)
+    raise StackError(
+        f"not ready after {START_SECONDS:.0f} s: {', '.join(slow)}", tail(state, slow[0]) if slow else ""
+    )
+
+
+def _spawn(state: StateFolder, port: int | None, scrape_roots: Sequence[Path]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pikastack.supervisor", str(state.root)]
+    command += ["--port", str(port)] if port is not None else []
+    command += [word for root in scrape_roots for word in ("--scrape-root", str(root))]
+    with (state.logs / "supervisor.log").open("ab") as output:
+        # A session of its own: it outlives this terminal, and a Ctrl-C here does not reach it.
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=state.root,
+            start_new_session=True,
+        )
+
+
+def _give_up_on_failing(state: StateFolder, now: dict[str, Any]) -> None:
+    """Stop a stack of which a part keeps dying while it starts."""
+    for name, part in now["parts"].items():
+        if now["status"] == "starting" and part["restarts"] >= _GIVE_UP_RESTARTS:
+            log = tail(state, name)
+            down(state)
+            raise StackError(f"{name} does not start: {part['problem']}", log)
+
+
+def down(state: StateFolder, report: Report = lambda _state: None) -> bool:
+    """Stop the stack and wait until every process of it is gone; False when none ran.
+
+    Raises:
+        StackError: it could not be stopped.
+    """
+    last = state.read()
+    supervisor = find_process(last["supervisor"]) if last else None
+    if last is None or supervisor is None:
+        end_orphans(last)
+        return False
+    supervisor.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    while supervisor.is_running() and find_process(last["supervisor"]):
+        if time.monotonic() > deadline:
+            raise StackError(f"process {supervisor.pid} does not end", tail(state, "supervisor"))
+        if now := state.read():
+            report(now)
+        time.sleep(0.1)
+    return True
+
+
+def end_orphans(last: dict[str, Any] | None) -> None:
+    """Wait for, then kill, the parts that a killed supervisor left; nothing but the processes it recorded."""
+    views = (last or {}).get("parts", {}).values()
+    orphans = [process for view in views if view.get("pid") and (process := find_process(view))]
+    deadline = time.monotonic() + 10
+    for process in orphans:
+        while process.is_running() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if process.is_running():
+            process.kill()
+
+
+def tail(state: StateFolder, part: str, num_lines: int = 20) -> str:
+    """The last lines of a part's log."""
+    path = state.logs / f"{part}.log"
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 16_384))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(lines[-num_lines:])

@@ -1,0 +1,118 @@
+"""The batches that training draws: freshly augmented pictures, or frozen features of augmented views."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from pika_classifier.augment import augment
+from pika_classifier.config import IMAGE_SIZE, Preset
+from pika_classifier.data import BatchSource, LabelledPictures
+
+Batches = Iterator[tuple[np.ndarray, np.ndarray]]
+_FEATURE_BATCH = 16
+_NUM_THREADS = 2
+
+
+class OnProgress(Protocol):
+    """Told how far a run is; what it raises ends the run."""
+
+    def __call__(self, done: int, total: int | None, message: str, **details: Any) -> None: ...
+
+
+def targets_of(pictures: LabelledPictures) -> np.ndarray:
+    """float32 (N, 1): 1 for Pikachu."""
+    return pictures.is_pikachu.astype(np.float32)[:, None]
+
+
+def picture_batches(trains: LabelledPictures, preset: Preset, seed: int) -> Batches:
+    """Endless batches of freshly augmented pictures."""
+    source, targets = BatchSource(len(trains), preset.batch_size, seed), targets_of(trains)
+    seeds = np.random.SeedSequence(seed)
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        while True:
+            rows = source.next()
+            yield _augmented(trains.pixels[rows], preset, seeds, pool), targets[rows]
+
+
+def _augmented(
+    pixels: np.ndarray, preset: Preset, seeds: np.random.SeedSequence, pool: ThreadPoolExecutor
+) -> np.ndarray:
+    """uint8 (N, 256, 256, 3) → the same shape, varied at the size that the network sees, at least 128.
+
+    Each pixel is then repeated: the model's block means find the small picture again, at a quarter of the
+    time. Each picture has a random stream of its own, so that the threads' order does not matter.
+    """
+    size = max(preset.input_size, IMAGE_SIZE // 2)
+    streams = [np.random.default_rng(child) for child in seeds.spawn(len(pixels))]
+    varied = np.stack(
+        list(pool.map(lambda picture, rng: augment(picture, rng, preset.augmentation, size), pixels, streams))
+    )
+    factor = IMAGE_SIZE // size
+    return varied.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def view_batches(
+    features: keras.Model,
+    trains: LabelledPictures,
+    valids: LabelledPictures,
+    preset: Preset,
+    *,
+    seed: int,
+    on_progress: OnProgress,
+) -> tuple[Batches, np.ndarray]:
+    """Frozen features of augmented views of each picture, computed once: (batches, valids' features)."""
+    extract = _compiled(features)
+    num_views = max(1, min(preset.num_views, preset.max_views // len(trains)))
+    total = (num_views + 2) * len(trains) + 2 * len(valids)
+    done = 0
+
+    def look(pixels: np.ndarray) -> np.ndarray:
+        nonlocal done
+        found = extract(pixels)
+        done += len(pixels)
+        on_progress(done, total, "looking at the pictures through ImageNet's eyes")
+        return found
+
+    def of(pixels: np.ndarray) -> np.ndarray:
+        chunks = (pixels[at : at + _FEATURE_BATCH] for at in range(0, len(pixels), _FEATURE_BATCH))
+        return np.concatenate([look(chunk) for chunk in chunks])
+
+    plain = (of(trains.pixels) + of(trains.pixels[:, :, ::-1])) / 2
+    views = [plain]
+    seeds = np.random.SeedSequence(seed)
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        for _ in range(num_views):
+            views.append(of(_augmented(trains.pixels, preset, seeds, pool)))
+    validation = (of(valids.pixels) + of(valids.pixels[:, :, ::-1])) / 2
+    values, targets = np.concatenate(views), np.tile(targets_of(trains), (len(views), 1))
+    return _cached_batches(values, targets, preset.batch_size, seed), validation
+
+
+def _cached_batches(values: np.ndarray, targets: np.ndarray, batch_size: int, seed: int) -> Batches:
+    source = BatchSource(len(values), batch_size, seed)
+    while True:
+        rows = source.next()
+        yield values[rows], targets[rows]
+
+
+def predict_in_batches(model: keras.Model, pixels: np.ndarray) -> Any:
+    """The model's answers for uint8 (N, 256, 256, 3), in bounded memory: an array or a dictionary."""
+    run = _compiled(model)
+    chunks = [run(pixels[at : at + _FEATURE_BATCH]) for at in range(0, len(pixels), _FEATURE_BATCH)]
+    if isinstance(chunks[0], dict):
+        return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    return np.concatenate(chunks)
+
+
+def _compiled(model: keras.Model) -> Callable[[np.ndarray], Any]:
+    """The model as a compiled function of uint8 pictures; `predict` would start anew at every call."""
+    import tensorflow as tf
+
+    traced = tf.function(
+        lambda pixels: model(pixels, training=False),
+        input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)],
+    )
+    return lambda pixels: tf.nest.map_structure(np.asarray, traced(pixels))

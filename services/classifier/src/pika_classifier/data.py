@@ -1,0 +1,92 @@
+"""Labelled pictures in memory, and the batches that training draws from them."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pika_classifier.config import IMAGE_SIZE
+from pika_classifier.predict import prepare
+from pika_classifier.vocabulary import LABELS, OTHERS, PIKACHU, SPLITS, TRAINS, VALIDS
+from pika_kit.images import PictureError
+
+
+class TooFewLabels(ValueError):
+    """There is nothing to learn from, or nothing to choose by; the message says what is missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPictures:
+    """One split's pictures with their labels.
+
+    Attributes:
+        pixels: uint8 (N, 256, 256, 3).
+        is_pikachu: bool (N,).
+        ids: N picture ids.
+    """
+
+    pixels: np.ndarray
+    is_pikachu: np.ndarray
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[str, np.ndarray, str]]) -> "LabelledPictures":
+        """From rows of (id, pixels, label), in the order of their ids."""
+        found = sorted(rows, key=lambda row: row[0])
+        shape = (0, IMAGE_SIZE, IMAGE_SIZE, 3)
+        pixels = np.stack([row[1] for row in found]) if found else np.zeros(shape, np.uint8)
+        labels = np.array([row[2] == PIKACHU for row in found], bool)
+        return cls(pixels, labels, tuple(row[0] for row in found))
+
+    def counts(self) -> dict[str, int]:
+        """How many of each label."""
+        num_pikachu = int(self.is_pikachu.sum())
+        return {PIKACHU: num_pikachu, OTHERS: len(self) - num_pikachu}
+
+
+def check_labels(trains: LabelledPictures, valids: LabelledPictures) -> None:
+    """Raise TooFewLabels unless both splits hold at least two pictures of both labels."""
+    for name, split in ((TRAINS, trains), (VALIDS, valids)):
+        for label, count in split.counts().items():
+            if count < 2:
+                raise TooFewLabels(
+                    f"{name}: expected at least 2 pictures labelled {label!r}, received {count}; "
+                    "label some more (POST /labels) or import a labelled folder (POST /labels/import)"
+                )
+
+
+def read_folder(folder: Path) -> tuple[LabelledPictures, LabelledPictures]:
+    """A folder laid out `trains|valids` / `pikachu|others` → (trains, valids); the unreadable is left out."""
+    splits = []
+    for split in SPLITS:
+        rows = []
+        for label in LABELS:
+            for path in sorted((folder / split / label).iterdir()):
+                try:
+                    data = path.read_bytes()
+                    rows.append((hashlib.sha256(data).hexdigest(), prepare(data), label))
+                except PictureError:
+                    continue
+        splits.append(LabelledPictures.of(rows))
+    return splits[0], splits[1]
+
+
+class BatchSource:
+    """Endless shuffled batches of row numbers: each row once before any comes again. The seed decides."""
+
+    def __init__(self, num_rows: int, batch_size: int, seed: int) -> None:
+        self._num_rows, self._batch_size = num_rows, batch_size
+        self._rng = np.random.default_rng(seed)
+        self._waiting = np.zeros(0, int)
+
+    def next(self) -> np.ndarray:
+        """int (batch_size,)."""
+        while self._waiting.size < self._batch_size:
+            self._waiting = np.concatenate([self._waiting, self._rng.permutation(self._num_rows)])
+        rows, self._waiting = np.split(self._waiting, [self._batch_size])
+        return rows

@@ -1,0 +1,93 @@
+"""How good a classifier is, in numpy: ranking, thresholds, calibration.
+
+All functions take `is_pikachu` bool (N,) and `scores` float (N,), larger for more like Pikachu.
+"""
+
+from typing import Any
+
+import numpy as np
+
+THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+
+
+def roc_auc(is_pikachu: np.ndarray, scores: np.ndarray) -> float:
+    """The chance that a Pikachu scores above another picture, ties counting half (Mann–Whitney U).
+
+    Returns NaN where one of the two kinds is missing.
+    """
+    truth = np.asarray(is_pikachu, bool)
+    num_positive = int(truth.sum())
+    num_negative = truth.size - num_positive
+    if num_positive == 0 or num_negative == 0:
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    last_ranks = np.cumsum(counts)
+    ranks = (last_ranks - (counts - 1) / 2)[inverse]  # tied scores share their mean rank
+    u = ranks[truth].sum() - num_positive * (num_positive + 1) / 2
+    return float(u / (num_positive * num_negative))
+
+
+def pr_curve(is_pikachu: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(precision, recall, thresholds), one point for each different score, from the highest down."""
+    truth = np.asarray(is_pikachu, bool)
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    sorted_scores = np.asarray(scores)[order]
+    true_positives = np.cumsum(truth[order])
+    ends = np.flatnonzero(np.diff(sorted_scores, append=-np.inf))  # the last of each run of equal scores
+    precision = true_positives[ends] / (ends + 1)
+    recall = true_positives[ends] / max(int(truth.sum()), 1)
+    return precision, recall, sorted_scores[ends]
+
+
+def pr_auc(is_pikachu: np.ndarray, scores: np.ndarray) -> float:
+    """Average precision: Σ (recall step) × precision; NaN without any Pikachu."""
+    if not np.any(is_pikachu):
+        return float("nan")
+    precision, recall, _ = pr_curve(is_pikachu, scores)
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def at_threshold(is_pikachu: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, Any]:
+    """Accuracy, precision and recall when a score ≥ `threshold` counts as Pikachu.
+
+    Precision is None where nothing passes, recall None where there is no Pikachu.
+    """
+    truth = np.asarray(is_pikachu, bool)
+    passed = np.asarray(scores) >= threshold
+    hits = int((truth & passed).sum())
+    num_passed, num_pikachu = int(passed.sum()), int(truth.sum())
+    return {
+        "threshold": threshold,
+        "num_passed": num_passed,
+        "accuracy": float((truth == passed).mean()) if truth.size else None,
+        "precision": hits / num_passed if num_passed else None,
+        "recall": hits / num_pikachu if num_pikachu else None,
+    }
+
+
+def calibration_error(is_pikachu: np.ndarray, probabilities: np.ndarray, num_bins: int = 15) -> float:
+    """Expected calibration error over bins of equal width (Guo et al. 2017, eq. 3): 0 is perfect."""
+    truth = np.asarray(is_pikachu, float)
+    bins = np.minimum((np.asarray(probabilities) * num_bins).astype(int), num_bins - 1)
+    gaps = [
+        abs(truth[bins == index].mean() - probabilities[bins == index].mean()) * np.mean(bins == index)
+        for index in np.unique(bins)
+    ]
+    return float(sum(gaps))
+
+
+def report(is_pikachu: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Everything above as JSON-able data, for cards and job results."""
+    return {
+        "num_pictures": int(np.size(is_pikachu)),
+        "num_pikachu": int(np.sum(is_pikachu)),
+        "roc_auc": _number(roc_auc(is_pikachu, probabilities)),
+        "pr_auc": _number(pr_auc(is_pikachu, probabilities)),
+        "calibration_error": _number(calibration_error(is_pikachu, probabilities)),
+        "at_thresholds": [at_threshold(is_pikachu, probabilities, value) for value in THRESHOLDS],
+    }
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return None if np.isnan(value) else value

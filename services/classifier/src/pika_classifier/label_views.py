@@ -1,0 +1,106 @@
+"""Labels over HTTP: give, import, take back, list, and ask which pictures to look at next."""
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Response, current_app, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from pika_classifier.label_zip import NotALabelZip, import_zip
+from pika_classifier.labels import Label, LabelSet, NothingToUndo, UnknownPictures, counts
+from pika_classifier.next_labels import choose_next
+from pika_classifier.requests import AnnotatorQuery, LabelListQuery, LabelsRequest, NextQuery
+from pika_classifier.views import PREDICTOR
+from pika_kit.models import NoModel
+from pika_kit.service import Problem, state
+
+LABEL_SET = "PIKA_LABELS"
+_TAG = Tag(name="labels", description="Which pictures show Pikachu, said by hand")
+
+label_blueprint = APIBlueprint("labels", __name__, abp_tags=[_TAG])
+
+
+def _labels() -> LabelSet:
+    found: LabelSet = current_app.config[LABEL_SET]
+    return found
+
+
+@label_blueprint.post("/labels")
+def add_labels(body: LabelsRequest) -> tuple[Response, int]:
+    """Label pictures of the images bucket; the latest label of a picture holds."""
+    given = [Label(item.id, item.label, item.split) for item in body.labels]
+    try:
+        entry = _labels().add(given, body.annotator)
+    except UnknownPictures as error:
+        raise Problem(
+            422,
+            "pictures-unknown",
+            "Unknown pictures",
+            f"{len(error.ids)} of the ids are not in the images bucket; nothing was labelled.",
+            expected="ids from GET /labels/next or GET /images",
+            received=error.ids[:20],
+        ) from None
+    current = _labels().current()
+    return jsonify({"entry": entry, "labels": [asdict(label) for label in given], **counts(current)}), 201
+
+
+@label_blueprint.post("/labels/import")
+def import_labels(query: AnnotatorQuery) -> Response:
+    """Take a labelled folder in: a zip laid out trains|valids / pikachu|others, as body or multipart file.
+
+    The answer counts what was imported, and names every file that was refused, with the reason.
+    """
+    files = list(request.files.values()) if request.mimetype == "multipart/form-data" else []
+    if len(files) > 1:
+        raise _not_a_zip(f"expected one zip, received {len(files)} files")
+    data = files[0].stream.read() if files else request.get_data(parse_form_data=False)
+    try:
+        report = import_zip(data, _labels(), query.annotator)
+    except NotALabelZip as error:
+        raise _not_a_zip(str(error)) from error
+    return jsonify(report.to_json())
+
+
+def _not_a_zip(detail: str) -> Problem:
+    return Problem(
+        422,
+        "zip-unreadable",
+        "The zip cannot be read",
+        detail,
+        expected="a zip of trains|valids/pikachu|others/FILE",
+    )
+
+
+@label_blueprint.delete("/labels/last")
+def undo_last(query: AnnotatorQuery) -> Response:
+    """Take back the last labels that were given together, an import as a whole."""
+    try:
+        undone = _labels().undo(query.annotator)
+    except NothingToUndo as error:
+        raise Problem(409, "nothing-to-undo", "Nothing to take back", f"{error}.") from None
+    return jsonify({"undone": undone, **counts(_labels().current())})
+
+
+@label_blueprint.get("/labels")
+def list_labels(query: LabelListQuery) -> Response:
+    """How many labels there are, and one page of them in the order of their ids."""
+    current = _labels().current()
+    ids = sorted(found for found in current if found > query.cursor)
+    page = ids[: query.limit]
+    body: dict[str, Any] = {
+        **counts(current),
+        "total": len(current),
+        "items": [{"id": found, **current[found]} for found in page],
+        "next_cursor": page[-1] if page and len(ids) > len(page) else None,
+    }
+    return jsonify(body)
+
+
+@label_blueprint.get("/labels/next")
+def next_labels(query: NextQuery) -> Response:
+    """Pictures to label next: those that the current model is least sure of, and a few random ones."""
+    try:
+        predictor = current_app.config[PREDICTOR].get()
+    except NoModel:
+        predictor = None
+    return jsonify(choose_next(state().store, _labels().current(), predictor, query.count, query.seed))

@@ -1,0 +1,66 @@
+"""Which pictures a person should look at next: those whose labels would teach the most."""
+
+import random
+from typing import Any
+
+from pika_classifier.predict import Predictor
+from pika_classifier.predictions import Predictions, predict_entries
+from pika_kit.pictures import PictureBucket, PictureEntry
+from pika_kit.stages import Bucket
+from pika_kit.storage import Store
+
+SAMPLE_SIZE = 64
+"""How many pictures are looked at here and now where no filter job has looked at all of them."""
+RANDOM_SHARE = 4
+"""Every so-manieth picture is drawn by chance: a model does not doubt what it has never seen."""
+
+
+def choose_next(
+    store: Store, labelled: dict[str, Any], predictor: Predictor | None, count: int, seed: int
+) -> dict[str, Any]:
+    """Unlabelled pictures of the images bucket, most informative first.
+
+    Args:
+        labelled: its keys are left out.
+        predictor: None where there is no model; then chance decides.
+
+    Returns:
+        {"order": "uncertain" | "random", "unlabelled": how many there are, "pictures": [{"id", "probability",
+        "why": "uncertain" | "random"}]}.
+    """
+    pictures = PictureBucket(store, Bucket.IMAGES)
+    entries = [entry for entry in pictures.entries() if entry.picture_id not in labelled]
+    shuffled = random.Random(seed).sample(entries, len(entries))
+    if predictor is None:
+        chosen = [_picture(entry.picture_id, None, "random") for entry in shuffled[:count]]
+        return {"order": "random", "unlabelled": len(entries), "pictures": chosen}
+    probabilities = _probabilities(store, predictor, pictures, shuffled)
+    doubtful = sorted(
+        (abs(value - 0.5), found) for found, value in probabilities.items() if value is not None
+    )
+    chosen, taken = [], set()
+    chance = iter(shuffled)
+    for number in range(1, min(count, len(entries)) + 1):
+        by_doubt = next((found for _, found in doubtful if found not in taken), None)
+        if number % RANDOM_SHARE == 0 or by_doubt is None:
+            picture_id = next(entry.picture_id for entry in chance if entry.picture_id not in taken)
+            why = "random"
+        else:
+            picture_id, why = by_doubt, "uncertain"
+        taken.add(picture_id)
+        chosen.append(_picture(picture_id, probabilities.get(picture_id), why))
+    return {"order": "uncertain", "unlabelled": len(entries), "pictures": chosen}
+
+
+def _probabilities(
+    store: Store, predictor: Predictor, pictures: PictureBucket, entries: list[PictureEntry]
+) -> dict[str, float | None]:
+    """What is known of the unlabelled pictures, or else a look at a sample of them."""
+    wanted = {entry.picture_id for entry in entries}
+    stored = Predictions(store, predictor.version, Bucket.IMAGES).read()
+    known = {found: value for found, value in stored.items() if found in wanted}
+    return known or predict_entries(pictures, predictor, entries[:SAMPLE_SIZE])
+
+
+def _picture(picture_id: str, probability: float | None, why: str) -> dict[str, Any]:
+    return {"id": picture_id, "probability": probability, "why": why}

@@ -1,0 +1,114 @@
+"""What a version said of each picture of a bucket, kept, so that no picture is looked at twice.
+
+    runs: classifier/predictions/<version>-<when published>/<bucket>/<id>.json    {picture id: probability}
+
+Each object is one batch, written whole; together they are the answer so far. A job that was killed goes on
+behind the last batch, and another threshold costs no prediction.
+"""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from pika_classifier.predict import MODEL_NAME, Predictor, prepare
+from pika_kit.images import PictureError
+from pika_kit.models import Registry
+from pika_kit.pictures import PictureBucket, PictureEntry
+from pika_kit.stages import Bucket
+from pika_kit.storage import Store
+
+_BATCH = 64
+_CHUNK = 16
+
+
+class Predictions:
+    """One version's probabilities for one bucket."""
+
+    def __init__(self, store: Store, version: str, source: Bucket) -> None:
+        self._store = store
+        self._source = source
+        # Versions begin again at v1 in a store that was emptied; the time keeps theirs apart.
+        published = Registry(store, MODEL_NAME).card(version)["published_at"]
+        stamp = "".join(character for character in published if character.isdigit())
+        self._prefix = f"classifier/predictions/{version}-{stamp}/{source.value}/"
+
+    def read(self) -> dict[str, float | None]:
+        """Picture id → probability; None for a picture that could not be read."""
+        found: dict[str, float | None] = {}
+        for info in self._store.list(Bucket.RUNS, self._prefix):
+            found.update(self._store.get_json(Bucket.RUNS, info.key))
+        return found
+
+    def write(self, probabilities: dict[str, float | None]) -> None:
+        """Keep one batch."""
+        self._store.put_json(Bucket.RUNS, f"{self._prefix}{uuid.uuid4().hex}.json", probabilities)
+
+    def complete(
+        self, predictor: Predictor, on_progress: Callable[[int, int], None]
+    ) -> tuple[dict[str, float | None], int]:
+        """Predict every picture of the bucket that has no answer yet.
+
+        Args:
+            on_progress: called with (done, total) after each batch; what it raises ends the work, and what
+                was done is kept.
+
+        Returns:
+            (picture id → probability for every picture that is in the bucket now, how many are new).
+        """
+        pictures = PictureBucket(self._store, self._source)
+        entries = list(pictures.entries())
+        known = self.read()
+        missing = [entry for entry in entries if entry.picture_id not in known]
+        done = len(entries) - len(missing)
+        on_progress(done, len(entries))
+        for batch in _in_threads(missing, lambda part: predict_entries(pictures, predictor, part)):
+            self.write(batch)
+            known.update(batch)
+            done += len(batch)
+            on_progress(done, len(entries))
+        return {entry.picture_id: known[entry.picture_id] for entry in entries}, len(missing)
+
+
+def predict_entries(
+    pictures: PictureBucket, predictor: Predictor, entries: list[PictureEntry]
+) -> dict[str, float | None]:
+    """Picture id → probability, or None where the picture cannot be read; few in memory at a time."""
+    found: dict[str, float | None] = {}
+    for at in range(0, len(entries), _CHUNK):
+        pixels: dict[str, np.ndarray] = {}
+        for entry in entries[at : at + _CHUNK]:
+            found[entry.picture_id] = None
+            try:
+                pixels[entry.picture_id] = prepare(pictures.read(entry))
+            except PictureError:
+                continue
+        if pixels:
+            probabilities = predictor.probabilities(np.stack(list(pixels.values())))
+            found.update(zip(pixels, map(float, probabilities), strict=True))
+    return found
+
+
+def _in_threads(entries: list[PictureEntry], work: Callable[[list[PictureEntry]], Any]) -> Iterator[Any]:
+    """Results of batches, two of them in work for each core, in order."""
+    batches = iter([entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)])
+    num_threads = min(os.cpu_count() or 1, 4)
+    with ThreadPoolExecutor(num_threads) as pool:
+        waiting: list[Future[Any]] = [pool.submit(work, batch) for batch in islice(batches, num_threads + 1)]
+        try:
+            while waiting:
+                yield waiting.pop(0).result()
+                waiting += [pool.submit(work, batch) for batch in islice(batches, 1)]
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def histogram(probabilities: list[float], num_bins: int = 20) -> list[int]:
+    """How many lie in each of `num_bins` equal parts of 0 … 1."""
+    found, _ = np.histogram(probabilities, bins=num_bins, range=(0.0, 1.0))
+    return [int(count) for count in found]

@@ -1,0 +1,114 @@
+"""The pictures of one `POST /is-pikachu`, in whichever of its forms they came."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Request
+
+from pika_classifier.requests import MAX_PICTURES
+from pika_kit.images import PictureError
+from pika_kit.service import Problem
+
+_FORMS = (
+    "the bytes of one picture (image/*, application/octet-stream), files as multipart/form-data, "
+    'or JSON {"image": base64} or {"images": [base64, …]}'
+)
+# What curl says of --data-binary unless it is told otherwise; the bytes are looked at anyway.
+_RAW_TYPES = {"", "application/octet-stream", "application/x-www-form-urlencoded"}
+_NO_PICTURE = {"not_a_picture", "unsupported_format"}
+
+
+@dataclass(frozen=True)
+class Received:
+    """What was sent: `pictures` yields each picture's bytes, in order; `is_many`: answer with a list."""
+
+    pictures: Iterator[bytes | Problem]
+    is_many: bool
+
+
+def read_pictures(request: Request) -> Received:
+    """The request's pictures.
+
+    Raises:
+        Problem: the request holds none, or is of a type that holds no pictures.
+    """
+    mimetype = request.mimetype
+    if mimetype == "multipart/form-data":
+        files = [file for _, file in request.files.items(multi=True)]
+        _check_number(len(files), "files")
+        return Received((file.stream.read() for file in files), len(files) > 1)
+    if mimetype == "application/json":
+        return _from_json(request.get_data())
+    if mimetype in _RAW_TYPES or mimetype.startswith("image/"):
+        return Received(iter([request.get_data(parse_form_data=False)]), False)
+    raise Problem(
+        415, "not-a-picture", "Not a picture", f"Expected {_FORMS}.", expected=_FORMS, received=mimetype
+    )
+
+
+def picture_problem(error: PictureError) -> Problem:
+    """The answer for bytes that are no readable picture: 415 when they are none, 422 for a broken one."""
+    if error.code in _NO_PICTURE:
+        status, type, title = 415, "not-a-picture", "Not a picture that is read here"
+    else:
+        status, type, title = 422, "picture-unreadable", "The picture cannot be read"
+    return Problem(status, type, title, error.detail, reason=error.code)
+
+
+def _from_json(data: bytes) -> Received:
+    try:
+        body = json.loads(data)
+    except ValueError as error:
+        raise Problem(400, "json-unreadable", "The body is no JSON", f"{error}", expected=_FORMS) from error
+    if not isinstance(body, dict) or len(body) != 1 or not {"image", "images", "url"} & body.keys():
+        keys = sorted(body)[:5] if isinstance(body, dict) else type(body).__name__
+        raise Problem(
+            422, "request-invalid", "The request does not fit", f"Expected {_FORMS}.", received=keys
+        )
+    if "url" in body:
+        raise Problem(
+            422,
+            "url-not-allowed",
+            "Pictures are not fetched from addresses here",
+            'Send the picture itself: its bytes, or JSON {"image": base64}.',
+        )
+    if "image" in body:
+        return Received(iter([_decoded(body["image"])]), False)
+    if not isinstance(body["images"], list):
+        received = type(body["images"]).__name__
+        raise Problem(
+            422, "request-invalid", "The request does not fit", "images: expected a list", received=received
+        )
+    _check_number(len(body["images"]), "images")
+    return Received((_decoded(text) for text in body["images"]), True)
+
+
+def _decoded(text: Any) -> bytes | Problem:
+    """Base64, also as a data URL, → bytes; a Problem (not raised) where it is none."""
+    try:
+        if not isinstance(text, str):
+            raise ValueError(f"received {type(text).__name__}")
+        if text.startswith("data:"):
+            text = text.partition(",")[2]
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error) as error:
+        return Problem(
+            422, "picture-unreadable", "The picture cannot be read", f"Expected base64: {error}",
+            reason="not_base64",
+        )  # fmt: skip
+
+
+def _check_number(number: int, what: str) -> None:
+    if not 1 <= number <= MAX_PICTURES:
+        raise Problem(
+            422,
+            "request-invalid",
+            "The request does not fit",
+            f"Expected 1 to {MAX_PICTURES} {what}; received {number}.",
+            expected=f"1–{MAX_PICTURES}",
+            received=number,
+        )

@@ -1,0 +1,116 @@
+"""What the requests of this service may hold, checked by pydantic before a view runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pika_classifier.config import DEFAULT_PRESET, PRESETS
+from pika_classifier.vocabulary import LABELS, SPLITS, TRAINS
+
+MAX_PICTURES = 1000
+PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hexadecimal digits")]
+Annotator = Annotated[str, Field(min_length=1, max_length=64, description="Who says so")]
+Threshold = Annotated[
+    float | None,
+    Field(gt=0, lt=1, description="Probability from which a picture counts; the operator's by default"),
+]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class AskQuery(BaseModel):
+    """Of POST /is-pikachu."""
+
+    threshold: Threshold = None
+
+
+class LabelItem(_Body):
+    """One picture's label."""
+
+    id: PictureId
+    label: str = Field(description="pikachu or others")
+    split: str = Field(TRAINS, description="trains or valids")
+
+    @field_validator("label")
+    @classmethod
+    def _known_label(cls, value: str) -> str:
+        if value not in LABELS:
+            raise ValueError(f"expected one of {', '.join(LABELS)}")
+        return value
+
+    @field_validator("split")
+    @classmethod
+    def _known_split(cls, value: str) -> str:
+        if value not in SPLITS:
+            raise ValueError(f"expected one of {', '.join(SPLITS)}")
+        return value
+
+
+class LabelsRequest(_Body):
+    """Labels for pictures of the images bucket, or new ones for pictures that are labelled already."""
+
+    labels: list[LabelItem] = Field(min_length=1, max_length=MAX_PICTURES)
+    annotator: Annotator = "anonymous"
+
+
+class AnnotatorQuery(BaseModel):
+    """Who imports or takes back."""
+
+    annotator: Annotator = "anonymous"
+
+
+class LabelListQuery(BaseModel):
+    """One page of the labels."""
+
+    cursor: str = Field("", max_length=64, description="next_cursor of the page before")
+    limit: int = Field(100, ge=0, le=1000, description="Labels on one page")
+
+
+class NextQuery(BaseModel):
+    """Pictures to label."""
+
+    count: int = Field(10, ge=1, le=100, description="How many pictures")
+    seed: int = Field(0, ge=0, description="Which random pictures, where chance decides")
+
+
+class TrainRequest(_Body):
+    """A training run on all labels."""
+
+    preset: str = Field(DEFAULT_PRESET, description=f"One of {', '.join(PRESETS)}")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of weights, order and augmentation")
+    activate: bool = Field(True, description="Make the result the current version")
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"expected one of {', '.join(PRESETS)}")
+        return value
+
+
+class FilterRequest(_Body):
+    """Which pictures of images belong into pikachu."""
+
+    threshold: Threshold = None
+    source: str = Field("images", pattern="^images$", description="The bucket that is looked through")
+    target: str = Field("pikachu", pattern="^pikachu$", description="The bucket of the chosen ones")
+    model_version: str | None = Field(
+        None, pattern=r"^v[1-9][0-9]{0,8}$", description="The current one by default"
+    )
+
+
+class CurrentModelRequest(_Body):
+    """Which version shall be in use: a named one, or the one before."""
+
+    version: str | None = Field(None, pattern=r"^v[1-9][0-9]{0,8}$", description="Such as v2")
+    rollback: bool = Field(False, description="Back to the version that was current before")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> CurrentModelRequest:
+        if (self.version is None) == (not self.rollback):
+            raise ValueError('expected {"version": "v2"} or {"rollback": true}')
+        return self

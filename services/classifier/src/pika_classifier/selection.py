@@ -1,0 +1,90 @@
+"""Make the target bucket agree with a decision: who passes is in it, who does not is not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pika_classifier.vocabulary import OTHERS, PIKACHU
+from pika_kit.pictures import PictureBucket
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who passes, and why.
+
+    Attributes:
+        version: of the model that was asked.
+        threshold: a probability of at least this passes.
+        probabilities: picture id → probability, None for an unreadable one.
+        labels: picture id → "pikachu" or "others", where a person said so; a person outweighs the model.
+    """
+
+    version: str
+    threshold: float
+    probabilities: dict[str, float | None]
+    labels: dict[str, str]
+
+    def passes(self, picture_id: str) -> bool:
+        """Whether the picture belongs into the target."""
+        if picture_id in self.labels:
+            return self.labels[picture_id] == PIKACHU
+        probability = self.probabilities[picture_id]
+        return probability is not None and probability >= self.threshold
+
+    def reason(self, picture_id: str) -> dict[str, Any]:
+        """What the picture's provenance tells about its being chosen."""
+        return {
+            "model_version": self.version,
+            "probability": self.probabilities[picture_id],
+            "threshold": self.threshold,
+            "labelled": self.labels.get(picture_id),
+        }
+
+    def counts(self) -> dict[str, int]:
+        """How many were decided by whom."""
+        decided = [self.labels[found] for found in self.probabilities if found in self.labels]
+        passing = [found for found in self.probabilities if self.passes(found)]
+        return {
+            "looked_at": len(self.probabilities),
+            "chosen": len(passing),
+            "unreadable": sum(value is None for value in self.probabilities.values()),
+            "chosen_by_label": decided.count(PIKACHU),
+            "left_out_by_label": decided.count(OTHERS),
+        }
+
+
+def apply(
+    decision: Decision,
+    source: PictureBucket,
+    target: PictureBucket,
+    on_progress: Callable[[int, int], None],
+) -> dict[str, int]:
+    """Copy who passes to `target` with the reason in its provenance; remove who was chosen before and fails.
+
+    Only `target` is changed. Doing it again changes nothing; an interruption leaves a mixture that the next
+    run puts right. Pictures that came into the target some other way stay.
+
+    Returns:
+        {"added", "kept", "removed"}.
+    """
+    there = set(target.ids())
+    passing = [found for found in decision.probabilities if decision.passes(found)]
+    leaving = sorted(there.difference(passing))
+    counts = {"added": 0, "kept": 0, "removed": 0}
+    for done, picture_id in enumerate(passing):
+        provenance = source.provenance(picture_id) | {"filter": decision.reason(picture_id)}
+        if picture_id in there:
+            if target.provenance(picture_id) != provenance:
+                target.set_provenance(picture_id, provenance)
+            counts["kept"] += 1
+        else:
+            entry = source.entry(picture_id)
+            target.add(picture_id, source.read(entry), entry.extension, provenance)
+            counts["added"] += 1
+        on_progress(done + 1, len(passing) + len(leaving))
+    for done, picture_id in enumerate(leaving):
+        if "filter" in target.provenance(picture_id):
+            target.delete(picture_id)
+            counts["removed"] += 1
+        on_progress(len(passing) + done + 1, len(passing) + len(leaving))
+    return counts

@@ -1,0 +1,177 @@
+"""Train one classifier on labelled pictures: augmentation, early stopping, best weights, calibration.
+
+    trained = train(trains, valids, preset_named("lite0"), seed=0, log_folder=Path("logs"))
+    export(trained.model, folder, valids.pixels)
+
+The number of steps does not depend on the number of labels, so a run takes at most about two minutes on two
+cores.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from pika_classifier import evaluate
+from pika_classifier.batches import (
+    Batches,
+    OnProgress,
+    picture_batches,
+    predict_in_batches,
+    targets_of,
+    view_batches,
+)
+from pika_classifier.calibrate import calibrated_loss, fit_temperature
+from pika_classifier.config import Preset
+from pika_classifier.data import LabelledPictures, check_labels
+from pika_classifier.networks import build, logit_model, serving_model
+
+
+def _silent(done: int, total: int | None, message: str, **details: Any) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass
+class Trained:
+    """What a run gives.
+
+    Attributes:
+        model: `networks.serving_model`'s: calibrated, with the best epoch's weights.
+        temperature: what its logits are divided by.
+        history: one list per curve, one value per epoch.
+        validation: `evaluate.report` on the valids.
+        valid_probabilities: float (N,) in the order of the valids.
+        seconds: how long it took.
+    """
+
+    model: keras.Model
+    temperature: float
+    history: dict[str, list[float]]
+    validation: dict[str, Any]
+    valid_probabilities: np.ndarray
+    seconds: float
+
+
+def train(
+    trains: LabelledPictures,
+    valids: LabelledPictures,
+    preset: Preset,
+    *,
+    seed: int = 0,
+    log_folder: Path | None = None,
+    on_progress: OnProgress = _silent,
+) -> Trained:
+    """One run, which the seed decides.
+
+    Args:
+        log_folder: where TensorBoard's files go; None for none.
+        on_progress: what it raises ends the run.
+
+    Raises:
+        TooFewLabels: a split lacks pictures of a label.
+    """
+    started = time.monotonic()
+    check_labels(trains, valids)
+    keras.utils.set_random_seed(seed)
+    classifier = build(preset)
+    if classifier.features is None:
+        batches, validation = picture_batches(trains, preset, seed), valids.pixels
+    else:
+        batches, validation = view_batches(
+            classifier.features, trains, valids, preset, seed=seed, on_progress=on_progress
+        )
+    callbacks = _callbacks((validation, targets_of(valids)), preset, log_folder, on_progress)
+    history = _fit(classifier.head, batches, (validation, targets_of(valids)), preset, callbacks)
+    logits = logit_model(classifier, preset.mirror)
+    valid_logits = predict_in_batches(logits, valids.pixels)
+    temperature = fit_temperature(valid_logits, valids.is_pikachu)
+    probabilities = 1 / (1 + np.exp(-valid_logits / temperature))
+    return Trained(
+        model=serving_model(logits, temperature),
+        temperature=temperature,
+        history=history,
+        validation=evaluate.report(valids.is_pikachu, probabilities),
+        valid_probabilities=probabilities,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _fit(
+    head: keras.Model,
+    batches: Batches,
+    validation: tuple[np.ndarray, np.ndarray],
+    preset: Preset,
+    callbacks: list[keras.callbacks.Callback],
+) -> dict[str, list[float]]:
+    """Train `head` and leave it with the weights of its best epoch; returns the curves."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        preset.learning_rate, preset.epochs * preset.steps_per_epoch
+    )
+    head.compile(
+        keras.optimizers.AdamW(schedule, weight_decay=preset.weight_decay),
+        keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=preset.label_smoothing),
+        metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
+        jit_compile=False,  # on a CPU, XLA takes longer to compile than the whole run to train
+    )
+    fitted = head.fit(
+        batches,
+        steps_per_epoch=preset.steps_per_epoch,
+        epochs=preset.epochs,
+        validation_data=validation,
+        callbacks=callbacks,
+        verbose=0,
+    )
+    return {name: [float(value) for value in values] for name, values in fitted.history.items()}
+
+
+def _callbacks(
+    validation: tuple[np.ndarray, np.ndarray],
+    preset: Preset,
+    log_folder: Path | None,
+    on_progress: OnProgress,
+) -> list[keras.callbacks.Callback]:
+    """In this order: each sees in an epoch's figures what the ones before it put there."""
+    callbacks: list[keras.callbacks.Callback] = [
+        _CalibratedLoss(*validation),
+        keras.callbacks.EarlyStopping(
+            "val_calibrated_loss",
+            mode="min",
+            patience=preset.patience,
+            restore_best_weights=True,
+            start_from_epoch=2,
+        ),
+        _Progress(preset.epochs, on_progress),
+    ]
+    if log_folder is not None:
+        callbacks.append(keras.callbacks.TensorBoard(log_folder, write_graph=False))
+    return callbacks
+
+
+class _CalibratedLoss(keras.callbacks.Callback):
+    """Adds `val_calibrated_loss`: the validation loss at the temperature that suits the epoch best.
+
+    The plain loss grows with confidence long after the ranking has stopped getting worse, and confidence is
+    set right afterwards anyway.
+    """
+
+    def __init__(self, inputs: np.ndarray, targets: np.ndarray) -> None:
+        super().__init__()
+        self._inputs, self._truth = inputs, targets[:, 0] > 0.5
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        logits = np.asarray(self.model.predict_on_batch(self._inputs))[:, 0]
+        if logs is not None:
+            logs["val_calibrated_loss"] = calibrated_loss(logits, self._truth)
+
+
+class _Progress(keras.callbacks.Callback):
+    def __init__(self, epochs: int, on_progress: OnProgress) -> None:
+        super().__init__()
+        self._epochs, self._on_progress = epochs, on_progress
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        figures = {name: round(float(value), 4) for name, value in (logs or {}).items()}
+        self._on_progress(epoch + 1, self._epochs, "training", **figures)

@@ -1,0 +1,6 @@
+"""The words of a label, as the article's folders spell them."""
+
+PIKACHU, OTHERS = "pikachu", "others"
+LABELS = (PIKACHU, OTHERS)
+TRAINS, VALIDS = "trains", "valids"
+SPLITS = (TRAINS, VALIDS)

@@ -1,0 +1,1 @@
+"""Trains a GAN on the pikachu bucket and serves POST /generate."""

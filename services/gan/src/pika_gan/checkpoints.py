@@ -1,0 +1,68 @@
+"""Checkpoints: one npz file with every array and the state as JSON; whole or absent, the last few kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STATE_KEY = "state_json"
+PATTERN = "step-*.npz"
+
+
+@dataclass
+class RunState:
+    """What a run has to remember beside its arrays. `seconds` is the training time of all sittings
+    together.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    seconds_per_step: float = 0.0
+    attempt: int = 0  # raised with each roll-back after non-finite losses
+    best_step: int | None = None
+    best_kid: float | None = None
+    collapsed_evaluations: int = 0  # in a row
+
+
+def save(path: Path, arrays: dict[str, np.ndarray], state: RunState) -> None:
+    """Writes beside the target, then renames: a reader sees a whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    payload: dict[str, Any] = {**arrays, STATE_KEY: np.array(json.dumps(dataclasses.asdict(state)))}
+    with partial.open("wb") as file:
+        np.savez(file, **payload)
+    partial.replace(path)
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], RunState]:
+    """The arrays and the state of a checkpoint."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files if name != STATE_KEY}
+        return arrays, RunState(**json.loads(str(file[STATE_KEY])))
+
+
+def latest(folder: Path) -> tuple[dict[str, np.ndarray], RunState] | None:
+    """The newest checkpoint of `folder` that can be read, or None. A damaged one is passed over."""
+    for path in sorted(folder.glob(PATTERN), reverse=True):
+        try:
+            return load(path)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            continue
+    return None
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Deletes all but the `keep` newest checkpoints."""
+    for path in sorted(folder.glob(PATTERN))[:-keep]:
+        path.unlink(missing_ok=True)
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of `step` lies; names sort by step."""
+    return folder / f"step-{step:08d}.npz"

@@ -1,0 +1,150 @@
+"""Hyper-parameters of one training recipe: a frozen dataclass, and the presets by name.
+
+A preset is data only. `Preset.from_json(preset.to_json())` gives the same preset back, which is how a run
+remembers the one it was started with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Architecture = Literal["fastgan", "article"]
+Loss = Literal["rpgan", "bce"]
+Precision = Literal["auto", "float32", "mixed_bfloat16"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One recipe. Channel tuples go from 4×4 up to `resolution`, the discriminator's too."""
+
+    name: str
+    resolution: int
+    architecture: Architecture = "fastgan"
+    latent_dim: int = 128
+    generator_channels: tuple[int, ...] = (128, 96, 64, 24)
+    discriminator_channels: tuple[int, ...] = (160, 96, 48, 24)
+
+    loss: Loss = "rpgan"
+    penalty_weight: float = 0.5  # γ of R1 and R2 at the start, in (γ/2)·‖∇D‖² per picture
+    penalty_weight_end: float = 0.05  # γ at the planned end; between them it falls on a cosine
+    penalty_every: int = 1  # steps between penalties; the weight is multiplied by it
+
+    batch_size: int = 16
+    generator_learning_rate: float = 1e-3
+    discriminator_learning_rate: float = 1e-3
+    adam_beta_1: float = 0.0
+    adam_beta_2: float = 0.99
+    learning_rate_end: float = 1.0  # share of the learning rate left at the planned end (cosine)
+
+    ema_half_life: float = 10_000.0  # in pictures shown
+    ema_ramp: float = 0.05  # the half-life is at most this share of the pictures shown so far
+    augment: tuple[str, ...] = ("colour", "translation", "cutout")
+    augment_probability: float = 0.5  # each kind, for each picture
+    flip: bool = True
+
+    precision: Precision = "auto"
+    default_steps: int | None = None
+    default_minutes: float | None = 10.0
+    log_every: int = 20  # steps
+    sample_every: int = 40
+    evaluate_every: int = 200
+    sample_count: int = 64  # pictures on a sample sheet
+    evaluation_pictures: int = 256  # drawn for one KID
+
+    def __post_init__(self) -> None:
+        if self.resolution < 8 or self.resolution & (self.resolution - 1):
+            raise ValueError(f"resolution: expected a power of two from 8, received {self.resolution}")
+        levels = self.resolution.bit_length() - 2  # 4×4 is the first level
+        for field in ("generator_channels", "discriminator_channels"):
+            received = len(getattr(self, field))
+            if received != levels:
+                raise ValueError(
+                    f"{field}: expected {levels} levels for {self.resolution} px, received {received}"
+                )
+
+    def resolved(self) -> Preset:
+        """The same preset with `precision` settled for this machine."""
+        if self.precision != "auto":
+            return self
+        return dataclasses.replace(self, precision="mixed_bfloat16" if has_bfloat16() else "float32")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON; tuples become lists."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Preset:
+        """The preset that `to_json` wrote. Raises TypeError for a field that is not known."""
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**fields)
+
+
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this CPU multiplies bfloat16 itself. Elsewhere it is emulated and slower than float32."""
+    try:
+        flags = cpuinfo.read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        # The recipe of 2018 that this project grew out of: the baseline. It is known to collapse.
+        Preset(
+            name="article",
+            resolution=32,
+            architecture="article",
+            latent_dim=100,
+            generator_channels=(512, 512, 512, 512),
+            discriminator_channels=(512, 256, 128, 64),
+            loss="bce",
+            penalty_weight=0.0,
+            penalty_weight_end=0.0,
+            generator_learning_rate=1e-4,
+            discriminator_learning_rate=1e-3,
+            adam_beta_1=0.9,
+            adam_beta_2=0.999,
+            augment=(),
+            batch_size=32,
+            precision="float32",  # 7×7 separable convolutions gain nothing from bfloat16
+            default_steps=25_200,
+            default_minutes=None,
+        ),
+        # A picture worth looking at after about ten minutes on two cores.
+        Preset(name="cpu-32", resolution=32),
+        # For tests: every part of cpu-32, in fractions of a second.
+        Preset(
+            name="tiny",
+            resolution=16,
+            latent_dim=16,
+            generator_channels=(16, 16, 8),
+            discriminator_channels=(16, 16, 8),
+            batch_size=8,
+            precision="float32",
+            default_steps=20,
+            default_minutes=None,
+            log_every=1,
+            sample_every=5,
+            evaluate_every=10,
+            sample_count=16,
+            evaluation_pictures=32,
+        ),
+    )
+}
+
+
+def preset_named(name: str) -> Preset:
+    """The preset called `name`. Raises ValueError, with the names there are, for any other."""
+    if name not in PRESETS:
+        raise ValueError(f"preset: expected one of {', '.join(sorted(PRESETS))}, received {name!r}")
+    return PRESETS[name]

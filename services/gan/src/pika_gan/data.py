@@ -1,0 +1,121 @@
+"""The training pictures: resized once, cached, a tenth held out by their ids, shuffled by (seed, epoch).
+
+Nothing here depends on the order in which pictures arrive or on earlier calls, so that a resumed run sees the
+batches an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pika_gan.generate import generator_for
+
+HELD_OUT_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures uint8 (N, S, S, 3) with their ids, split into those trained on and those held out."""
+
+    train: np.ndarray
+    held_out: np.ndarray
+    train_ids: tuple[str, ...]
+    held_out_ids: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+        return int(self.train.shape[1])
+
+    def manifest(self) -> dict[str, object]:
+        """What the run saw: every id, the counts, and one hash over all of it."""
+        lists = {"train": list(self.train_ids), "held_out": list(self.held_out_ids)}
+        digest = hashlib.sha256(json.dumps(lists, sort_keys=True).encode()).hexdigest()
+        return {
+            "sha256": digest,
+            "num_train": len(self.train_ids),
+            "num_held_out": len(self.held_out_ids),
+            "size": self.size,
+            **lists,
+        }
+
+    def batch(self, step: int, batch_size: int, seed: int, flip: bool) -> np.ndarray:
+        """The batch of `step`: uint8 (batch_size, S, S, 3). Every picture once an epoch, half of them
+        mirrored.
+        """
+        positions = np.arange(step * batch_size, (step + 1) * batch_size)
+        epochs, within = np.divmod(positions, len(self.train))
+        chosen = np.empty(batch_size, np.int64)
+        for epoch in np.unique(epochs):
+            order = generator_for(seed, 1, int(epoch)).permutation(len(self.train))
+            here = epochs == epoch
+            chosen[here] = order[within[here]]
+        batch = self.train[chosen]
+        if flip:
+            mirrored = generator_for(seed, 2, step).random(batch_size) < 0.5
+            batch[mirrored] = batch[mirrored, :, ::-1]
+        return batch
+
+
+def is_held_out(picture_id: str, share: float = HELD_OUT_SHARE) -> bool:
+    """Whether the picture is never trained on: decided by its id alone, the same in every run."""
+    return int(hashlib.sha256(picture_id.encode()).hexdigest()[:8], 16) < share * 2**32
+
+
+def resize(pixels: np.ndarray, size: int) -> np.ndarray:
+    """uint8 (H, W, 3) → (size, size, 3) with Pillow's antialiased Lanczos filter."""
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
+
+
+def make_dataset(pictures: Iterable[tuple[str, np.ndarray]], size: int, minimum: int = 16) -> Dataset:
+    """Splits (id, uint8 (H, W, 3)) pairs. Ids are sorted first; at least one picture is held out.
+
+    Raises ValueError for fewer than `minimum` pictures.
+    """
+    items = sorted(((key, resize(pixels, size)) for key, pixels in pictures), key=lambda item: item[0])
+    if len(items) < minimum:
+        raise ValueError(f"training pictures: expected at least {minimum}, received {len(items)}")
+    held_out = [item for item in items if is_held_out(item[0])]
+    if len(held_out) < 2:  # a handful of pictures may leave none to the hash
+        held_out = items[:: len(items) // 2][:2]
+    names = {key for key, _ in held_out}
+    train = [item for item in items if item[0] not in names]
+    return Dataset(
+        np.stack([pixels for _, pixels in train]),
+        np.stack([pixels for _, pixels in held_out]),
+        tuple(key for key, _ in train),
+        tuple(key for key, _ in held_out),
+    )
+
+
+def save_dataset(dataset: Dataset, path: Path) -> None:
+    """Writes the cache: one npz, whole or not at all."""
+    partial = path.with_suffix(".partial.npz")
+    np.savez(
+        partial,
+        train=dataset.train,
+        held_out=dataset.held_out,
+        train_ids=np.array(dataset.train_ids),
+        held_out_ids=np.array(dataset.held_out_ids),
+    )
+    partial.replace(path)
+
+
+def load_dataset(path: Path) -> Dataset:
+    """Reads what `save_dataset` wrote."""
+    with np.load(path) as arrays:
+        return Dataset(
+            arrays["train"],
+            arrays["held_out"],
+            tuple(str(key) for key in arrays["train_ids"]),
+            tuple(str(key) for key in arrays["held_out_ids"]),
+        )

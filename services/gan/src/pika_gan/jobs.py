@@ -1,0 +1,215 @@
+"""The job `gan-train`: pictures of the pikachu bucket → a published generator. Runs in the worker of queue
+`gan`.
+
+The run's id is the job's. Its folder is mirrored to the RUNS bucket with every checkpoint, so that a job
+whose worker was killed goes on from there, on this host or another.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pika_gan import checkpoints
+from pika_gan.config import Preset, preset_named
+from pika_gan.data import Dataset, load_dataset, make_dataset, resize, save_dataset
+from pika_gan.export import export
+from pika_gan.networks import build_generator
+from pika_gan.runs import RunFolder
+from pika_gan.train import TrainingDiverged, TrainingResult
+from pika_gan.train import train as train_folder
+from pika_kit.images import decode
+from pika_kit.jobs import JobCancelled, JobContext, JobError, JobInterrupted
+from pika_kit.models import Registry
+from pika_kit.pictures import PictureBucket
+from pika_kit.stages import Bucket
+
+MINIMUM_PICTURES = 30
+CHECKPOINT_SECONDS = 60.0
+REGISTRY_NAME = "gan"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One job: what is to be trained, and where it lies meanwhile."""
+
+    context: JobContext
+    run: RunFolder
+    recipe: Preset
+    seed: int
+    folder: Path
+
+    @property
+    def cache(self) -> Path:
+        """The pictures at the preset's size."""
+        return self.folder.parent / f"{self.folder.name}-pictures.npz"
+
+
+def train(
+    context: JobContext,
+    *,
+    preset: str = "cpu-32",
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    minimum_pictures: int = MINIMUM_PICTURES,
+    activate: bool = True,
+) -> dict[str, Any]:
+    """Trains on the pikachu bucket, for `minutes` of training time or `steps`, and publishes the result.
+
+    Returns {"run_id", "model_version", "steps", "resumed_from", "minutes", "num_pictures", "warnings", "kid",
+    "kid_interval", "diversity", "near_copy_rate", "collapsed"}. Raises JobError for too few pictures, an
+    unknown preset, or training that diverged.
+    """
+    run = RunFolder(context.store, context.job_id)
+    known = run.status() or {}
+    if "result" in known:  # killed between publishing and telling so
+        return dict(known["result"])
+    try:
+        recipe = preset_named(preset)
+    except ValueError as error:
+        raise JobError(str(error)) from error
+    work = _Work(context, run, recipe, seed, context.settings.state_dir / "gan-runs" / context.job_id)
+    work.folder.mkdir(parents=True, exist_ok=True)
+    if not any((work.folder / "checkpoints").glob(checkpoints.PATTERN)):
+        run.download(work.folder)
+    started_at = known.get("started_at") or _now()
+    facts = {"run_id": context.job_id, "preset": preset, "seed": seed, "started_at": started_at}
+    run.set_status(**facts, status="running", updated_at=_now())
+    try:
+        dataset = _dataset(work, minimum_pictures)
+        result = _train(work, dataset, steps, minutes)
+        told = _publish(work, dataset, result, activate)
+    except JobCancelled:
+        run.set_status(status="cancelled", updated_at=_now())
+        raise
+    except JobInterrupted:
+        run.set_status(status="interrupted", updated_at=_now())
+        raise
+    except (TrainingDiverged, JobError) as error:
+        run.set_status(status="failed", error=str(error), updated_at=_now())
+        raise JobError(str(error)) from error
+    run.upload(work.folder)
+    version, step = told["model_version"], told["steps"]
+    run.set_status(status="finished", result=told, model_version=version, step=step, updated_at=_now())
+    work.cache.unlink(missing_ok=True)
+    shutil.rmtree(work.folder, ignore_errors=True)
+    return told
+
+
+def _train(work: _Work, dataset: Dataset, steps: int | None, minutes: float | None) -> TrainingResult:
+    last: dict[str, Any] = {}
+
+    def progress(done: int, total: int | None, message: str, details: dict[str, Any]) -> None:
+        last.update(step=done, total=total, message=message)
+        work.context.progress(done, total, message, run_id=work.context.job_id, **details)
+
+    def keep(step: int) -> None:
+        work.run.upload(work.folder)
+        work.run.set_status(updated_at=_now(), checkpoint_step=step, **last)
+
+    return train_folder(
+        dataset,
+        work.recipe,
+        work.folder,
+        seed=work.seed,
+        steps=steps,
+        minutes=minutes,
+        progress=progress,
+        on_checkpoint=keep,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+    )
+
+
+def _dataset(work: _Work, minimum: int) -> Dataset:
+    """The pictures as this run first saw them: from the local cache, by its manifest, or all of the
+    bucket.
+    """
+    if work.cache.exists():
+        return load_dataset(work.cache)
+    pictures = PictureBucket(work.context.store, Bucket.PIKACHU)
+    manifest = work.folder / "manifest.json"
+    wanted: set[str] | None = None
+    if manifest.exists():
+        seen = json.loads(manifest.read_text())
+        wanted = set(seen["train"]) | set(seen["held_out"])
+    entries = [entry for entry in pictures.entries() if wanted is None or entry.picture_id in wanted]
+    if len(entries) < minimum:
+        raise JobError(
+            f"expected at least {minimum} pictures in the bucket pikachu to train on, received "
+            f"{len(entries)}: collect more, or filter with a lower threshold"
+        )
+
+    def read() -> Iterator[tuple[str, np.ndarray]]:
+        for number, entry in enumerate(entries):
+            work.context.progress(number, len(entries), "reading pictures")
+            yield entry.picture_id, resize(decode(pictures.read(entry)).pixels, work.recipe.resolution)
+
+    dataset = make_dataset(read(), work.recipe.resolution, minimum)
+    save_dataset(dataset, work.cache)
+    return dataset
+
+
+def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bool) -> dict[str, Any]:
+    """Exports the chosen generator, publishes it with its card, and returns the job's result."""
+    generator = build_generator(work.recipe, precision="float32")
+    arrays, _ = checkpoints.load(work.folder / "best.npz")
+    for index, variable in enumerate(generator.variables):
+        variable.assign(arrays[f"ema/{index:04d}"])
+    with tempfile.TemporaryDirectory(dir=work.folder.parent) as temporary:
+        publication = Path(temporary)
+        agreement = export(generator, publication)
+        for name in ("best.png", "film.webp"):
+            shutil.copy(work.folder / name, publication / name)
+        card = _card(work, dataset, result) | {"runtimes_differ_by": agreement}
+        version = Registry(work.context.store, REGISTRY_NAME).publish(publication, card, activate=activate)
+    measured = card["evaluation"]
+    return {
+        "run_id": work.context.job_id,
+        "model_version": version,
+        "steps": card["steps"],
+        "resumed_from": result.resumed_from,
+        "minutes": card["minutes"],
+        "num_pictures": len(dataset.train_ids) + len(dataset.held_out_ids),
+        "warnings": card["warnings"],
+        **{key: measured[key] for key in ("kid", "kid_interval", "diversity", "near_copy_rate", "collapsed")},
+    }
+
+
+def _card(work: _Work, dataset: Dataset, result: TrainingResult) -> dict[str, Any]:
+    manifest = dataset.manifest()
+    return {
+        "preset": work.recipe.to_json(),
+        "resolution": work.recipe.resolution,
+        "latent_dim": work.recipe.latent_dim,
+        "run_id": work.context.job_id,
+        "seed": work.seed,
+        "steps": result.state.step,
+        "chosen_step": result.state.best_step,
+        "minutes": round(result.state.seconds / 60, 2),
+        "data": {key: manifest[key] for key in ("sha256", "num_train", "num_held_out", "size")},
+        "evaluation": result.evaluation.to_json(),
+        "warnings": list(result.warnings),
+        "files": {"sheet": "best.png", "film": "film.webp"},
+        "versions": {name: _version(name) for name in ("pika-gan", "tensorflow-cpu", "keras", "numpy")},
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,43 @@
+"""Adversarial losses and gradient penalties, in keras.ops.
+
+RpGAN (Jolicoeur-Martineau 2018) with R1 and R2 is the pair that Huang et al. 2024 (R3GAN, arXiv:2501.05441)
+show to converge locally; BCE, the non-saturating pair, is the article's. Every loss takes logits (N,) and
+gives one (N,): the training step takes the mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+
+def rpgan_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """softplus(-(D(x) - D(G(z)))): a real picture shall score above the generated one it is paired with."""
+    return ops.softplus(fake_logits - real_logits)
+
+
+def rpgan_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The same pairs, the other way round."""
+    return ops.softplus(real_logits - fake_logits)
+
+
+def bce_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Mean of the binary cross-entropies of real → 1 and generated → 0."""
+    return 0.5 * (ops.softplus(-real_logits) + ops.softplus(fake_logits))
+
+
+def bce_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:  # noqa: ARG001 - same signature as the pair
+    """Non-saturating: generated → 1."""
+    return ops.softplus(-fake_logits)
+
+
+DISCRIMINATOR = {"rpgan": rpgan_discriminator, "bce": bce_discriminator}
+GENERATOR = {"rpgan": rpgan_generator, "bce": bce_generator}
+
+
+def squared_gradient_norm(gradients: Tensor) -> Tensor:
+    """‖∂D/∂picture‖² per picture: (N, H, W, C) → (N,), in float32."""
+    return ops.sum(ops.square(ops.cast(gradients, "float32")), axis=(1, 2, 3))

@@ -1,0 +1,100 @@
+"""Generator and discriminator, written with Keras layers and keras.ops only.
+
+The generator is of the FastGAN family (Liu et al. 2021, arXiv:2101.04775): nearest upsampling and
+convolution, gated linear units, skip-layer excitation from an eighth of the final size. The discriminator is
+residual, without normalisation, and goes down by average pooling; every operation in it can be differentiated
+twice, which the gradient penalties need. `precision` is a Keras dtype policy; latents, pictures and logits
+are float32 under each of them.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers, ops
+
+from pika_gan import article
+from pika_gan.config import Preset
+
+BATCH_NORM_MOMENTUM = 0.9  # runs are short: a few thousand steps
+
+
+def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
+    """Latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
+
+    `precision` overrides the preset's; the copy that is evaluated and exported is built in float32.
+    """
+    policy = precision or preset.resolved().precision
+    if preset.architecture == "article":
+        return article.build_generator(preset)
+    channels = preset.generator_channels
+    latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
+
+    x = layers.Dense(4 * 4 * channels[0] * 2, use_bias=False, dtype=policy)(latents)
+    x = layers.Reshape((4, 4, channels[0] * 2), dtype=policy)(x)
+    x = gated_linear_unit(batch_norm(x, policy))  # (N, 4, 4, C)
+    low, low_at = x, 4
+    for level, width in enumerate(channels[1:], start=1):
+        size = 4 * 2**level
+        x = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(x)
+        x = layers.Conv2D(width * 2, 3, padding="same", use_bias=False, dtype=policy)(x)
+        x = gated_linear_unit(batch_norm(x, policy))  # (N, size, size, width)
+        if size == max(4, preset.resolution // 8):
+            low, low_at = x, size
+        if size == preset.resolution and low_at < size:
+            x = skip_layer_excitation(x, low, policy)
+    x = layers.Conv2D(3, 3, padding="same", dtype="float32")(ops.cast(x, "float32"))
+    pictures = layers.Activation("tanh", dtype="float32", name="pictures")(x)
+    return keras.Model(latents, pictures, name=f"generator_{preset.resolution}")
+
+
+def build_discriminator(preset: Preset) -> keras.Model:
+    """Pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32, high for real."""
+    policy = preset.resolved().precision
+    if preset.architecture == "article":
+        return article.build_discriminator(preset)
+    channels = preset.discriminator_channels[::-1]  # from full size down to 4×4
+    pictures = keras.Input((preset.resolution, preset.resolution, 3), name="pictures", dtype="float32")
+
+    x = layers.Conv2D(channels[0], 3, padding="same", dtype=policy)(pictures)
+    for width in channels[1:]:
+        x = residual_down(x, width, policy)  # half the size
+    x = layers.LeakyReLU(0.2, dtype=policy)(x)
+    x = layers.Conv2D(channels[-1], 4, padding="valid", kernel_initializer="he_normal", dtype=policy)(x)
+    x = layers.LeakyReLU(0.2, dtype=policy)(x)
+    x = layers.Flatten(dtype=policy)(x)
+    logits = layers.Dense(1, dtype="float32")(ops.cast(x, "float32"))
+    return keras.Model(pictures, ops.squeeze(logits, -1), name=f"discriminator_{preset.resolution}")
+
+
+def batch_norm(x: keras.KerasTensor, policy: str) -> keras.KerasTensor:
+    """Batch normalisation with this file's momentum."""
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=policy)(x)
+
+
+def gated_linear_unit(x: keras.KerasTensor) -> keras.KerasTensor:
+    """(…, 2C) → (…, C): one half, gated by the sigmoid of the other (Dauphin et al. 2017)."""
+    values, gates = ops.split(x, 2, axis=-1)
+    return values * ops.sigmoid(gates)
+
+
+def skip_layer_excitation(high: keras.KerasTensor, low: keras.KerasTensor, policy: str) -> keras.KerasTensor:
+    """Scales each channel of `high` (N, S, S, C) by what `low`, a small map of the same picture, says."""
+    width = high.shape[-1]
+    x = layers.GlobalAveragePooling2D(keepdims=True, dtype=policy)(layers.LeakyReLU(0.1, dtype=policy)(low))
+    x = layers.Conv2D(width, 1, dtype=policy)(x)
+    x = layers.Conv2D(width, 1, activation="sigmoid", dtype=policy)(
+        layers.Activation("silu", dtype=policy)(x)
+    )
+    return high * x
+
+
+def residual_down(x: keras.KerasTensor, width: int, policy: str) -> keras.KerasTensor:
+    """(N, S, S, C) → (N, S/2, S/2, width): two convolutions beside a pooled 1×1 one, variance kept."""
+    skip = layers.AveragePooling2D(2, dtype=policy)(x)
+    skip = layers.Conv2D(width, 1, use_bias=False, dtype=policy)(skip)
+    y = layers.LeakyReLU(0.2, dtype=policy)(x)
+    y = layers.Conv2D(x.shape[-1], 3, padding="same", kernel_initializer="he_normal", dtype=policy)(y)
+    y = layers.AveragePooling2D(2, dtype=policy)(y)
+    y = layers.LeakyReLU(0.2, dtype=policy)(y)
+    y = layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal", dtype=policy)(y)
+    return (y + skip) * (0.5**0.5)

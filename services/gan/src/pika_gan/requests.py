@@ -1,0 +1,190 @@
+"""What the GAN's views accept, as pydantic models, and the little language of seeds: "0,4-6"."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pika_gan.config import PRESETS
+from pika_gan.generate import MAX_SEED
+
+MAX_PICTURES = 64
+MAX_SIZE = 512
+_PART = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0,4-6" → [0, 4, 5, 6], in the order written. Raises ValueError with what was expected."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = _PART.fullmatch(part)
+        if not match:
+            raise ValueError(f"expected seeds such as '0,4-6', received {text[:100]!r}")
+        first, last = int(match.group(1)), int(match.group(2) or match.group(1))
+        if last < first:
+            raise ValueError(f"expected a rising range, received {part.strip()!r}")
+        if len(seeds) + last - first + 1 > MAX_PICTURES:
+            raise ValueError(f"expected at most {MAX_PICTURES} seeds, received more")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+class _Body(BaseModel):
+    """A request that may come without a body, when all its fields have defaults."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_is_empty(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
+class GenerateRequest(_Body):
+    """Which pictures, and how they are to come."""
+
+    n: int | None = Field(
+        None, ge=1, le=MAX_PICTURES, description="How many pictures; 1 if nothing else tells"
+    )
+    seed: int | None = Field(None, ge=0, le=MAX_SEED, description="The first seed; with n: seed, seed + 1, …")
+    seeds: str | list[int] | None = Field(None, description='Seeds: "0,4-6", or a list')
+    latents: list[list[float]] | None = Field(
+        None, description="Latent vectors themselves, in place of seeds"
+    )
+    truncation: float = Field(
+        1.0, ge=0.0, le=2.0, description="Latents are multiplied by it; less is plainer"
+    )
+    size: int | None = Field(
+        None, description="Side in pixels, a power of two from 8 to 512; the model's own if absent"
+    )
+    format: Literal["png", "jpeg", "webp"] = Field("png", description="Of each picture")
+    quality: int = Field(90, ge=1, le=100, description="Of JPEG and WebP")
+    grid: bool = Field(False, description="All pictures as one sheet")
+    response_format: Literal["image", "b64_json"] | None = Field(
+        None,
+        description="The picture's bytes, or JSON with base64; by default image for one picture or a grid",
+    )
+    return_latents: bool = Field(False, description="Tell the latents too (JSON only)")
+    model_version: str | None = Field(None, description="Such as v2; the current one if absent")
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _read_seeds(cls, value: Any) -> Any:
+        # A query string gives the list form as one or several texts.
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            value = ",".join(value)
+        if isinstance(value, str):
+            return parse_seeds(value)
+        return value
+
+    @field_validator("seeds")
+    @classmethod
+    def _check_seeds(cls, value: list[int] | None) -> list[int] | None:
+        if value is not None and (not 1 <= len(value) <= MAX_PICTURES):
+            raise ValueError(f"expected 1 to {MAX_PICTURES} seeds, received {len(value)}")
+        if value is not None and not all(0 <= seed <= MAX_SEED for seed in value):
+            raise ValueError(f"expected seeds from 0 to {MAX_SEED}")
+        return value
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, value: int | None) -> int | None:
+        if value is not None and (not 8 <= value <= MAX_SIZE or value & (value - 1)):
+            raise ValueError(f"expected a power of two from 8 to {MAX_SIZE}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> GenerateRequest:
+        given = [name for name in ("seed", "seeds", "latents") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"expected one of seed, seeds and latents, received {' and '.join(given)}")
+        listed = self.seeds if self.seeds is not None else self.latents
+        if listed is not None:
+            if not 1 <= len(listed) <= MAX_PICTURES:
+                raise ValueError(f"expected 1 to {MAX_PICTURES} pictures, received {len(listed)}")
+            if self.n is not None and self.n != len(listed):
+                raise ValueError(
+                    f"n: expected {len(listed)}, as many as {given[0]}, or nothing; received {self.n}"
+                )
+        if self.seed is not None and self.seed + self.num_pictures - 1 > MAX_SEED:
+            raise ValueError(f"seed: expected seed + n - 1 to be at most {MAX_SEED}")
+        if self.response_format == "image" and self.num_pictures > 1 and not self.grid:
+            raise ValueError(
+                "response_format image: expected one picture, or grid=true; b64_json gives several"
+            )
+        if self.return_latents and not self.is_json:
+            raise ValueError("return_latents: expected response_format b64_json")
+        return self
+
+    @property
+    def num_pictures(self) -> int:
+        """How many pictures are asked for."""
+        listed = self.seeds if self.seeds is not None else self.latents
+        return len(listed) if listed is not None else self.n or 1
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer is JSON; by default it is for several pictures that are not a grid."""
+        if self.response_format is None:
+            return self.num_pictures > 1 and not self.grid
+        return self.response_format == "b64_json"
+
+
+class GenerateQuery(GenerateRequest):
+    """The same from a query string, where latents do not fit."""
+
+    latents: None = None
+
+
+class TrainRequest(_Body):
+    """A training run. Without steps and minutes the preset's own budget holds; with both, whichever ends
+    first.
+    """
+
+    preset: str = Field("cpu-32", description=f"One of {', '.join(PRESETS)}")
+    minutes: Annotated[float, Field(gt=0, le=60 * 24 * 30)] | None = Field(
+        None, description="Of training time"
+    )
+    steps: Annotated[int, Field(ge=1)] | None = Field(None, description="Updates of both networks")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Of weights, order, latents and augmentation")
+    activate: bool = Field(True, description="Make the result the current version")
+
+    @field_validator("preset")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"expected one of {', '.join(PRESETS)}")
+        return value
+
+
+class CurrentModelRequest(_Body):
+    """Which version shall be in use: a named one, or the one before."""
+
+    version: str | None = Field(None, description="Such as v2")
+    rollback: bool = Field(False, description="Back to the version that was current before")
+
+    @model_validator(mode="after")
+    def _one_of(self) -> CurrentModelRequest:
+        if (self.version is None) == (not self.rollback):
+            raise ValueError('expected {"version": "v2"} or {"rollback": true}')
+        return self
+
+
+class RunPath(BaseModel):
+    """A run by its id, which is its job's."""
+
+    run_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
+class SheetPath(RunPath):
+    """One sample sheet of a run."""
+
+    step: int = Field(ge=0)
+
+
+class VersionPath(BaseModel):
+    """A published version."""
+
+    version: str = Field(pattern=r"^v[1-9][0-9]{0,8}$")

@@ -1,0 +1,200 @@
+"""POST and GET /generate, and the GAN's training job and models. No TensorFlow here."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from typing import Any
+
+import numpy as np
+from flask import Response, current_app, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from pika_gan.data import resize
+from pika_gan.generate import MAX_SEED, latents_of
+from pika_gan.requests import (
+    CurrentModelRequest,
+    GenerateQuery,
+    GenerateRequest,
+    TrainRequest,
+    VersionPath,
+)
+from pika_gan.serving import LoadedModel, ModelShelf
+from pika_kit.images import encode, sheet
+from pika_kit.models import NoModel
+from pika_kit.service import Problem, job_accepted, request_id, state
+
+SHELF = "PIKA_GAN_SHELF"
+_DRAW = Tag(name="generate", description="New pictures")
+_MODELS = Tag(name="gan models", description="Training and versions")
+
+blueprint = APIBlueprint("gan", __name__)
+
+
+def shelf() -> ModelShelf:
+    """The models of this service."""
+    found: ModelShelf = current_app.config[SHELF]
+    return found
+
+
+@blueprint.post("/generate", tags=[_DRAW])
+def post_generate(body: GenerateRequest) -> Response:
+    """Draw new pictures."""
+    _check_body()
+    return _generate(body)
+
+
+@blueprint.get("/generate", tags=[_DRAW])
+def get_generate(query: GenerateQuery) -> Response:
+    """Draw new pictures: the same with query parameters, for a browser or curl."""
+    return _generate(query)
+
+
+def _check_body() -> None:
+    """A body that is not read as JSON shall not pass for no body at all."""
+    if request.get_data() and request.get_json(silent=True) is None:
+        raise Problem(
+            422,
+            "request-invalid",
+            "The request does not fit",
+            "The body could not be read as JSON.",
+            expected="a JSON object with Content-Type: application/json, or no body",
+            received=request.content_type or "no Content-Type",
+        )
+
+
+def _generate(asked: GenerateRequest) -> Response:
+    model = _model(asked.model_version)
+    seeds, latents = _latents(asked, model)
+    pictures = model.draw(latents)
+    if asked.size is not None:
+        pictures = np.stack([resize(picture, asked.size) for picture in pictures])
+    shown = [sheet(pictures)] if asked.grid else list(pictures)
+    data = [encode(picture, asked.format, asked.quality) for picture in shown]
+    if asked.is_json:
+        return jsonify(_as_json(asked, model, seeds, latents, data))
+    headers = {"X-Model-Version": model.version, "Cache-Control": "no-store"}
+    if seeds is not None:
+        headers["X-Seeds"] = ",".join(map(str, seeds))
+    return Response(data[0], content_type=f"image/{asked.format}", headers=headers)
+
+
+def _model(version: str | None) -> LoadedModel:
+    try:
+        return shelf().get(version)
+    except NoModel:
+        raise Problem(
+            503,
+            "model-missing",
+            "No model yet",
+            "No generator is published yet: train one with `pikastack train gan` or POST /gan/train, "
+            "then ask again.",
+        ) from None
+
+
+def _latents(asked: GenerateRequest, model: LoadedModel) -> tuple[list[int] | None, np.ndarray]:
+    """(seeds, or None where latents were sent; latents (N, latent_dim) float32)."""
+    if asked.latents is not None:
+        widths = sorted({len(row) for row in asked.latents})
+        if widths != [model.latent_dim]:
+            raise Problem(
+                422,
+                "latents-do-not-fit",
+                "The latents do not fit the model",
+                f"Model {model.version} takes latents of {model.latent_dim} numbers.",
+                expected=model.latent_dim,
+                received=widths,
+            )
+        latents = np.asarray(asked.latents, np.float32)
+        if not np.isfinite(latents).all():
+            raise Problem(
+                422, "latents-do-not-fit", "The latents do not fit the model", "Expected finite numbers."
+            )
+        return None, latents * np.float32(asked.truncation)
+    if isinstance(asked.seeds, list):
+        seeds = asked.seeds
+    elif asked.seed is not None:
+        seeds = list(range(asked.seed, asked.seed + asked.num_pictures))
+    else:
+        seeds = [secrets.randbelow(MAX_SEED + 1) for _ in range(asked.num_pictures)]
+    return seeds, latents_of(seeds, model.latent_dim, asked.truncation)
+
+
+def _as_json(
+    asked: GenerateRequest,
+    model: LoadedModel,
+    seeds: list[int] | None,
+    latents: np.ndarray,
+    data: list[bytes],
+) -> dict[str, Any]:
+    items: list[dict[str, Any]] = [{"b64_json": base64.b64encode(picture).decode()} for picture in data]
+    if not asked.grid:
+        for index, item in enumerate(items):
+            if seeds is not None:
+                item["seed"] = seeds[index]
+            if asked.return_latents:
+                item["latent"] = latents[index].tolist()
+    answer = {
+        "created": int(time.time()),
+        "model_version": model.version,
+        "request_id": request_id(),
+        "seeds": seeds,
+        "truncation": asked.truncation,
+        "size": asked.size or model.resolution,
+        "format": asked.format,
+        "grid": asked.grid,
+        "data": items,
+    }
+    if asked.grid and asked.return_latents:
+        answer["latents"] = latents.tolist()
+    return answer
+
+
+@blueprint.post("/gan/train", tags=[_MODELS])
+def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
+    """Train on the pikachu bucket; the run's samples are at /gan/samples/{job id}."""
+    _check_body()
+    return job_accepted(state().queue.enqueue("gan-train", body.model_dump()))
+
+
+@blueprint.get("/gan/models", tags=[_MODELS])
+def list_models() -> Response:
+    """All versions with their cards, oldest first."""
+    registry = shelf().registry
+    cards = [
+        card
+        | {
+            "sheet_url": f"/gan/models/{card['version']}/sheet",
+            "film_url": f"/gan/models/{card['version']}/film",
+        }
+        for card in registry.versions()
+    ]
+    return jsonify({"current": registry.current(), "models": cards})
+
+
+@blueprint.put("/gan/models/current", tags=[_MODELS])
+def choose_model(body: CurrentModelRequest) -> Response:
+    """Put another version in use, or return to the one before; no restart is needed."""
+    registry = shelf().registry
+    if body.rollback:
+        try:
+            registry.rollback()
+        except NoModel as error:
+            raise Problem(409, "no-earlier-version", "There is no earlier version", f"{error}.") from None
+    elif body.version is not None:
+        registry.activate(body.version)
+    shelf().forget_current()
+    return jsonify({"version": registry.current()})
+
+
+@blueprint.get("/gan/models/<version>/sheet", tags=[_MODELS])
+def model_sheet(path: VersionPath) -> Response:
+    """The version's sample sheet."""
+    return Response(shelf().registry.file(path.version, "best.png"), content_type="image/png")
+
+
+@blueprint.get("/gan/models/<version>/film", tags=[_MODELS])
+def model_film(path: VersionPath) -> Response:
+    """The film of the version's training."""
+    return Response(shelf().registry.file(path.version, "film.webp"), content_type="image/webp")

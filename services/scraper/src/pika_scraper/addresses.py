@@ -1,0 +1,65 @@
+"""Which addresses may be fetched from: only those that are routable for everybody on the internet.
+
+`is_public` is stricter than `ipaddress.is_global`: it also refuses multicast, and IPv6 addresses that carry
+an IPv4 address inside (mapped, 6to4, Teredo, NAT64), through which a private one could be reached.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+from pika_scraper.errors import Refused
+
+Resolver = Callable[[str, int], list[str]]
+
+_IPV6_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+# IANA's special-purpose registry, those inside 2000::/3 that are not plain hosts on the internet.
+_IPV6_SPECIAL = tuple(
+    ipaddress.IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+)
+_IPV4_SPECIAL = tuple(
+    ipaddress.IPv4Network(network) for network in ("192.0.0.0/24", "192.88.99.0/24", "192.175.48.0/24")
+)
+
+
+def is_public(address: str) -> bool:
+    """Whether a numeric IPv4 or IPv6 address is one of the public internet's; False for anything else."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False  # not numeric, or with a zone ("fe80::1%eth0"), which only link-local ones have
+    if found.is_multicast or found.is_reserved or not found.is_global:
+        return False
+    if isinstance(found, ipaddress.IPv4Address):
+        return not any(found in network for network in _IPV4_SPECIAL)
+    return found in _IPV6_GLOBAL_UNICAST and not any(found in network for network in _IPV6_SPECIAL)
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """All addresses of a name, by the system's resolver, which also understands `127.1` and `0x7f000001`."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def checked_addresses(host: str, port: int, allowed: frozenset[str], resolver: Resolver) -> list[str]:
+    """Look a host up once and answer addresses that may be connected to, in the resolver's order.
+
+    Args:
+        allowed: the operator's `host:port` pairs, whose addresses are not checked.
+
+    Raises:
+        Refused: "unresolvable", or "address_refused" where even one of the addresses is not public: a name
+            that points inside as well is no mistake that needs to be served.
+    """
+    try:
+        addresses = resolver(host, port)
+    except (OSError, UnicodeError) as error:
+        raise Refused("unresolvable", f"the host {host!r} has no address: {error}") from error
+    if not addresses:
+        raise Refused("unresolvable", f"the host {host!r} has no address")
+    if f"{host}:{port}" in allowed or f"[{host}]:{port}" in allowed:
+        return addresses
+    if not all(is_public(address) for address in addresses):
+        # The address itself stays out of the message: it would tell what is inside this network.
+        raise Refused("address_refused", f"the host {host!r} is not on the public internet")
+    return addresses

@@ -1,0 +1,22 @@
+"""The scraper's front end: `gunicorn -c python:pika_kit.gunicorn_config "pika_scraper.app:create_app()"`."""
+
+from flask_openapi3 import OpenAPI
+
+from pika_kit.service import create_app as create_base
+from pika_kit.settings import Settings
+from pika_scraper.image_views import images_blueprint
+from pika_scraper.views import scraper_blueprint
+
+MAX_FILES = 10_000
+"""How many files one request may bring."""
+
+
+def create_app(settings: Settings | None = None) -> OpenAPI:
+    """The application; settings come from the environment unless they are given."""
+    app = create_base(
+        "scraper", "Collects pictures and makes them ready", settings or Settings.from_environment()
+    )
+    app.config["MAX_FORM_PARTS"] = MAX_FILES  # the bytes of all together have their own limit
+    app.register_api(scraper_blueprint)
+    app.register_api(images_blueprint)
+    return app

@@ -1,0 +1,73 @@
+"""The scraper's limits and thresholds, with their reasons; what an operator sets is in pika_kit.settings."""
+
+from dataclasses import dataclass
+
+MAX_PICTURE_BYTES = 32 * 2**20
+"""The largest single file that is taken for a picture; the pixels have their own limit in pika_kit.images."""
+
+MAX_SAMPLES = 5
+"""How many names a report shows for each reason, beside the full count."""
+
+NUM_INTAKE_THREADS = 4
+"""Pictures under way at once in a job; most of a picture's time is spent waiting for the object store."""
+
+LEDGER_SECONDS = 5.0
+"""How often a running scrape job writes down what it has done, and so the most that a restart does twice."""
+
+
+@dataclass(frozen=True)
+class FetchLimits:
+    """Bounds for one download. Times in seconds."""
+
+    max_bytes: int = MAX_PICTURE_BYTES
+    max_redirects: int = 5
+    max_attempts: int = 3
+    connect_seconds: float = 5.0
+    read_seconds: float = 15.0
+    total_seconds: float = 60.0
+    """From the first byte sent to the last received, so that a host cannot hold a thread by dripping."""
+    max_retry_after_seconds: float = 30.0
+    """A host that asks for a longer pause is left alone for this job."""
+    backoff_seconds: float = 0.5
+    user_agent: str = "pikastack/0.1 (picture collector)"
+
+
+@dataclass(frozen=True)
+class ZipLimits:
+    """Bounds for one zip. The sizes that a zip tells are not believed: reading stops at them as well."""
+
+    max_entries: int = 50_000
+    max_directory_bytes: int = 16 * 2**20
+    """Of the central directory, which is read into memory whole before anything else."""
+    max_entry_bytes: int = MAX_PICTURE_BYTES
+    max_total_bytes: int = 8 * 2**30
+    max_ratio: float = 200.0
+    """Uncompressed to compressed, for entries above `ratio_from_bytes`; pictures hardly compress at all."""
+    ratio_from_bytes: int = 2**20
+
+
+@dataclass(frozen=True)
+class InlineLimits:
+    """Up to here a zip in `POST /images?prepare=false` is answered at once; above, it becomes a job."""
+
+    max_entries: int = 64
+    max_total_bytes: int = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """How raw pictures become training pictures."""
+
+    size: int = 256
+    """Side of the squares, in pixels."""
+    near_duplicate_bits: int = 6
+    """Pictures whose 64-bit perceptual hashes differ in at most so many bits count as near duplicates."""
+    tiny_side: int = 64
+    """A picture whose shorter side has fewer pixels is flagged `tiny`."""
+    extreme_aspect: float = 3.0
+    """A picture whose sides differ by a larger factor is flagged `extreme_aspect`: most is cropped away."""
+    blank_deviation: float = 2.0
+    """Below this standard deviation of the grey values (0–255) a picture is flagged `blank`."""
+    plain_share: float = 0.8
+    plain_distance: int = 16
+    """`plain_background`: more than `plain_share` of the border is within `plain_distance` of its median."""

@@ -1,0 +1,279 @@
+"""URL → bytes, from the public internet only.
+
+http and https; every address of a name must be public; the connection goes to an address that was checked,
+with no second look-up in between, under the original name (Host, SNI, certificate); each redirect is checked
+from the start. Bytes, redirects, attempts and time are bounded, time by a lifeline that is cut at the
+deadline, so that a host which drips single bytes holds nobody.
+
+    data = Fetcher(allowed=settings.fetch_allow).fetch("https://example.org/pikachu.png")
+"""
+
+import email.utils
+import random
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import certifi
+from urllib3 import HTTPResponse
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+
+from pika_scraper.addresses import Resolver, checked_addresses, resolve
+from pika_scraper.config import FetchLimits
+from pika_scraper.errors import Refused
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_TRY_AGAIN = {429, 500, 502, 503, 504}
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
+_UNTYPED = {"", "application/octet-stream", "binary/octet-stream"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A checked URL: `host` in ASCII lower case, `path` with its query."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+class _TryAgain(Exception):
+    """This attempt failed in a way that another may not; `pause` is what the host asked for, in seconds."""
+
+    def __init__(self, refused: Refused, pause: float | None = None) -> None:
+        super().__init__(str(refused))
+        self.refused, self.pause = refused, pause
+
+
+class _Dialer:
+    """Connects to the first checked address that answers, and keeps a second handle on the socket."""
+
+    def __init__(self, addresses: list[str], port: int) -> None:
+        self._addresses, self._port = addresses, port
+        self.lifeline: socket.socket | None = None
+
+    def __call__(self, timeout: float) -> socket.socket:
+        error: OSError | None = None
+        for address in self._addresses:
+            try:
+                found = socket.create_connection((address, self._port), timeout)
+            except OSError as failed:
+                error = failed
+                continue
+            self.lifeline = found.dup()
+            return found
+        raise error or OSError("no address")
+
+
+class _PinnedHTTP(HTTPConnection):
+    dial: _Dialer
+
+    def _new_conn(self) -> socket.socket:
+        return self.dial(float(self.timeout or 0) or 5.0)
+
+
+class _PinnedHTTPS(HTTPSConnection):
+    dial: _Dialer
+
+    def _new_conn(self) -> socket.socket:
+        return self.dial(float(self.timeout or 0) or 5.0)
+
+
+class Fetcher:
+    """Downloads with one set of rules. Safe to share between threads.
+
+    Args:
+        allowed: `host:port` pairs that may be fetched although they are not public.
+        resolver, sleep: replaced in tests.
+    """
+
+    def __init__(
+        self,
+        allowed: tuple[str, ...] = (),
+        limits: FetchLimits | None = None,
+        resolver: Resolver = resolve,
+        sleep: Callable[[float], Any] = time.sleep,
+    ) -> None:
+        self._allowed = frozenset(pair.lower() for pair in allowed)
+        self.limits = limits or FetchLimits()
+        self._resolver, self._sleep = resolver, sleep
+        self._tls = ssl.create_default_context()
+        self._tls.load_verify_locations(certifi.where())
+
+    def fetch(self, url: str) -> bytes:
+        """Download one file.
+
+        Raises:
+            Refused: "bad_url", "unresolvable", "address_refused", "unreachable", "timed_out",
+                "too_many_redirects", "too_large", "unexpected_type" or "http_<status>".
+        """
+        for attempt in range(1, self.limits.max_attempts + 1):
+            try:
+                return self._follow(url)
+            except _TryAgain as again:
+                pause = again.pause
+                if pause is None:
+                    pause = self.limits.backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
+                if attempt == self.limits.max_attempts or pause > self.limits.max_retry_after_seconds:
+                    raise again.refused from again
+                self._sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _follow(self, url: str) -> bytes:
+        deadline = time.monotonic() + self.limits.total_seconds
+        for _ in range(self.limits.max_redirects + 1):
+            answer = self._get(parse_url(url), deadline)
+            if isinstance(answer, bytes):
+                return answer
+            url = urljoin(url, answer)
+        raise Refused("too_many_redirects", f"more than {self.limits.max_redirects} redirects")
+
+    def _get(self, target: Target, deadline: float) -> bytes | str:
+        """One request: the bytes, or the address of a redirect."""
+        addresses = checked_addresses(target.host, target.port, self._allowed, self._resolver)
+        connection = self._connection(target, addresses)
+        try:
+            with _cut_at(deadline, connection.dial):
+                connection.connect()
+                connection.timeout = self.limits.read_seconds
+                connection.request("GET", target.path, headers=self._headers(), preload_content=False)
+                response = connection.getresponse()
+                return self._answer(response, deadline)
+        except (OSError, HTTPError) as error:
+            if time.monotonic() >= deadline or isinstance(error, TimeoutError | HTTPTimeoutError):
+                raise _TryAgain(Refused("timed_out", f"{target.host} was too slow")) from error
+            raise _TryAgain(Refused("unreachable", f"{target.host}: {type(error).__name__}")) from error
+        finally:
+            connection.close()
+
+    def _connection(self, target: Target, addresses: list[str]) -> _PinnedHTTP | _PinnedHTTPS:
+        connection: _PinnedHTTP | _PinnedHTTPS
+        if target.scheme == "https":
+            connection = _PinnedHTTPS(
+                target.host, target.port, timeout=self.limits.connect_seconds, ssl_context=self._tls
+            )
+        else:
+            connection = _PinnedHTTP(target.host, target.port, timeout=self.limits.connect_seconds)
+        connection.dial = _Dialer(addresses, target.port)
+        return connection
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "User-Agent": self.limits.user_agent,
+            "Accept": "image/*",
+            # Pictures are compressed already, and what is not unpacked cannot be a bomb.
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
+
+    def _answer(self, response: HTTPResponse, deadline: float) -> bytes | str:
+        status, headers = response.status, response.headers
+        if status in _REDIRECTS and headers.get("Location"):
+            return headers["Location"]
+        if status in _TRY_AGAIN:
+            raise _TryAgain(
+                Refused(f"http_{status}", f"the host answered {status}"),
+                retry_after(headers.get("Retry-After")),
+            )
+        if status != 200:
+            raise Refused(f"http_{status}", f"the host answered {status}")
+        media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type not in _UNTYPED and not media_type.startswith("image/"):
+            raise Refused("unexpected_type", f"expected a picture, received {media_type[:60]!r}")
+        if headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
+            raise Refused("unexpected_type", "expected the picture as it is, received it compressed")
+        length = headers.get("Content-Length", "")
+        if length.isdigit() and int(length) > self.limits.max_bytes:
+            raise Refused("too_large", f"expected at most {self.limits.max_bytes:,} bytes, received {length}")
+        data = self._read(response, deadline)
+        if length.isdigit() and len(data) != int(length):
+            raise _TryAgain(Refused("unreachable", f"expected {length} bytes, received {len(data)}"))
+        return data
+
+    def _read(self, response: HTTPResponse, deadline: float) -> bytes:
+        parts, num_bytes = [], 0
+        while part := response.read1(65_536, decode_content=False):
+            parts.append(part)
+            num_bytes += len(part)
+            if num_bytes > self.limits.max_bytes:
+                raise Refused("too_large", f"expected at most {self.limits.max_bytes:,} bytes")
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+        if time.monotonic() >= deadline:
+            raise TimeoutError  # the lifeline was cut, which looks like the end of the file
+        return b"".join(parts)
+
+
+def parse_url(url: str) -> Target:
+    """Check a URL's form; the result alone decides what is looked up, connected to and asked for.
+
+    Raises:
+        Refused: "bad_url" for other schemes, user names, blanks, backslashes, ports outside 1–65535.
+    """
+    if _FORBIDDEN.search(url) or len(url) > 4096:
+        raise Refused("bad_url", "expected a URL without blanks, control characters or backslashes")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = (parts.hostname or "").rstrip(".")
+        # An address in brackets is ASCII already, and no name.
+        host = host if ":" in host else host.encode("idna").decode("ascii")
+    except (ValueError, LocationParseError) as error:
+        raise Refused("bad_url", f"not a URL: {error}") from error
+    if parts.scheme not in ("http", "https"):
+        raise Refused("bad_url", f"expected http or https, received {parts.scheme[:20]!r}")
+    if not host or "@" in parts.netloc or "%" in host or port == 0:
+        raise Refused("bad_url", "expected a host name, without a user name before it")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(
+        parts.scheme, host.lower(), port or (443 if parts.scheme == "https" else 80), _quote_non_ascii(path)
+    )
+
+
+def retry_after(value: str | None) -> float | None:
+    """The pause that a Retry-After header asks for, in seconds: a number or a date (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+        return max(0.0, moment.timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _quote_non_ascii(path: str) -> str:
+    return "".join(
+        char if char.isascii() else "".join(f"%{byte:02X}" for byte in char.encode()) for char in path
+    )
+
+
+@contextmanager
+def _cut_at(deadline: float, dial: _Dialer) -> Iterator[None]:
+    """Shut the dialled socket down at the deadline, which ends any wait for it in this thread."""
+
+    def cut() -> None:
+        if dial.lifeline is not None:
+            with suppress(OSError):
+                dial.lifeline.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if dial.lifeline is not None:
+            dial.lifeline.close()

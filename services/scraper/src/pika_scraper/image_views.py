@@ -1,0 +1,163 @@
+"""`POST /images`: upload; `GET /images…`: list with provenance, one picture or its thumbnail."""
+
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import Any
+
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from pika_kit.images import CONTENT_TYPES, decode, encode, thumbnail
+from pika_kit.pictures import PictureBucket, PictureEntry, is_picture_id
+from pika_kit.service import Problem, job_accepted, state
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing
+from pika_scraper.prepare import NEAR_DUPLICATES
+from pika_scraper.uploads import answer_uploads, received_files, zip_as_job
+
+_TAG = Tag(name="pictures", description="Upload, list, look at")
+_NUM_LISTING_THREADS = 8
+
+images_blueprint = APIBlueprint("images", __name__, abp_tags=[_TAG])
+
+
+class PictureBucketName(StrEnum):
+    """The buckets that hold pictures one may look at."""
+
+    raw = "raw"
+    images = "images"
+    pikachu = "pikachu"
+
+
+class UploadQuery(BaseModel):
+    prepare: bool | None = Field(
+        None,
+        description="Then make squares of what is new, as a job. Unless it is given: a zip yes, pictures no.",
+    )
+
+
+class ListQuery(BaseModel):
+    bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
+    cursor: str = Field("", max_length=64, description="next_cursor of the page before")
+    limit: int = Field(50, ge=1, le=200, description="Pictures on one page")
+
+
+class PageQuery(BaseModel):
+    cursor: str = Field("", max_length=64, description="next_cursor of the page before")
+    limit: int = Field(50, ge=1, le=200, description="Entries on one page")
+
+
+class PicturePath(BaseModel):
+    picture_id: str = Field(description="SHA-256 of the bytes first found, 64 hexadecimal digits")
+
+
+class PictureQuery(BaseModel):
+    bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
+    size: int | None = Field(
+        None, ge=16, le=1024, description="A thumbnail (JPEG) whose longer side has so many pixels"
+    )
+
+
+@images_blueprint.post("/images")
+def upload_images(query: UploadQuery) -> Any:
+    """Upload pictures: one as the body itself, one or many as multipart files, or a zip as either.
+
+    The answer lists every file in the order sent: its id, or a problem. 201 when something was new, 200 when
+    nothing was; a single file that is refused is answered by its problem alone: 415 when it is no picture,
+    422 when it is one that cannot be read. A zip becomes a job, 202; only a small one with `prepare=false` is
+    answered like files.
+    """
+    with received_files(request, state().settings) as files:
+        job = zip_as_job(files, state(), then_prepare=query.prepare is not False)
+        if job is not None:
+            return job_accepted(job)
+        body, status = answer_uploads(files, PictureBucket(state().store, Bucket.RAW))
+    headers = {}
+    if body["taken"] and query.prepare:
+        body["job"] = state().queue.enqueue("prepare", {}).to_json()
+    if len(body["pictures"]) == 1:
+        headers["Location"] = f"/images/{body['pictures'][0]['id']}?bucket=raw"
+    return jsonify(body), status, headers
+
+
+@images_blueprint.get("/images")
+def list_images(query: ListQuery) -> Response:
+    """One page of a bucket in the order of the ids, each picture with where it came from."""
+    pictures = PictureBucket(state().store, Bucket(query.bucket.value))
+    entries = list(pictures.entries(_cursor(query.cursor), query.limit + 1))
+    page = entries[: query.limit]
+    with ThreadPoolExecutor(_NUM_LISTING_THREADS) as pool:
+        listed = list(pool.map(lambda entry: _listed(pictures, entry), page))
+    next_cursor = page[-1].picture_id if len(entries) > len(page) else None
+    return jsonify({"bucket": query.bucket.value, "pictures": listed, "next_cursor": next_cursor})
+
+
+@images_blueprint.get("/images/near-duplicates")
+def list_near_duplicates(query: PageQuery) -> Response:
+    """One page of the pictures in raw that were kept out of images, and whose near duplicates they are."""
+    store, after = state().store, _cursor(query.cursor)
+    start = f"{NEAR_DUPLICATES}{after}.json" if after else ""
+    keys: list[str] = []
+    for found in store.list(Bucket.IMAGES, NEAR_DUPLICATES, start_after=start):
+        keys.append(found.key)
+        if len(keys) > query.limit:
+            break
+    page = keys[: query.limit]
+    with ThreadPoolExecutor(_NUM_LISTING_THREADS) as pool:
+        listed = list(pool.map(lambda key: store.get_json(Bucket.IMAGES, key), page))
+    next_cursor = listed[-1]["id"] if len(keys) > len(page) else None
+    return jsonify({"near_duplicates": listed, "next_cursor": next_cursor})
+
+
+@images_blueprint.get("/images/<picture_id>")
+def get_image(path: PicturePath, query: PictureQuery) -> Response:
+    """The picture as it is in the bucket, or its thumbnail."""
+    pictures = PictureBucket(state().store, Bucket(query.bucket.value))
+    picture_id = path.picture_id
+    etag = f"{query.bucket.value}-{picture_id}-{query.size or 'full'}"
+    try:
+        if not is_picture_id(picture_id):
+            raise ObjectMissing(query.bucket.value, picture_id)
+        entry = pictures.entry(picture_id)
+        if request.if_none_match.contains(etag):
+            return Response(status=304, headers={"ETag": f'"{etag}"'})
+        data, content_type = pictures.read(entry), entry.content_type
+    except ObjectMissing as error:
+        detail = f"The bucket {query.bucket.value} holds no picture of that id."
+        raise Problem(404, "picture-unknown", "Unknown picture", detail, received=picture_id[:80]) from error
+    if query.size is not None:
+        pixels = decode(data, at_least=query.size).pixels
+        data, content_type = encode(thumbnail(pixels, query.size), "jpeg", 85), CONTENT_TYPES["jpeg"]
+    headers = {
+        "ETag": f'"{etag}"',
+        # Under its hash a picture never changes, but it can be withdrawn.
+        "Cache-Control": "private, max-age=300",
+        "Content-Security-Policy": "default-src 'none'",
+    }
+    return Response(data, headers=headers, content_type=content_type)
+
+
+def _listed(pictures: PictureBucket, entry: PictureEntry) -> dict[str, Any]:
+    try:
+        provenance = pictures.provenance(entry.picture_id)
+    except ObjectMissing:
+        provenance = {}  # deleted between the listing and now
+    return {
+        "id": entry.picture_id,
+        "content_type": entry.content_type,
+        "num_bytes": entry.size,
+        "provenance": provenance,
+    }
+
+
+def _cursor(cursor: str) -> str:
+    if cursor and not is_picture_id(cursor):
+        raise Problem(
+            422,
+            "cursor-invalid",
+            "The cursor does not fit",
+            "Expected next_cursor of the page before, or none for the first page.",
+            received=cursor,
+        )
+    return cursor

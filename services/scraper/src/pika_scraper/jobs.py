@@ -1,0 +1,138 @@
+"""The scraper's two kinds of job: `scrape` (a source → raw) and `prepare` (raw → images).
+
+Both may be interrupted or killed at any point and run again with the same id; run twice, the second run finds
+nothing new to do. They run in the worker: `python -m pika_kit.worker scraper`.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from pika_kit.images import PictureError
+from pika_kit.jobs import JobCancelled, JobContext, JobError
+from pika_kit.pictures import PictureBucket
+from pika_kit.stages import Bucket
+from pika_scraper.config import NUM_INTAKE_THREADS
+from pika_scraper.errors import Refused, SourceError
+from pika_scraper.intake import make_origin, take
+from pika_scraper.ledger import Ledger
+from pika_scraper.prepare import prepare_bucket
+from pika_scraper.report import Tally
+from pika_scraper.sources import SOURCES
+from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Tools
+from pika_scraper.threads import in_threads
+
+
+def scrape(
+    context: JobContext,
+    *,
+    source: str,
+    location: str | None = None,
+    urls: list[str] | None = None,
+    upload: str | None = None,
+    limit: int | None = None,
+    then_prepare: bool = True,
+) -> dict[str, Any]:
+    """Take all pictures of one source into the raw bucket.
+
+    Args:
+        source: a name in `sources.SOURCES`.
+        location: a folder, zip or list inside the operator's roots.
+        urls: addresses, for the source "urls".
+        upload: key of an uploaded zip, for the source "zip".
+        limit: look at no more candidates than this.
+        then_prepare: go on with `prepare` in the same job.
+
+    Returns:
+        {source, looked_at, taken, already_there, exact_duplicates, refused, refused_by_reason, samples,
+        skipped, repeated, prepared}: counts, up to five names for each reason, and `prepare`'s report.
+
+    Raises:
+        JobError: the source cannot be used at all.
+    """
+    request = ScrapeRequest(source, location, tuple(urls or ()), upload)
+    tally = Tally()
+    ledger = Ledger(context.store, context.job_id)
+    try:
+        tools = Tools(context.settings, context.store)
+        with ledger, SOURCES[source].gather(request, tools) as gathered:
+            skipped = gathered.skipped
+            _take_all(context, gathered, source=source, limit=limit, ledger=ledger, tally=tally)
+    except SourceError as error:
+        raise JobError(str(error)) from error
+    except JobCancelled:
+        if upload:
+            context.store.delete(Bucket.RAW, upload)
+        raise
+    prepared = prepare_bucket(context) if then_prepare else None
+    ledger.delete()
+    if upload:
+        context.store.delete(Bucket.RAW, upload)
+    return {
+        "source": source,
+        "looked_at": sum(tally.counts.values()) - tally.counts["repeated"],
+        "taken": tally.counts["taken"],
+        "already_there": tally.counts["already_there"],
+        "exact_duplicates": tally.counts["exact_duplicate"],
+        "refused": tally.num_refused,
+        "refused_by_reason": tally.refused_by_reason,
+        "samples": tally.samples,
+        "skipped": skipped,
+        "repeated": tally.counts["repeated"],
+        "prepared": prepared,
+    }
+
+
+def prepare(context: JobContext) -> dict[str, Any]:
+    """Make all raw pictures that are new into squares in the images bucket; see `prepare.prepare_bucket`."""
+    return prepare_bucket(context)
+
+
+def _take_all(
+    context: JobContext, gathered: Gathered, *, source: str, limit: int | None, ledger: Ledger, tally: Tally
+) -> None:
+    raw = PictureBucket(context.store, Bucket.RAW)
+    known = set(raw.ids())
+
+    def process(candidate: Candidate) -> str:
+        try:
+            origin = make_origin(source, job=context.job_id, **candidate.origin)
+            taken = take(raw, candidate.load(), origin, known)
+            known.add(taken.picture_id)
+            return taken.outcome
+        except (Refused, PictureError) as error:
+            return f"refused:{error.code}"
+
+    total = gathered.total if limit is None else min(limit, gathered.total or limit)
+    done = 0
+    fresh = _fresh(islice(gathered.candidates, limit), ledger, tally)
+    for candidate, outcome in in_threads(process, fresh, NUM_INTAKE_THREADS):
+        ledger.record(candidate.key, outcome)
+        _count(tally, candidate, outcome)
+        done = sum(tally.counts.values())
+        context.progress(
+            done,
+            total,
+            "collecting pictures",
+            taken=tally.counts["taken"],
+            exact_duplicates=tally.counts["exact_duplicate"],
+            refused=tally.num_refused,
+        )
+
+
+def _fresh(candidates: Iterator[Candidate], ledger: Ledger, tally: Tally) -> Iterator[Candidate]:
+    """Those not dealt with before the job was interrupted; the others are counted from the ledger."""
+    dealt_with = dict(ledger.outcomes)
+    seen: set[str] = set()
+    for candidate in candidates:
+        if candidate.key in seen:
+            tally.add("repeated", candidate.name)
+        elif candidate.key in dealt_with:
+            _count(tally, candidate, dealt_with[candidate.key])
+        else:
+            yield candidate
+        seen.add(candidate.key)
+
+
+def _count(tally: Tally, candidate: Candidate, outcome: str) -> None:
+    tally.add(outcome, None if outcome in ("taken", "already_there") else candidate.name)

@@ -1,0 +1,48 @@
+"""Which folders and files of this machine a scrape may read: those below the operator's roots, no others."""
+
+from pathlib import Path
+
+from pika_scraper.errors import SourceError
+
+
+def allowed_path(location: str, roots: tuple[Path, ...]) -> Path:
+    """The location as an absolute path without links, inside one of `roots`; it need not exist.
+
+    Args:
+        location: absolute, or relative to a root.
+
+    Raises:
+        SourceError: "location-forbidden". Links that lead out of the roots are followed before the check.
+    """
+    if not roots:
+        raise SourceError(
+            "location-forbidden",
+            "no folder may be read here; the operator names those that may in PIKA_SCRAPE_ROOTS",
+        )
+    if not location or "\0" in location:
+        raise SourceError("source-arguments", "expected a folder or file as location, received none")
+    resolved_roots = [root.resolve() for root in roots]
+    candidates = [(root / location).resolve() for root in resolved_roots]
+    inside = [path for path in candidates if any(path.is_relative_to(root) for root in resolved_roots)]
+    if not inside:
+        raise SourceError(
+            "location-forbidden", "the location is outside the folders that may be read (PIKA_SCRAPE_ROOTS)"
+        )
+    return next((path for path in inside if path.exists()), inside[0])
+
+
+def is_visible(path: Path, roots: tuple[Path, ...]) -> bool:
+    """Whether this process sees the root that the path is in: the front end may run on another host."""
+    return any(root.is_dir() and path.is_relative_to(root.resolve()) for root in roots)
+
+
+def require_folder(path: Path) -> None:
+    """Raises SourceError "location-missing" unless the path is a folder."""
+    if not path.is_dir():
+        raise SourceError("location-missing", f"expected a folder, and {path.name!r} is none")
+
+
+def require_file(path: Path) -> None:
+    """Raises SourceError "location-missing" unless the path is a file."""
+    if not path.is_file():
+        raise SourceError("location-missing", f"expected a file, and {path.name!r} is none")

@@ -1,0 +1,71 @@
+"""What a source of pictures is: a name, a check of its arguments, and a stream of candidates.
+
+Adding a source is one file here that defines `SOURCE`, and its registration in `sources/__init__.py`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pika_kit.settings import Settings
+from pika_kit.storage import Store
+
+
+@dataclass(frozen=True)
+class ScrapeRequest:
+    """What `POST /scrape` asks for; which fields a source needs, its `check` says."""
+
+    source: str
+    location: str | None = None
+    urls: tuple[str, ...] = ()
+    upload: str | None = None
+    """Key of an uploaded zip in the raw bucket, below `uploads/`."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that may be a picture.
+
+    Attributes:
+        key: tells it from all others of the same request, also after a restart.
+        name: what a report calls it.
+        origin: `intake.make_origin`'s fields that the source knows: name, url, page, licence, author.
+        load: gets the bytes, in any thread; raises `errors.Refused`.
+    """
+
+    key: str
+    name: str
+    origin: dict[str, str | None]
+    load: Callable[[], bytes]
+
+
+@dataclass
+class Gathered:
+    """A source's candidates, in an order that is the same each time, and what it left out unseen, counted."""
+
+    candidates: Iterator[Candidate]
+    total: int | None = None
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a source may use."""
+
+    settings: Settings
+    store: Store
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of source.
+
+    Attributes:
+        check: raises SourceError where the request cannot work; asked in the front end and again in the job.
+        gather: opens the source for the duration of a `with`; raises SourceError.
+    """
+
+    name: str
+    check: Callable[[ScrapeRequest, Settings], Any]
+    gather: Callable[[ScrapeRequest, Tools], AbstractContextManager[Gathered]]

@@ -1,0 +1,38 @@
+"""Zips that arrived by HTTP and are too large to answer at once: kept in the raw bucket until their job ends.
+
+Not a source of its own: the source `zip` reads from here when a request names an upload.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing, Store
+from pika_scraper.errors import SourceError
+
+_KEY = re.compile(r"uploads/[0-9a-f]{32}\.zip")
+
+
+def check_key(key: str) -> None:
+    """Raises SourceError unless the key is one that an upload was given."""
+    if not _KEY.fullmatch(key):
+        raise SourceError("source-arguments", f"expected the key of an upload, received {key[:80]!r}")
+
+
+@contextmanager
+def downloaded(store: Store, key: str, state_dir: Path) -> Iterator[Path]:
+    """The upload as a file of this machine for the duration of a `with`; raises SourceError."""
+    check_key(key)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=state_dir) as folder:
+        path = Path(folder, key.rpartition("/")[2])
+        try:
+            store.get_file(Bucket.RAW, key, path)
+        except ObjectMissing as error:
+            raise SourceError(
+                "location-missing", "the upload is not there any more; send it again"
+            ) from error
+        yield path

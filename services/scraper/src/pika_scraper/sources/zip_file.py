@@ -1,0 +1,57 @@
+"""Source `zip`: the files of one zip, from this machine or uploaded."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from zipfile import ZipInfo
+
+from pika_kit.settings import Settings
+from pika_scraper.errors import SourceError
+from pika_scraper.locations import allowed_path, is_visible, require_file
+from pika_scraper.sources import uploads
+from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
+from pika_scraper.zips import SafeZip, label
+
+
+def check(request: ScrapeRequest, settings: Settings) -> Path | None:
+    """The zip that is meant, None for an uploaded one; raises SourceError."""
+    if request.upload:
+        uploads.check_key(request.upload)
+        return None
+    if not request.location:
+        raise SourceError("source-arguments", "the source zip expects a location")
+    path = allowed_path(request.location, settings.scrape_roots)
+    if is_visible(path, settings.scrape_roots):
+        require_file(path)
+    return path
+
+
+@contextmanager
+def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
+    """Entries in the zip's order; folders in it are part of the name and mean nothing else."""
+    path = check(request, tools.settings)
+    with ExitStack() as stack:
+        if path is None:
+            path = stack.enter_context(
+                uploads.downloaded(tools.store, request.upload or "", tools.settings.state_dir)
+            )
+            prefix = ""
+        else:
+            prefix = path.name + "/"
+        require_file(path)
+        archive = stack.enter_context(SafeZip(path))
+        candidates = (
+            _candidate(archive, prefix, index, entry) for index, entry in enumerate(archive.entries)
+        )
+        yield Gathered(
+            candidates, len(archive.entries), {"hidden": archive.num_hidden} if archive.num_hidden else {}
+        )
+
+
+def _candidate(archive: SafeZip, prefix: str, index: int, entry: ZipInfo) -> Candidate:
+    name = label(prefix + entry.filename)
+    # A zip may hold one name twice, with different bytes.
+    return Candidate(f"{index}:{name}", name, {"name": name}, lambda: archive.read(entry))
+
+
+SOURCE = Source("zip", check, gather)

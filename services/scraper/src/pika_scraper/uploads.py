@@ -1,0 +1,178 @@
+"""What `POST /images` received → verified pictures in raw, each file with its own answer.
+
+Bodies are spooled to a file, so that sixteen uploads at a time need no sixteen times their size in memory.
+"""
+
+import shutil
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, cast
+
+from flask import Request
+
+from pika_kit.images import PictureError
+from pika_kit.jobs import JobView
+from pika_kit.pictures import PictureBucket
+from pika_kit.service import Problem, ServiceState
+from pika_kit.settings import Settings
+from pika_kit.stages import Bucket
+from pika_scraper.config import MAX_PICTURE_BYTES, InlineLimits
+from pika_scraper.errors import Refused, SourceError
+from pika_scraper.intake import make_origin, take
+from pika_scraper.views import source_problem
+from pika_scraper.zips import SafeZip, label
+
+_SPOOL_BYTES = 2**20
+_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_NO_PICTURE = {"not_a_picture", "unsupported_format"}
+_TITLES = {True: "Not a picture that is read here", False: "The picture cannot be read"}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One received file, rewound."""
+
+    name: str
+    file: IO[bytes]
+
+    def is_zip(self) -> bool:
+        """Whether it begins like a zip."""
+        head = self.file.read(4)
+        self.file.seek(0)
+        return head in _ZIP_MAGIC
+
+
+@contextmanager
+def received_files(request: Request, settings: Settings) -> Iterator[list[Upload]]:
+    """The request's files, in the order sent, for the duration of a `with`; raises Problem if none."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        if request.mimetype == "multipart/form-data":
+            uploads = [
+                Upload(label(file.filename or name), file.stream)
+                for name, file in request.files.items(multi=True)
+            ]
+        else:
+            spool = stack.enter_context(
+                tempfile.SpooledTemporaryFile(_SPOOL_BYTES, dir=str(settings.state_dir))
+            )
+            shutil.copyfileobj(request.stream, spool)
+            spool.seek(0)
+            uploads = [Upload("body", cast(IO[bytes], spool))]
+        if not uploads:
+            raise Problem(
+                422,
+                "no-files",
+                "No files",
+                "Expected a picture or a zip as the body, or files as multipart/form-data; received none.",
+            )
+        yield uploads
+
+
+def zip_as_job(uploads: list[Upload], service: ServiceState, then_prepare: bool) -> JobView | None:
+    """Start a job for a single zip that is large or to be prepared; None for what can be answered at once."""
+    if len(uploads) != 1 or not uploads[0].is_zip():
+        return None
+    file = uploads[0].file
+    with _opened(file) as archive:
+        if _is_small(archive) and not then_prepare:
+            return None
+    # A name of its own, and not the hash: each job removes its upload when it ends.
+    key = f"uploads/{uuid.uuid4().hex}.zip"
+    with tempfile.NamedTemporaryFile(dir=service.settings.state_dir) as copy:
+        file.seek(0)
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        service.store.put_file(Bucket.RAW, key, Path(copy.name), content_type="application/zip")
+    return service.queue.enqueue("scrape", {"source": "zip", "upload": key, "then_prepare": then_prepare})
+
+
+def answer_uploads(uploads: list[Upload], raw: PictureBucket) -> tuple[dict[str, Any], int]:
+    """Take every file, and every file in every zip; the answer's body and status.
+
+    Raises:
+        Problem: there was a single file, and it is refused.
+    """
+    answers: list[dict[str, Any]] = []
+    num_hidden = 0
+    for upload in uploads:
+        if not upload.is_zip():
+            answers.append(_answer(raw, upload.name, partial(upload.file.read, MAX_PICTURE_BYTES + 1)))
+            continue
+        try:
+            with _opened(upload.file) as archive:
+                _require_small(archive)
+                num_hidden += archive.num_hidden
+                for entry in archive.entries:
+                    answers.append(_answer(raw, label(entry.filename), partial(archive.read, entry)))
+        except Problem as problem:
+            answers.append({"name": upload.name, "problem": problem})
+    if len(answers) == 1 and "problem" in answers[0]:
+        raise answers[0]["problem"]
+    reasons = Counter(answer["problem"].body["reason"] for answer in answers if "problem" in answer)
+    counts = {
+        "looked_at": len(answers),
+        "taken": sum(answer.get("duplicate") is False for answer in answers),
+        "exact_duplicates": sum(answer.get("duplicate") is True for answer in answers),
+        "refused": reasons.total(),
+        "refused_by_reason": dict(reasons.most_common()),
+        "skipped": {"hidden": num_hidden} if num_hidden else {},
+    }
+    pictures = [
+        answer | {"problem": answer["problem"].to_json()} if "problem" in answer else answer
+        for answer in answers
+    ]
+    return {"pictures": pictures, **counts}, 201 if counts["taken"] else 200
+
+
+def _is_small(archive: SafeZip) -> bool:
+    """Whether a zip can be answered within one request."""
+    limits = InlineLimits()
+    return len(archive.entries) <= limits.max_entries and archive.num_bytes <= limits.max_total_bytes
+
+
+def _require_small(archive: SafeZip) -> None:
+    if not _is_small(archive):
+        detail = "A zip this large becomes a job, which is possible when it is the only file of its request."
+        raise Problem(422, "zip-not-alone", "Send the zip alone", detail, reason="zip-not-alone")
+
+
+def _answer(raw: PictureBucket, name: str, read: Any) -> dict[str, Any]:
+    """One file's answer: id and what it is, or a Problem under "problem"."""
+    try:
+        taken = take(raw, read(), make_origin("upload", name=name))
+    except (PictureError, Refused) as error:
+        is_other = error.code in _NO_PICTURE
+        problem = Problem(
+            413 if error.code == "too_large" else 415 if is_other else 422,
+            "not-a-picture" if is_other else "picture-unreadable",
+            _TITLES[is_other],
+            error.detail,
+            reason=error.code,
+            name=name,
+        )
+        return {"name": name, "problem": problem}
+    return {
+        "name": name,
+        "id": taken.picture_id,
+        "duplicate": taken.outcome != "taken",
+        "format": taken.format,
+        "width": taken.width,
+        "height": taken.height,
+    }
+
+
+@contextmanager
+def _opened(file: IO[bytes]) -> Iterator[SafeZip]:
+    """A zip in a received file; raises Problem where it cannot be read."""
+    try:
+        with SafeZip(file) as archive:  # type: ignore[arg-type]
+            yield archive
+    except SourceError as error:
+        raise source_problem(error) from error

@@ -1,0 +1,108 @@
+"""`POST /scrape` and `POST /prepare` start jobs; `GET /buckets` tells how many pictures there are."""
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+
+from pika_kit.pictures import PictureBucket
+from pika_kit.service import Problem, job_accepted, state
+from pika_kit.stages import Bucket
+from pika_scraper.errors import SourceError
+from pika_scraper.prepare import near_duplicate_ids
+from pika_scraper.sources import SOURCES
+from pika_scraper.sources.base import ScrapeRequest
+
+_TAG = Tag(name="collecting", description="Pictures from folders, zips and lists of addresses")
+_STATUS = {"location-forbidden": 403}
+_TITLES = {
+    "source-unknown": "Unknown source",
+    "source-arguments": "The source cannot be used like this",
+    "location-forbidden": "The location may not be read",
+    "location-missing": "The location is not there",
+    "zip-unreadable": "The zip cannot be read",
+    "list-unreadable": "The list cannot be read",
+}
+
+scraper_blueprint = APIBlueprint("scraper", __name__, abp_tags=[_TAG])
+
+
+class ScrapeBody(BaseModel):
+    """Which source, and what it needs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str | None = Field(None, description="folder, zip or urls")
+    sources: list[str] | None = Field(None, description="The same as a list of one")
+    location: str | None = Field(
+        None,
+        max_length=4096,
+        description="Folder, zip or list: absolute, or inside one of the allowed folders",
+    )
+    urls: list[str] | None = Field(None, max_length=10_000, description="For the source urls: the addresses")
+    queries: list[str] | str | None = Field(
+        None, description="For sources that search; none of these is here"
+    )
+    limit: int | None = Field(None, ge=1, description="Look at no more candidates than this")
+    prepare: bool = Field(True, description="Make squares of what was taken, in the same job")
+
+
+@scraper_blueprint.post("/scrape")
+def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
+    """Take all pictures of a source, as a job: 202 and its view."""
+    source = _source_name(body)
+    request = ScrapeRequest(source, body.location, tuple(body.urls or ()))
+    try:
+        SOURCES[source].check(request, state().settings)
+    except SourceError as error:
+        raise source_problem(error) from error
+    arguments = {
+        "source": source,
+        "location": body.location,
+        "urls": body.urls,
+        "limit": body.limit,
+        "then_prepare": body.prepare,
+    }
+    given = {key: value for key, value in arguments.items() if value is not None}
+    return job_accepted(state().queue.enqueue("scrape", given))
+
+
+@scraper_blueprint.post("/prepare")
+def start_prepare() -> tuple[Response, int, dict[str, str]]:
+    """Make squares of all raw pictures that are new, as a job: 202 and its view."""
+    return job_accepted(state().queue.enqueue("prepare", {}))
+
+
+@scraper_blueprint.get("/buckets")
+def count_buckets() -> Response:
+    """How many pictures each bucket holds; near duplicates are in raw and were kept out of images."""
+    store = state().store
+    counts = {
+        bucket.value: PictureBucket(store, bucket).count()
+        for bucket in (Bucket.RAW, Bucket.IMAGES, Bucket.PIKACHU)
+    }
+    return jsonify({"buckets": counts, "near_duplicates": len(near_duplicate_ids(store))})
+
+
+def source_problem(error: SourceError) -> Problem:
+    """The answer to a request for a source that cannot work."""
+    return Problem(
+        _STATUS.get(error.code, 422),
+        error.code,
+        _TITLES.get(error.code, "Unusable source"),
+        str(error),
+        reason=error.code,
+    )
+
+
+def _source_name(body: ScrapeBody) -> str:
+    asked = [body.source] if body.source else list(body.sources or ())
+    expected = ", ".join(SOURCES)
+    if body.queries and not asked:
+        detail = f"Searching by query needs a source that searches; those here are {expected}."
+        raise Problem(422, "source-unknown", _TITLES["source-unknown"], detail, expected=list(SOURCES))
+    if len(asked) != 1 or asked[0] not in SOURCES:
+        detail = f"Expected one source of {expected}; received {', '.join(asked)[:200] or 'none'}."
+        raise Problem(
+            422, "source-unknown", _TITLES["source-unknown"], detail, expected=list(SOURCES), received=asked
+        )
+    return asked[0]

@@ -1,0 +1,144 @@
+"""Zips from strangers: bounded in entries, sizes and ratio; their names are labels and never paths.
+
+with SafeZip(path) as archive:
+    for entry in archive.entries:
+        data = archive.read(entry)     # raises Refused for this entry alone
+"""
+
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from pika_scraper.config import ZipLimits
+from pika_scraper.errors import Refused, SourceError
+
+_END = b"PK\x05\x06"
+_END_SIZE = 22
+_END64_LOCATOR = b"PK\x06\x07"
+_END64 = b"PK\x06\x06"
+_ENCRYPTED = 0x1
+_LABEL_LENGTH = 200
+
+
+class SafeZip:
+    """An opened zip. `entries` are the files in it that may be pictures, in the zip's own order.
+
+    Attributes:
+        num_hidden: how many entries were left out because desktops put them there (`__MACOSX`, dot files).
+        num_bytes: what all entries come to when unpacked; reading never yields more.
+    """
+
+    def __init__(self, file: Path | BinaryIO, limits: ZipLimits | None = None) -> None:
+        self.limits = limits or ZipLimits()
+        self._check_directory(file)
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+            raise SourceError(
+                "zip-unreadable", f"expected a zip, received something else: {error}"
+            ) from error
+        files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
+        self.entries = [entry for entry in files if not is_hidden(entry.filename)]
+        self.num_hidden = len(files) - len(self.entries)
+        self.num_bytes = sum(entry.file_size for entry in self.entries)
+        if len(files) > self.limits.max_entries:
+            self.close()
+            raise SourceError(
+                "zip-unreadable",
+                f"expected at most {self.limits.max_entries:,} files, received {len(files):,}",
+            )
+        if self.num_bytes > self.limits.max_total_bytes:
+            self.close()
+            raise SourceError(
+                "zip-unreadable",
+                f"expected at most {self.limits.max_total_bytes:,} bytes in it, received {self.num_bytes:,}",
+            )
+
+    def __enter__(self) -> "SafeZip":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the zip; a file object that was handed in stays open."""
+        self._zip.close()
+
+    def read(self, entry: zipfile.ZipInfo) -> bytes:
+        """Unpack one entry; may be called from several threads.
+
+        Raises:
+            Refused: "too_large", "zip_ratio", "zip_encrypted" or "zip_entry_unreadable".
+        """
+        limits = self.limits
+        if entry.flag_bits & _ENCRYPTED:
+            raise Refused("zip_encrypted", "expected a zip without a password")
+        if entry.file_size > limits.max_entry_bytes:
+            raise Refused("too_large", f"expected at most {limits.max_entry_bytes:,} bytes unpacked")
+        ratio = entry.file_size / max(1, entry.compress_size)
+        if entry.file_size > limits.ratio_from_bytes and ratio > limits.max_ratio:
+            raise Refused("zip_ratio", f"expected at most {limits.max_ratio:.0f}:1, received {ratio:.0f}:1")
+        try:
+            with self._zip.open(entry) as file:
+                return file.read(limits.max_entry_bytes)
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+            raise Refused("zip_entry_unreadable", f"the entry cannot be unpacked: {error}") from error
+        except Exception as error:
+            # bz2 and lzma have errors of their own, and zipfile lets them through.
+            raise Refused("zip_entry_unreadable", "the entry cannot be unpacked") from error
+
+    def _check_directory(self, file: Path | BinaryIO) -> None:
+        """Refuse a central directory too large to be read, before zipfile reads it."""
+        try:
+            if isinstance(file, Path):
+                with file.open("rb") as opened:
+                    size = _directory_size(opened)
+            else:
+                size = _directory_size(file)
+        except (OSError, struct.error) as error:
+            raise SourceError(
+                "zip-unreadable", f"expected a zip, received something else: {error}"
+            ) from error
+        if size > self.limits.max_directory_bytes:
+            raise SourceError(
+                "zip-unreadable",
+                f"expected at most {self.limits.max_directory_bytes:,} bytes of directory, received {size:,}",
+            )
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is of what desktops leave behind: `__MACOSX/…`, `.DS_Store`, any dot file or folder."""
+    parts = name.replace("\\", "/").split("/")
+    return any(part == "__MACOSX" or (part.startswith(".") and part not in {".", ".."}) for part in parts)
+
+
+def label(name: str) -> str:
+    """A name from outside as it may be shown and stored: printable, bounded, and no path to anything."""
+    printable = "".join(char if char.isprintable() else "\ufffd" for char in name)
+    encodable = printable.encode("utf-8", "replace").decode()
+    return encodable if len(encodable) <= _LABEL_LENGTH else "…" + encodable[-_LABEL_LENGTH + 1 :]
+
+
+def _directory_size(file: BinaryIO) -> int:
+    """Bytes of the central directory by the end record, or the 64-bit one (APPNOTE 4.3.14–16)."""
+    length = file.seek(0, 2)
+    start = max(0, length - _END_SIZE - 65_535)
+    file.seek(start)
+    tail = file.read()
+    file.seek(0)
+    found = tail.rfind(_END)
+    if found < 0 or len(tail) - found < _END_SIZE:
+        raise OSError("there is no end record")
+    size = int(struct.unpack_from("<L", tail, found + 12)[0])
+    locator = found - 20
+    if locator >= 0 and tail[locator : locator + 4] == _END64_LOCATOR:
+        (offset,) = struct.unpack_from("<Q", tail, locator + 8)
+        file.seek(min(offset, length))
+        record = file.read(56)
+        file.seek(0)
+        if record[:4] == _END64:
+            size = max(size if size != 0xFFFFFFFF else 0, struct.unpack_from("<Q", record, 40)[0])
+    # Whatever the records say, zipfile reads no more than the file has.
+    return min(size, length)

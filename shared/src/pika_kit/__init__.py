@@ -1,0 +1,1 @@
+"""What every pikastack service needs: storage, jobs, models, images, the Flask base."""

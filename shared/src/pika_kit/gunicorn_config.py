@@ -1,0 +1,32 @@
+"""Gunicorn for every service: `gunicorn -c python:pika_kit.gunicorn_config "pika_gan.app:create_app()"`.
+
+One process with threads by default: ONNX Runtime and Pillow let go of Python's lock while they work, one
+process holds the model once, and health is answered while a prediction runs. Several processes add up
+(`PIKA_WEB_PROCESSES`) where there are cores to use.
+"""
+
+import os
+
+bind = os.environ.get("PIKA_BIND", "127.0.0.1:8000")
+workers = int(os.environ.get("PIKA_WEB_PROCESSES", "1"))
+threads = int(os.environ.get("PIKA_WEB_THREADS", "16"))
+worker_class = "gthread"
+# Models are loaded after the fork: neither ONNX Runtime's nor TensorFlow's threads survive one.
+preload_app = False
+timeout = 120
+graceful_timeout = 20
+keepalive = 30
+accesslog = "-"
+access_log_format = '%(t)s %({x-request-id}o)s "%(r)s" %(s)s %(B)s %(M)sms'
+errorlog = "-"
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 — a heartbeat file must not wait for a disk
+# Gunicorn 27 would open a control socket in the home folder.
+control_socket_disable = True
+
+
+def child_exit(server: object, worker: object) -> None:  # noqa: ARG001
+    """Take a dead process's gauges out of the shared metrics."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[attr-defined]

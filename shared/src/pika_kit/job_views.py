@@ -1,0 +1,86 @@
+"""The views of jobs, the same in every service: list, one, its events as they happen, cancel."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Response, current_app, jsonify, stream_with_context
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from pika_kit.jobs import JobExpired, JobQueue, JobView
+
+_TAG = Tag(name="jobs", description="Long work: progress, events, cancel")
+_HEARTBEAT_SECONDS = 15.0
+
+jobs_blueprint = APIBlueprint("jobs", __name__, abp_tags=[_TAG])
+
+
+class JobPath(BaseModel):
+    job_id: str = Field(description="The job's id, from the Location header of the 202 answer")
+
+
+class JobListQuery(BaseModel):
+    limit: int = Field(50, ge=1, le=500, description="At most so many, the newest first")
+
+
+def job_accepted(view: JobView) -> tuple[Response, int, dict[str, str]]:
+    """The answer to a request that started a job: 202, the job's view, and where to look it up."""
+    return jsonify(view.to_json()), 202, {"Location": f"/jobs/{view.id}"}
+
+
+def _queue() -> JobQueue:
+    queue: JobQueue = current_app.config["PIKA"].queue
+    return queue
+
+
+@jobs_blueprint.get("/jobs")
+def list_jobs(query: JobListQuery) -> Response:
+    """The newest jobs."""
+    return jsonify({"jobs": [view.to_json() for view in _queue().list(query.limit)]})
+
+
+@jobs_blueprint.get("/jobs/<job_id>")
+def get_job(path: JobPath) -> Response:
+    """One job: 404 when it never was, 410 when its record is gone by age."""
+    return jsonify(_queue().get(path.job_id).to_json())
+
+
+@jobs_blueprint.delete("/jobs/<job_id>")
+def cancel_job(path: JobPath) -> tuple[Response, int]:
+    """Cancel: at once while it queues, else as soon as it next reports progress."""
+    return jsonify(_queue().cancel(path.job_id).to_json()), 202
+
+
+@jobs_blueprint.get("/jobs/<job_id>/events")
+def job_events(path: JobPath) -> Response:
+    """Server-sent events: `progress` with the job's view at each change, then `end` with the last one."""
+    queue = _queue()
+    queue.get(path.job_id)  # an unknown job is a problem and no empty stream
+    return Response(
+        stream_with_context(_events(queue, path.job_id)),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+def _events(queue: JobQueue, job_id: str) -> Iterator[str]:
+    last: dict[str, Any] | None = None
+    sent_at = time.monotonic()
+    while True:
+        try:
+            view = queue.get(job_id)
+        except JobExpired:
+            return
+        body = view.to_json()
+        if body != last:
+            yield f"event: {'end' if view.is_over else 'progress'}\ndata: {json.dumps(body)}\n\n"
+            last, sent_at = body, time.monotonic()
+        elif time.monotonic() - sent_at > _HEARTBEAT_SECONDS:
+            # A comment line keeps proxies from closing a quiet stream.
+            yield ": still here\n\n"
+            sent_at = time.monotonic()
+        if view.is_over:
+            return
+        time.sleep(0.5)

@@ -1,0 +1,326 @@
+"""Jobs on RQ: enqueue by name, report progress, cancel, and run again what a dead worker left.
+
+A job function is `def train(context: JobContext, **arguments) -> dict`. Arguments, progress and result are
+JSON. An interrupted or killed job is run again with the same id and arguments, so job functions resume by
+`context.job_id`.
+"""
+
+import importlib
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import rq
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, JobStatus
+
+from pika_kit.settings import Settings
+from pika_kit.stages import JOBS
+from pika_kit.storage import Store
+
+SERIALIZER = "json"
+RESULT_TTL_SECONDS = 30 * 86_400
+"""How long a finished or failed job can be looked up; after that it is told to be expired."""
+INDEX_TTL_SECONDS = 180 * 86_400
+MAX_RECOVERIES = 50
+"""How often a job whose worker died is run again before it counts as failed."""
+
+_INDEX_KEY = "pika:jobs"
+_CANCEL_KEY = "pika:cancel:{}"
+_PROGRESS_INTERVAL_SECONDS = 0.4
+
+log = logging.getLogger(__name__)
+
+
+class JobCancelled(Exception):
+    """The user cancelled the running job; a job function may tidy up and must re-raise."""
+
+
+class JobInterrupted(Exception):
+    """The worker is told to stop; a job function may write a checkpoint and must re-raise."""
+
+
+class JobUnknown(KeyError):
+    """No job of that id was ever enqueued here."""
+
+
+class JobExpired(KeyError):
+    """There was such a job, and its record is gone by age."""
+
+
+class QueueUnavailable(ConnectionError):
+    """The queue's server does not answer."""
+
+
+class JobError(Exception):
+    """An error of the job that its user can act on: the message is shown as it is, without a trace."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is: `done` of `total` (None where nobody knows), a sentence, and figures for display."""
+
+    done: int = 0
+    total: int | None = None
+    message: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as its user sees it. `status`: queued, running, finished, failed or cancelled."""
+
+    id: str
+    name: str
+    status: str
+    arguments: dict[str, Any]
+    progress: Progress
+    result: dict[str, Any] | None
+    error: str | None
+    created_at: str | None
+    started_at: str | None
+    ended_at: str | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing about this job will change any more."""
+        return self.status in {"finished", "failed", "cancelled"}
+
+    def to_json(self) -> dict[str, Any]:
+        """The view as JSON-able data."""
+        return asdict(self)
+
+
+class JobContext:
+    """What a running job function is given: settings, store, and the way to report and to be stopped."""
+
+    def __init__(
+        self,
+        job_id: str,
+        settings: Settings,
+        store: Store,
+        publish: Callable[[Progress], None],
+        is_cancelled: Callable[[], bool],
+    ) -> None:
+        self.job_id = job_id
+        self.settings = settings
+        self.store = store
+        self.stop_requested = False
+        self._publish = publish
+        self._is_cancelled = is_cancelled
+        self._published_at = 0.0
+
+    def progress(self, done: int, total: int | None, message: str, **details: Any) -> None:
+        """Tell how far the job is; cheap enough to call for every item (it is passed on 2.5 times a second).
+
+        Raises:
+            JobCancelled: the user cancelled this job.
+            JobInterrupted: the worker is told to stop; the job will be run again later.
+        """
+        if self.stop_requested:
+            raise JobInterrupted
+        now = time.monotonic()
+        if now - self._published_at < _PROGRESS_INTERVAL_SECONDS and done != total:
+            return
+        self._published_at = now
+        self._publish(Progress(done, total, message, details))
+        if self._is_cancelled():
+            raise JobCancelled
+
+
+class JobQueue:
+    """The queues of all services. Safe to share between threads."""
+
+    def __init__(self, connection: Redis) -> None:
+        self.connection = connection
+
+    @classmethod
+    def connect(cls, settings: Settings) -> "JobQueue":
+        """Queues on the Valkey (or Redis) of the settings; nothing is sent until the first call."""
+        return cls(connect_valkey(settings))
+
+    def check(self) -> None:
+        """Raise QueueUnavailable unless the server answers."""
+        with _translate():
+            self.connection.ping()
+
+    def enqueue(self, name: str, arguments: dict[str, Any]) -> JobView:
+        """Put a job of kind `name` (a key of `stages.JOBS`) on its queue."""
+        kind = JOBS[name]
+        job_id = uuid.uuid4().hex
+        with _translate():
+            self.connection.zadd(_INDEX_KEY, {job_id: time.time()})
+            queue = rq.Queue(kind.queue.value, connection=self.connection, serializer=SERIALIZER)
+            queue.enqueue(
+                "pika_kit.jobs.perform",
+                kwargs={"name": name, "arguments": arguments},
+                job_id=job_id,
+                job_timeout=kind.timeout_seconds,
+                result_ttl=RESULT_TTL_SECONDS,
+                failure_ttl=RESULT_TTL_SECONDS,
+                retry=rq.Retry(max=MAX_RECOVERIES),
+                description=f"{name} {job_id}",
+            )
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> JobView:
+        """One job.
+
+        Raises:
+            JobUnknown: never heard of. JobExpired: its record is gone by age.
+        """
+        with _translate():
+            try:
+                return _view(self._fetch(job_id))
+            except NoSuchJobError:
+                if self.connection.zscore(_INDEX_KEY, job_id) is not None:
+                    raise JobExpired(job_id) from None
+                raise JobUnknown(job_id) from None
+
+    def list(self, limit: int = 50) -> list[JobView]:
+        """The newest jobs first, at most `limit`; expired ones are left out."""
+        with _translate():
+            self.connection.zremrangebyscore(_INDEX_KEY, 0, time.time() - INDEX_TTL_SECONDS)
+            newest: list[Any] = self.connection.zrevrange(_INDEX_KEY, 0, limit - 1)
+            ids = [found.decode() for found in newest]
+            jobs = Job.fetch_many(ids, connection=self.connection, serializer=SERIALIZER)
+        return [_view(job) for job in jobs if job is not None]
+
+    def cancel(self, job_id: str) -> JobView:
+        """Cancel: at once while it queues, else as soon as the job next reports progress."""
+        view = self.get(job_id)
+        if view.is_over:
+            return view
+        with _translate():
+            # Set first: a worker that takes the job between these lines then finds the mark.
+            self.connection.set(_CANCEL_KEY.format(job_id), "1", ex=RESULT_TTL_SECONDS)
+            if view.status == "queued":
+                self._fetch(job_id).cancel()
+        return self.get(job_id)
+
+    def watch(self, job_id: str, interval_seconds: float = 0.5) -> Iterator[JobView]:
+        """The job's view each time it changes, ending with the last one."""
+        last = None
+        while True:
+            view = self.get(job_id)
+            if view != last:
+                yield view
+                last = view
+            if view.is_over:
+                return
+            time.sleep(interval_seconds)
+
+    def _fetch(self, job_id: str) -> Job:
+        return Job.fetch(job_id, connection=self.connection, serializer=SERIALIZER)
+
+
+def connect_valkey(settings: Settings) -> Redis:
+    """A client for the queue's server, with time-outs, so that a dead server is an error and not a hang."""
+    return Redis.from_url(settings.valkey_url, socket_connect_timeout=5, health_check_interval=30)
+
+
+def perform(name: str, arguments: dict[str, Any]) -> Any:
+    """Run one job inside the worker's child process; RQ calls this by its dotted path.
+
+    Returns the job function's result, a mark when the user cancelled it, or `rq.Retry` when the worker is
+    told to stop, which puts the job back on its queue.
+    """
+    job = rq.get_current_job()
+    if job is None:
+        raise RuntimeError("perform() runs inside an RQ worker only")
+    settings = Settings.from_environment()
+    context = JobContext(
+        job_id=job.id,
+        settings=settings,
+        store=Store.connect(settings),
+        publish=lambda progress: _publish(job, progress),
+        is_cancelled=lambda: bool(job.connection.exists(_CANCEL_KEY.format(job.id))),
+    )
+    _stop_with_worker(context)
+    module, _, function = JOBS[name].function.rpartition(".")
+    try:
+        context.progress(0, None, "starting")
+        return getattr(importlib.import_module(module), function)(context, **arguments)
+    except JobCancelled:
+        job.meta["cancelled"] = True
+        job.save_meta()
+        return None
+    except JobInterrupted:
+        log.info("job %s goes back on its queue: the worker is told to stop", job.id)
+        return rq.Retry(max=1_000_000)
+    except Exception as error:
+        # What the function itself raised would be raised again by another try: only a job whose worker died
+        # is worth one.
+        job.retries_left = 0
+        job.meta["error"] = str(error) if isinstance(error, JobError) else f"{type(error).__name__}: {error}"
+        job.save_meta()
+        raise
+
+
+def _stop_with_worker(context: JobContext) -> None:
+    import signal
+
+    def request_stop(_signum: int, _frame: object) -> None:
+        context.stop_requested = True
+
+    signal.signal(signal.SIGTERM, request_stop)
+
+
+def _publish(job: Job, progress: Progress) -> None:
+    job.meta["progress"] = asdict(progress)
+    job.save_meta()
+
+
+_STATUS = {
+    JobStatus.QUEUED: "queued",
+    JobStatus.DEFERRED: "queued",
+    JobStatus.SCHEDULED: "queued",
+    JobStatus.STARTED: "running",
+    JobStatus.FINISHED: "finished",
+    JobStatus.FAILED: "failed",
+    JobStatus.STOPPED: "cancelled",
+    JobStatus.CANCELED: "cancelled",
+}
+
+
+def _view(job: Job) -> JobView:
+    status = _STATUS.get(job.get_status(refresh=False), "queued")
+    if job.meta.get("cancelled"):
+        status = "cancelled"
+    result = job.return_value() if status == "finished" else None
+    error = None
+    if status == "failed":
+        error = job.meta.get("error") or "the worker died while it ran this job, too often to try again"
+    return JobView(
+        id=job.id,
+        name=job.kwargs["name"],
+        status=status,
+        arguments=job.kwargs["arguments"],
+        progress=Progress(**job.meta.get("progress", {})),
+        result=result,
+        error=error,
+        created_at=_time(job.created_at),
+        started_at=_time(job.started_at),
+        ended_at=_time(job.ended_at) if status in {"finished", "failed", "cancelled"} else None,
+    )
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else None
+
+
+class _translate:  # noqa: N801 — reads as a statement
+    """Turn a dead or refusing server into QueueUnavailable."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RedisError):
+            raise QueueUnavailable(f"the job queue does not answer: {type(error).__name__}") from error

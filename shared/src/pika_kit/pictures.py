@@ -1,0 +1,137 @@
+"""A bucket of pictures with their provenance: `pictures/<id>.<extension>` beside `provenance/<id>.json`.
+
+The id is the SHA-256 of the bytes first found, in every bucket, so that a square in `images` or `pikachu`
+leads back to the file in `raw` it was cut from. The provenance is written first and the picture last, each
+in one piece: a picture that is listed is whole and has its provenance, and an interrupted `add` leaves none.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pika_kit.images import CONTENT_TYPES, EXTENSIONS
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing, Store
+
+_Bytes = bytes  # the method below takes the name
+_ID = re.compile(r"[0-9a-f]{64}")
+_CONTENT_TYPE_BY_EXTENSION = {EXTENSIONS[name]: CONTENT_TYPES[name] for name in EXTENSIONS}
+
+
+@dataclass(frozen=True)
+class PictureEntry:
+    """One picture as a listing tells it; `size` in bytes."""
+
+    picture_id: str
+    extension: str
+    size: int
+
+    @property
+    def content_type(self) -> str:
+        """The media type that the extension stands for."""
+        return _CONTENT_TYPE_BY_EXTENSION[self.extension]
+
+
+class PictureBucket:
+    """The pictures of one bucket. Safe to share between threads."""
+
+    def __init__(self, store: Store, bucket: Bucket) -> None:
+        self.store, self.bucket = store, bucket
+
+    def add(self, picture_id: str, data: _Bytes, extension: str, provenance: dict[str, Any]) -> bool:
+        """Save a picture unless it is there; False (and nothing written) where it is."""
+        _check_id(picture_id)
+        if extension not in _CONTENT_TYPE_BY_EXTENSION:
+            expected = ", ".join(sorted(_CONTENT_TYPE_BY_EXTENSION))
+            raise ValueError(f"expected one of the extensions {expected}, received {extension!r}")
+        is_new = self.store.put_json(
+            self.bucket, f"provenance/{picture_id}.json", provenance, only_if_absent=True
+        )
+        if not is_new:
+            if self.has(picture_id):
+                return False
+            self.set_provenance(picture_id, provenance)  # what an interrupted `add` left
+        return self.store.put(
+            self.bucket,
+            f"pictures/{picture_id}.{extension}",
+            data,
+            content_type=_CONTENT_TYPE_BY_EXTENSION[extension],
+            only_if_absent=True,
+        )
+
+    def entries(self, start_after: str = "", limit: int | None = None) -> Iterator[PictureEntry]:
+        """At most `limit` pictures in the order of their ids, from the first id after `start_after`."""
+        # "~" sorts behind every extension, so that the picture named is itself left out.
+        after = f"pictures/{start_after}~" if start_after else ""
+        for count, found in enumerate(self.store.list(self.bucket, "pictures/", start_after=after)):
+            if limit is not None and count >= limit:
+                return
+            picture_id, _, extension = found.key.removeprefix("pictures/").partition(".")
+            yield PictureEntry(picture_id, extension, found.size)
+
+    def ids(self, start_after: str = "") -> Iterator[str]:
+        """The ids in order, from the first after `start_after`."""
+        return (entry.picture_id for entry in self.entries(start_after))
+
+    def entry(self, picture_id: str) -> PictureEntry:
+        """One picture's entry; raises ObjectMissing."""
+        _check_id(picture_id)
+        for found in self.store.list(self.bucket, f"pictures/{picture_id}."):
+            return PictureEntry(picture_id, found.key.rpartition(".")[2], found.size)
+        raise ObjectMissing(str(self.bucket), f"pictures/{picture_id}")
+
+    def bytes(self, picture_id: str) -> _Bytes:
+        """The picture as it was saved; raises ObjectMissing."""
+        return self.read(self.entry(picture_id))
+
+    def read(self, entry: PictureEntry) -> _Bytes:
+        """The bytes of a listed picture, without looking for its extension again; raises ObjectMissing."""
+        return self.store.get(self.bucket, f"pictures/{entry.picture_id}.{entry.extension}")
+
+    def provenance(self, picture_id: str) -> dict[str, Any]:
+        """Where the picture came from and what was found out about it; raises ObjectMissing."""
+        _check_id(picture_id)
+        found = self.store.get_json(self.bucket, f"provenance/{picture_id}.json")
+        if not isinstance(found, dict):
+            raise ValueError(f"expected a JSON object as provenance of {picture_id}, received {type(found)}")
+        return found
+
+    def set_provenance(self, picture_id: str, provenance: dict[str, Any]) -> None:
+        """Write the provenance anew, whole."""
+        _check_id(picture_id)
+        self.store.put_json(self.bucket, f"provenance/{picture_id}.json", provenance)
+
+    def has(self, picture_id: str) -> bool:
+        """Whether the picture is there."""
+        try:
+            self.entry(picture_id)
+        except ObjectMissing:
+            return False
+        return True
+
+    def delete(self, picture_id: str) -> None:
+        """Remove the picture, then its provenance; removing what is not there is no error."""
+        try:
+            entry = self.entry(picture_id)
+        except ObjectMissing:
+            pass
+        else:
+            self.store.delete(self.bucket, f"pictures/{picture_id}.{entry.extension}")
+        self.store.delete(self.bucket, f"provenance/{picture_id}.json")
+
+    def count(self) -> int:
+        """How many pictures there are; asks for a listing of all of them."""
+        return sum(1 for _ in self.entries())
+
+
+def is_picture_id(text: str) -> bool:
+    """Whether the text has the form of a picture's id: 64 lower-case hexadecimal digits."""
+    return _ID.fullmatch(text) is not None
+
+
+def _check_id(picture_id: str) -> None:
+    if not is_picture_id(picture_id):
+        raise ValueError(
+            f"expected a SHA-256 of 64 hexadecimal digits as picture id, received {picture_id!r}"
+        )

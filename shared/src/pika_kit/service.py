@@ -1,0 +1,165 @@
+"""The Flask base of every service: OpenAPI, problems, request ids, health, metrics, API keys, job views.
+
+    app = create_app("gan", "Draws new pictures", Settings.from_environment())
+    app.register_api(my_blueprint)
+
+Nothing happens at import. Each service is reached at its own port, and through the front door, which routes
+by path and rewrites nothing; so what every service has stands at two places, `/health/ready` and
+`/gan/health/ready`.
+"""
+
+import hmac
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask, Response, current_app, g, jsonify, redirect, request
+from flask_openapi3 import APIBlueprint, Info, OpenAPI, Tag
+
+from pika_kit import metrics, problems
+from pika_kit.job_views import job_accepted, jobs_blueprint
+from pika_kit.jobs import JobQueue, QueueUnavailable
+from pika_kit.problems import Problem, request_id
+from pika_kit.settings import Settings
+from pika_kit.storage import Store, StoreUnavailable
+
+__all__ = ["Problem", "ServiceState", "create_app", "job_accepted", "request_id", "state"]
+
+API_VERSION = "0.1.0"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_OPERATIONS = Tag(name="operations", description="Health and metrics")
+
+
+@dataclass
+class ServiceState:
+    """What the views of one service share."""
+
+    name: str
+    settings: Settings
+    store: Store
+    queue: JobQueue
+    ready_checks: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """Name → a function that raises when the service cannot answer."""
+
+
+def state() -> ServiceState:
+    """The current service's state, for views."""
+    found: ServiceState = current_app.config["PIKA"]
+    return found
+
+
+def create_app(name: str, title: str, settings: Settings) -> OpenAPI:
+    """A Flask application with everything that all services share.
+
+    Args:
+        name: the service's name, which is also its path prefix at the front door: "scraper".
+        title: one line for its OpenAPI document.
+        settings: checked settings; nothing is connected to before the first request.
+    """
+    app = OpenAPI(
+        f"pika_{name}",
+        info=Info(title=f"pikastack {name}", version=API_VERSION, description=title),
+        security_schemes={"api_key": {"type": "http", "scheme": "bearer"}},
+        validation_error_callback=problems.from_validation,
+        doc_prefix=f"/{name}/docs",
+    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes
+    store, queue = Store.connect(settings), JobQueue.connect(settings)
+    service = ServiceState(name, settings, store, queue)
+    service.ready_checks = {"object store": store.check, "job queue": queue.check}
+    app.config["PIKA"] = service
+    problems.install(app)
+    _install_request_ids(app)
+    metrics.install(app, name)
+    _install_api_keys(app, settings)
+    app.register_api(_operations("operations", ""))
+    app.register_api(_operations(f"{name}_operations", f"/{name}"))
+    app.register_api(jobs_blueprint)
+    app.add_url_rule("/docs", "docs", lambda: redirect(f"/{name}/docs/swagger"))
+    return app
+
+
+def _install_request_ids(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        sent = request.headers.get("X-Request-Id", "")
+        # A client's own id is kept when it can do no harm in a log line.
+        g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response
+
+
+def _install_api_keys(app: Flask, settings: Settings) -> None:
+    keys = settings.api_keys or {}
+    open_paths = {
+        f"{prefix}/health/{kind}"
+        for prefix in ("", f"/{app.config['PIKA'].name}")
+        for kind in ("live", "ready")
+    }
+
+    @app.before_request
+    def check_key() -> None:
+        if not keys or request.path in open_paths:
+            return
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
+        # All keys are compared, each in constant time, so that the time tells nothing about any of them.
+        matches = [
+            name for name, key in keys.items() if hmac.compare_digest(key.encode(), sent.strip().encode())
+        ]
+        if scheme.lower() != "bearer" or not matches:
+            raise Problem(
+                401,
+                "api-key-required",
+                "An API key is required",
+                "Send the header 'Authorization: Bearer KEY' with one of the operator's keys.",
+                headers={"WWW-Authenticate": 'Bearer realm="pikastack"'},
+            )
+        g.api_key_name = matches[0]
+
+
+def _operations(name: str, prefix: str) -> APIBlueprint:
+    """Health, metrics and the OpenAPI document, below `prefix`."""
+    blueprint = APIBlueprint(
+        name, __name__, url_prefix=prefix or None, abp_tags=[_OPERATIONS], doc_ui=not prefix
+    )
+
+    @blueprint.get("/health/live")
+    def live() -> Response:
+        """Whether the process answers; nothing else is asked."""
+        return jsonify({"status": "live"})
+
+    @blueprint.get("/health/ready")
+    def ready() -> tuple[Response, int]:
+        """Whether requests can be served: object store and queue answer."""
+        checks = {what: _outcome(check) for what, check in state().ready_checks.items()}
+        is_ready = all(outcome == "ok" for outcome in checks.values())
+        body: dict[str, Any] = {"status": "ready" if is_ready else "not ready", "checks": checks}
+        return jsonify(body), 200 if is_ready else 503
+
+    @blueprint.get("/metrics")
+    def prometheus() -> Response:
+        """Prometheus metrics."""
+        return metrics.exposition()
+
+    @blueprint.get("/openapi.json")
+    def openapi_document() -> Response:
+        """This service's OpenAPI document."""
+        return jsonify(current_app.api_doc)  # type: ignore[attr-defined]
+
+    return blueprint
+
+
+def _outcome(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except (StoreUnavailable, QueueUnavailable) as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 — readiness answers, whatever is wrong
+        return type(error).__name__
+    return "ok"

@@ -1,0 +1,227 @@
+"""One S3 object store, spoken to through the `minio` client; MinIO, Silo, SeaweedFS and AWS answer alike.
+
+Only the errors that callers can act on are translated (`ObjectMissing`, `StoreUnavailable`); all others rise
+as they are.
+"""
+
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.commonconfig import CopySource
+from minio.error import S3Error, ServerError
+from urllib3.exceptions import HTTPError
+
+from pika_kit.settings import Settings
+from pika_kit.stages import Bucket
+
+_MISSING_CODES = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}
+_ALREADY_THERE = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}
+
+
+class ObjectMissing(KeyError):
+    """The bucket holds no object of that key."""
+
+    def __init__(self, bucket: str, key: str) -> None:
+        super().__init__(f"{bucket}/{key}")
+        self.bucket, self.key = bucket, key
+
+
+class StoreUnavailable(ConnectionError):
+    """The object store did not answer, or answered that it cannot serve now."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One object as a listing tells it; `size` in bytes."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime | None
+
+
+class Store:
+    """All of the stack's buckets in one object store. Safe to share between threads."""
+
+    def __init__(self, client: Minio, pool: urllib3.PoolManager, prefix: str) -> None:
+        self._client = client
+        self._pool = pool
+        self._prefix = prefix
+
+    @classmethod
+    def connect(cls, settings: Settings) -> "Store":
+        """A store with bounded retries and time-outs; nothing is sent until the first call."""
+        url = urlsplit(settings.s3_url)
+        pool = urllib3.PoolManager(
+            num_pools=4,
+            maxsize=32,
+            timeout=urllib3.Timeout(connect=5, read=60),
+            retries=urllib3.Retry(total=4, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
+        )
+        client = Minio(
+            endpoint=url.netloc,
+            access_key=settings.s3_access_key,
+            secret_key=settings.s3_secret_key,
+            secure=url.scheme == "https",
+            # With a region the client never asks for the bucket's, which needs one more right.
+            region=settings.s3_region,
+            http_client=pool,
+        )
+        return cls(client, pool, settings.bucket_prefix)
+
+    def ensure_buckets(self) -> None:
+        """Make every bucket of the flow that does not exist yet; may run at the same time elsewhere."""
+        for bucket in Bucket:
+            name = self.name(bucket)
+            with _translate(name, ""):
+                if self._client.bucket_exists(name):
+                    continue
+                try:
+                    self._client.make_bucket(name)
+                except S3Error as error:
+                    if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+                        raise
+
+    def check(self) -> None:
+        """Raise StoreUnavailable or an S3Error unless the store answers with our rights."""
+        with _translate(self._prefix, ""):
+            self._client.bucket_exists(self.name(Bucket.RAW))
+
+    def name(self, bucket: Bucket) -> str:
+        """The bucket's name in the store."""
+        return f"{self._prefix}{bucket.value}"
+
+    def put(
+        self,
+        bucket: Bucket,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",
+        only_if_absent: bool = False,
+    ) -> bool:
+        """Write one object whole; with `only_if_absent`, False (and nothing written) where the key exists."""
+        if only_if_absent:
+            return self._put_if_absent(bucket, key, data, content_type)
+        with _translate(self.name(bucket), key):
+            self._client.put_object(
+                self.name(bucket), key, io.BytesIO(data), len(data), content_type=content_type
+            )
+        return True
+
+    def _put_if_absent(self, bucket: Bucket, key: str, data: bytes, content_type: str) -> bool:
+        """A conditional write, so that of several writers one wins.
+
+        `put_object` cannot send `If-None-Match`; a presigned PUT can, and the store evaluates it.
+        """
+        url = self._client.get_presigned_url("PUT", self.name(bucket), key, expires=timedelta(minutes=5))
+        with _translate(self.name(bucket), key):
+            response = self._pool.request(
+                "PUT", url, body=data, headers={"If-None-Match": "*", "Content-Type": content_type}
+            )
+            if response.status in _ALREADY_THERE:
+                return False
+            if response.status != HTTPStatus.OK:
+                raise StoreUnavailable(f"the object store refused a conditional write: {response.status}")
+        return True
+
+    def put_file(
+        self, bucket: Bucket, key: str, path: Path, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Upload a file; large ones go in parts."""
+        with _translate(self.name(bucket), key):
+            self._client.fput_object(self.name(bucket), key, str(path), content_type=content_type)
+
+    def get(self, bucket: Bucket, key: str) -> bytes:
+        """The object's bytes.
+
+        Raises:
+            ObjectMissing: there is none of that key.
+        """
+        with _translate(self.name(bucket), key):
+            response = self._client.get_object(self.name(bucket), key)
+            try:
+                return bytes(response.read())
+            finally:
+                response.close()
+                response.release_conn()
+
+    def get_file(self, bucket: Bucket, key: str, path: Path) -> None:
+        """Download to `path`, which appears only when it is whole."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        with _translate(self.name(bucket), key):
+            self._client.fget_object(self.name(bucket), key, str(partial))
+        partial.replace(path)
+
+    def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
+        """Size, ETag and time of one object; raises ObjectMissing."""
+        with _translate(self.name(bucket), key):
+            found = self._client.stat_object(self.name(bucket), key)
+        return ObjectInfo(key, found.size or 0, found.etag or "", found.last_modified)
+
+    def exists(self, bucket: Bucket, key: str) -> bool:
+        """Whether the bucket holds the key."""
+        try:
+            self.stat(bucket, key)
+        except ObjectMissing:
+            return False
+        return True
+
+    def list(self, bucket: Bucket, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """All objects below `prefix`, in key order, from the first key after `start_after`."""
+        with _translate(self.name(bucket), prefix):
+            for found in self._client.list_objects(
+                self.name(bucket), prefix=prefix, recursive=True, start_after=start_after or None
+            ):
+                if not found.is_dir:
+                    yield ObjectInfo(
+                        str(found.object_name), found.size or 0, found.etag or "", found.last_modified
+                    )
+
+    def delete(self, bucket: Bucket, key: str) -> None:
+        """Remove one object; removing what is not there is no error."""
+        with _translate(self.name(bucket), key):
+            self._client.remove_object(self.name(bucket), key)
+
+    def copy(self, source: Bucket, key: str, target: Bucket, target_key: str | None = None) -> None:
+        """Copy inside the store; raises ObjectMissing where the source has no such key."""
+        with _translate(self.name(source), key):
+            self._client.copy_object(self.name(target), target_key or key, CopySource(self.name(source), key))
+
+    def put_json(self, bucket: Bucket, key: str, value: Any, *, only_if_absent: bool = False) -> bool:
+        """Write `value` as UTF-8 JSON."""
+        data = json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
+        return self.put(bucket, key, data, content_type="application/json", only_if_absent=only_if_absent)
+
+    def get_json(self, bucket: Bucket, key: str) -> Any:
+        """Read a JSON object; raises ObjectMissing."""
+        return json.loads(self.get(bucket, key))
+
+
+class _translate:  # noqa: N801 — reads as a statement
+    """Turn the client's two errors that callers act on into ours; a class, so that generators may use it."""
+
+    def __init__(self, bucket: str, key: str) -> None:
+        self.bucket, self.key = bucket, key
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, S3Error) and error.code in _MISSING_CODES:
+            raise ObjectMissing(self.bucket, self.key) from error
+        if isinstance(error, ServerError | HTTPError | ConnectionError) and not isinstance(
+            error, StoreUnavailable
+        ):
+            raise StoreUnavailable(f"the object store does not answer: {type(error).__name__}") from error

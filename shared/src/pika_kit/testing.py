@@ -1,0 +1,113 @@
+"""For unit tests: an object store in memory with `Store`'s interface, and settings that point nowhere.
+
+Integration tests use the real servers instead, and both kinds of store pass the same tests.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pika_kit.settings import Settings
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectInfo, ObjectMissing
+
+
+class MemoryStore:
+    """A dictionary that behaves like `pika_kit.storage.Store`."""
+
+    def __init__(self) -> None:
+        self._objects: dict[tuple[Bucket, str], tuple[bytes, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def ensure_buckets(self) -> None:
+        """Nothing to do: every bucket is there."""
+
+    def check(self) -> None:
+        """Nothing to do: it always answers."""
+
+    def name(self, bucket: Bucket) -> str:
+        """See Store."""
+        return f"memory-{bucket.value}"
+
+    def put(
+        self,
+        bucket: Bucket,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str = "application/octet-stream",  # noqa: ARG002 — the same interface as Store
+        only_if_absent: bool = False,
+    ) -> bool:
+        """See Store."""
+        with self._lock:
+            if only_if_absent and (bucket, key) in self._objects:
+                return False
+            self._objects[bucket, key] = (bytes(data), datetime.now(UTC))
+            return True
+
+    def put_file(
+        self, bucket: Bucket, key: str, path: Path, content_type: str = "application/octet-stream"
+    ) -> None:
+        """See Store."""
+        self.put(bucket, key, path.read_bytes(), content_type=content_type)
+
+    def get(self, bucket: Bucket, key: str) -> bytes:
+        """See Store."""
+        try:
+            return self._objects[bucket, key][0]
+        except KeyError:
+            raise ObjectMissing(self.name(bucket), key) from None
+
+    def get_file(self, bucket: Bucket, key: str, path: Path) -> None:
+        """See Store."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.get(bucket, key))
+
+    def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
+        """See Store."""
+        data = self.get(bucket, key)
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        return ObjectInfo(key, len(data), etag, self._objects[bucket, key][1])
+
+    def exists(self, bucket: Bucket, key: str) -> bool:
+        """See Store."""
+        return (bucket, key) in self._objects
+
+    def list(self, bucket: Bucket, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """See Store."""
+        keys = sorted(key for found, key in list(self._objects) if found == bucket)
+        for key in keys:
+            if key.startswith(prefix) and key > start_after:
+                yield self.stat(bucket, key)
+
+    def delete(self, bucket: Bucket, key: str) -> None:
+        """See Store."""
+        self._objects.pop((bucket, key), None)
+
+    def copy(self, source: Bucket, key: str, target: Bucket, target_key: str | None = None) -> None:
+        """See Store."""
+        self.put(target, target_key or key, self.get(source, key))
+
+    def put_json(self, bucket: Bucket, key: str, value: Any, *, only_if_absent: bool = False) -> bool:
+        """See Store."""
+        return self.put(bucket, key, json.dumps(value).encode(), only_if_absent=only_if_absent)
+
+    def get_json(self, bucket: Bucket, key: str) -> Any:
+        """See Store."""
+        return json.loads(self.get(bucket, key))
+
+
+def settings_for_tests(state_dir: Path, **changes: Any) -> Settings:
+    """Settings whose servers are not there: for views that are tested without them."""
+    defaults: dict[str, Any] = {
+        "s3_url": "http://127.0.0.1:9",
+        "s3_access_key": "test",
+        "s3_secret_key": "test-secret",
+        "valkey_url": "redis://127.0.0.1:9/0",
+        "state_dir": state_dir,
+    }
+    return Settings(**(defaults | changes))

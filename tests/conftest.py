@@ -1,0 +1,67 @@
+"""Fixtures for several folders: real servers, a store and settings of one test's own, test pictures."""
+
+import itertools
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from servers import Servers, servers
+
+from pika_kit.jobs import JobQueue
+from pika_kit.settings import Settings
+from pika_kit.storage import Store
+
+# Each test has a Valkey database and buckets of its own.
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def running_servers(tmp_path_factory) -> Servers:
+    """One Valkey and one SeaweedFS for the whole test session."""
+    with servers(tmp_path_factory.mktemp("servers")) as found:
+        yield found
+
+
+@pytest.fixture
+def stack_environment(running_servers, tmp_path) -> dict[str, str]:
+    """The environment of services and workers; buckets and queues are this test's own."""
+    environment = dict(running_servers.environment)
+    number = next(_NUMBERS)
+    environment["PIKA_BUCKET_PREFIX"] = f"test{number}-"
+    environment["PIKA_VALKEY_URL"] = environment["PIKA_VALKEY_URL"].removesuffix("/0") + f"/{number}"
+    environment["PIKA_STATE_DIR"] = str(tmp_path / "scratch")
+    environment["PIKA_SCRAPE_ROOTS"] = str(tmp_path)
+    return environment
+
+
+@pytest.fixture
+def stack_settings(stack_environment) -> Settings:
+    """Settings on the real servers, with buckets of this test's own."""
+    return Settings.from_environment(stack_environment)
+
+
+@pytest.fixture
+def store(stack_settings) -> Store:
+    """The real object store, with all buckets made."""
+    found = Store.connect(stack_settings)
+    found.ensure_buckets()
+    return found
+
+
+@pytest.fixture
+def queue(stack_settings) -> JobQueue:
+    """The real queues."""
+    return JobQueue.connect(stack_settings)
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real test pictures, given from outside by PIKASTACK_TEST_DATA."""
+    folder = os.environ.get("PIKASTACK_TEST_DATA")
+    if not folder:
+        pytest.skip("PIKASTACK_TEST_DATA does not name a folder of test pictures")
+    return Path(folder)

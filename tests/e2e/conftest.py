@@ -1,0 +1,70 @@
+"""The whole way, one fixture for each arrow of the drawing; a test that needs an arrow asks for it."""
+
+import io
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from walking import Stack
+
+from pikastack.drawings import write_collection, write_labels
+
+NUM_PIKACHU, NUM_OTHERS = 110, 70
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A folder with a pile of drawn pictures and labels; and name → pikachu, others or broken."""
+    folder = tmp_path_factory.mktemp("drawn")
+    truth = write_collection(folder / "pile", num_pikachu=NUM_PIKACHU, num_others=NUM_OTHERS, seed=5)
+    write_labels(folder / "labels", num_trains=24, num_valids=12, seed=6)
+    labels = dict.fromkeys(truth.pikachu, "pikachu") | dict.fromkeys(truth.others, "others")
+    for copy, original in [*truth.duplicates.items(), *truth.near_duplicates.items()]:
+        labels[copy] = labels[original]
+    return folder, labels | dict.fromkeys(truth.broken, "broken")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """A stack of this test session's own; it is gone afterwards, to the last process."""
+    found = Stack(tmp_path_factory.mktemp("stack") / "state", tmp_path_factory.mktemp("scraped"))
+    try:
+        found.up("--port", "18080")
+        yield found
+    finally:
+        found.cli("down")
+
+
+@pytest.fixture(scope="session")
+def scraped(stack, drawn):
+    """sources → raw → images: a folder's pictures, uploaded as a zip."""
+    folder, _truth = drawn
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted((folder / "pile").iterdir()):
+            archive.write(path, path.name)
+    return stack.job("/images", body=packed.getvalue(), headers={"Content-Type": "application/zip"})
+
+
+@pytest.fixture(scope="session")
+def classifier(stack, drawn):
+    """labels → classifier."""
+    folder, _truth = drawn
+    stack.cli("label", str(folder / "labels"))
+    return stack.job("/classifier/train")
+
+
+@pytest.fixture(scope="session")
+def filtered(stack, scraped, classifier):
+    """images → pikachu."""
+    return stack.job("/filter", {"threshold": 0.5})
+
+
+@pytest.fixture(scope="session")
+def generator(stack, filtered):
+    """pikachu → models."""
+    return stack.job("/gan/train", {"preset": "tiny", "steps": 30})

@@ -1,0 +1,57 @@
+"""What is killed comes back, and what was made stays."""
+
+import signal
+import time
+
+from servers import wait_for
+
+
+def _training_steps(stack, job_id):
+    return stack.get(f"/jobs/{job_id}").json["progress"]["done"]
+
+
+def test_a_killed_gan_worker_goes_on_from_its_checkpoint(stack, filtered):
+    # A minute at most between checkpoints: the run is long enough to have one before it is killed.
+    job_id = stack.start_job("/gan/train", {"preset": "tiny", "minutes": 2.0})
+    wait_for(
+        lambda: (
+            (found := stack.get(f"/gan/samples/{job_id}").json).get("step") and found
+            if stack.request("GET", f"/gan/samples/{job_id}").status == 200
+            else None
+        ),
+        "the run has a checkpoint in the bucket",
+        240,
+    )
+    (worker,) = stack.processes("pika_kit.worker gan")
+    (child,) = worker.children()
+    worker.send_signal(signal.SIGKILL)
+    # The supervisor starts another worker, which finds the job and goes on.
+    wait_for(lambda: not child.is_running(), "the killed worker's child is gone", 10)
+    wait_for(lambda: stack.processes("pika_kit.horse"), "the job runs again", 60)
+    ended = stack.wait_for_job(job_id, 300)
+    assert ended["status"] == "finished", ended
+    assert ended["result"]["resumed_from"] > 0
+    assert ended["result"]["steps"] > ended["result"]["resumed_from"]
+
+
+def test_down_and_up_keep_data_and_models(stack, generator):
+    before = stack.get("/generate?seed=11").data
+    buckets = stack.get("/buckets").json
+    versions = stack.get("/gan/models").json
+    jobs = {job["id"] for job in stack.get("/jobs?limit=500").json["jobs"]}
+    pids = [process.pid for process in stack.processes("")]
+    stack.cli("down")
+    time.sleep(0.5)
+    assert not [process for process in stack.processes("") if process.pid in pids]
+    stack.up()
+    assert stack.get("/generate?seed=11").data == before
+    assert stack.get("/buckets").json == buckets
+    assert stack.get("/gan/models").json == versions
+    assert {job["id"] for job in stack.get("/jobs?limit=500").json["jobs"]} >= jobs
+
+
+def test_a_second_up_finds_the_first(stack):
+    url = stack.url
+    found = stack.up()
+    assert found["ran_already"]
+    assert found["url"] == url

@@ -1,0 +1,116 @@
+"""A whole stack under test: started with the command a user types, spoken to over HTTP at its front door."""
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import urllib3
+from servers import scripts
+
+JOB_SECONDS = 600
+
+
+@dataclass
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    headers: Any
+    data: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.data)
+
+
+@dataclass
+class Stack:
+    """A running stack: `cli` runs the command on it, `get` and `post` speak to its front door."""
+
+    state: Path
+    scrape_root: Path
+    url: str = ""
+    pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=40))
+
+    def cli(self, *arguments: str, status: int = 0) -> Any:
+        """Run `pikastack … --json` and give what it printed."""
+        result = subprocess.run(
+            [scripts() / "pikastack", *arguments, "--state", str(self.state), "--json"],
+            env={**os.environ, "PIKASTACK_STATE": str(self.state)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=JOB_SECONDS,
+        )
+        assert result.returncode == status, (
+            f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        )
+        return json.loads(result.stdout) if result.stdout.strip() else None
+
+    def up(self, *arguments: str) -> dict[str, Any]:
+        """Start (or find) the stack."""
+        found: dict[str, Any] = self.cli("up", "--scrape-root", str(self.scrape_root), *arguments)
+        self.url = found["url"]
+        return found
+
+    def request(self, method: str, path: str, **options: Any) -> Answer:
+        """One request, retried by nobody."""
+        answer = self.pool.request(method, self.url + path, retries=False, timeout=120, **options)
+        return Answer(answer.status, answer.headers, answer.data)
+
+    def get(self, path: str, status: int = 200) -> Answer:
+        """A GET that must give `status`."""
+        answer = self.request("GET", path)
+        assert answer.status == status, f"GET {path}: {answer.status} {answer.data[:500]!r}"
+        return answer
+
+    def post(self, path: str, document: Any = None, status: int = 200, **options: Any) -> Answer:
+        """A POST of JSON (or of what `options` say) that must give `status`."""
+        if not options:
+            options = {"json": document or {}}
+        answer = self.request("POST", path, **options)
+        assert answer.status == status, f"POST {path}: {answer.status} {answer.data[:500]!r}"
+        return answer
+
+    def start_job(self, path: str, document: Any = None, **options: Any) -> str:
+        """Start a job and give its id."""
+        answer = self.post(path, document, status=202, **options)
+        assert answer.headers["Location"] == f"/jobs/{answer.json['id']}"
+        return str(answer.json["id"])
+
+    def wait_for_job(self, job_id: str, seconds: float = JOB_SECONDS) -> dict[str, Any]:
+        """The view of the job once it is over."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            view: dict[str, Any] = self.get(f"/jobs/{job_id}").json
+            if view["status"] in {"finished", "failed", "cancelled"}:
+                return view
+            time.sleep(0.3)
+        raise TimeoutError(f"job {job_id} is {view['status']} after {seconds:g} s: {view['progress']}")
+
+    def job(self, path: str, document: Any = None, **options: Any) -> dict[str, Any]:
+        """Run a job to its end and give its result; it must not fail."""
+        view = self.wait_for_job(self.start_job(path, document, **options))
+        assert view["status"] == "finished", view
+        result: dict[str, Any] = view["result"]
+        return result
+
+    def processes(self, words: str) -> list[psutil.Process]:
+        """This stack's processes whose command line holds `words`."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "pid"]):
+            if words in " ".join(process.info["cmdline"] or []) and self._is_ours(process):
+                found.append(process)
+        return found
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            members = [process, *process.parents()]
+            return any(str(self.state) in " ".join(member.cmdline()) for member in members)
+        except psutil.Error:
+            return False

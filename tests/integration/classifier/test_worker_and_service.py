@@ -1,0 +1,179 @@
+"""The classifier on real servers: labels over HTTP, a worker that trains and filters, gunicorn that answers."""
+
+import io
+import json
+import os
+import signal
+import time
+import zipfile
+from contextlib import contextmanager
+
+import numpy as np
+import psutil
+import pytest
+import urllib3
+from servers import free_ports, process, scripts, wait_for, worker
+
+from pika_kit.images import encode_png, sha256
+from pika_kit.jobs import JobView
+from pika_kit.models import Registry
+from pika_kit.pictures import PictureBucket
+from pika_kit.stages import Bucket
+
+MEMORY_LIMIT = 250 * 2**20
+READY_SECONDS = 3.0
+NUM_IMAGES = 300
+
+
+def drawn(num: int, *, is_yellow: bool, seed: int) -> list[bytes]:
+    """PNGs of 256×256: a yellow disc, or a blue square, somewhere on a pale ground."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:256, 0:256]
+    found = []
+    for _ in range(num):
+        picture = np.full((256, 256, 3), random.integers(180, 256, 3), np.uint8)
+        down, right = rows - random.uniform(90, 166), columns - random.uniform(90, 166)
+        if is_yellow:
+            picture[down**2 + right**2 < random.uniform(30, 70) ** 2] = (250, 210, 40)
+        else:
+            picture[np.maximum(abs(down), abs(right)) < random.uniform(30, 70)] = (50, 80, 200)
+        found.append(encode_png(picture))
+    return found
+
+
+def label_zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, split in enumerate(("trains", "valids")):
+            for label in ("pikachu", "others"):
+                for index, data in enumerate(drawn(10, is_yellow=label == "pikachu", seed=number)):
+                    archive.writestr(f"labeled/{split}/{label}/{index}.png", data)
+    return buffer.getvalue()
+
+
+@contextmanager
+def serving(environment, folder):
+    """The classifier under gunicorn: (base URL, process id, seconds until it was ready)."""
+    (port,) = free_ports(1)
+    command = [
+        str(scripts() / "gunicorn"), "-c", "python:pika_kit.gunicorn_config", "pika_classifier.app:create_app()",
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    started = time.monotonic()
+    with process(
+        command, folder / "gunicorn.log", os.environ | environment | {"PIKA_BIND": f"127.0.0.1:{port}"}
+    ) as child:
+        wait_for(lambda: _is_ready(url), "the classifier is ready", 60)
+        yield url, child.pid, time.monotonic() - started
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return urllib3.request("GET", f"{url}/health/ready", timeout=5, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def call(method: str, url: str, **options):
+    answer = urllib3.request(method, url, timeout=60, retries=False, **options)
+    return answer.status, json.loads(answer.data)
+
+
+def ended(queue, job_id: str, seconds: float = 240) -> JobView:
+    return wait_for(lambda: (view := queue.get(job_id)).is_over and view, f"job {job_id} ends", seconds)
+
+
+@pytest.fixture
+def images(store) -> dict[str, bool]:
+    """Picture id → whether it is yellow, for everything in the images bucket."""
+    bucket, found = PictureBucket(store, Bucket.IMAGES), {}
+    for is_yellow in (True, False):
+        for data in drawn(NUM_IMAGES // 2, is_yellow=is_yellow, seed=5):
+            bucket.add(sha256(data), data, "png", {"source": "drawn by a test"})
+            found[sha256(data)] = is_yellow
+    return found
+
+
+def test_the_way_from_labels_to_chosen_pictures(store, queue, images, stack_environment, tmp_path):
+    with serving(stack_environment, tmp_path) as (url, pid, seconds):
+        yellow = drawn(1, is_yellow=True, seed=99)[0]
+        assert call("POST", f"{url}/is-pikachu", body=yellow, headers={"Content-Type": "image/png"})[0] == 503
+        status, report = call(
+            "POST", f"{url}/labels/import", body=label_zip(), headers={"Content-Type": "application/zip"}
+        )
+        assert (status, report["imported"], report["refused"]) == (200, 40, 0)
+        status, job = call("POST", f"{url}/classifier/train", json={"preset": "tiny"})
+        assert status == 202
+        with worker("classifier", stack_environment, tmp_path):
+            view = ended(queue, job["id"])
+            assert view.status == "finished", view.error
+            assert view.result["roc_auc"] > 0.9
+            # The same front end, not started again, has the model now.
+            wait_for(
+                lambda: call("POST", f"{url}/is-pikachu", body=yellow)[0] == 200, "the model is there", 10
+            )
+            _, job = call("POST", f"{url}/filter", json={"threshold": 0.5})
+            # Killed in the middle: its job is taken up by the next worker.
+            wait_for(lambda: any(store.list(Bucket.RUNS, "classifier/predictions/")), "a first batch", 60)
+            _kill_children()
+        with worker("classifier", stack_environment, tmp_path):
+            view = ended(queue, job["id"])
+        assert view.status == "finished", view.error
+        assert view.result["looked_at"] == NUM_IMAGES
+        chosen = set(PictureBucket(store, Bucket.PIKACHU).ids())
+        assert len(chosen) == view.result["chosen"]
+        right = sum(images[picture_id] for picture_id in chosen)
+        assert right / len(chosen) > 0.9
+        assert right / sum(images.values()) > 0.9
+        assert call("GET", f"{url}/labels/next?count=4")[1]["order"] == "uncertain"
+        assert call("PUT", f"{url}/classifier/models/current", json={"version": "v2"})[0] == 404
+        assert Registry(store, "classifier").current() == "v1"
+        _check_front_end(pid)
+        assert seconds < READY_SECONDS * _slowness()
+
+
+def _kill_children() -> None:
+    """kill -9 for the worker of this test and what it started."""
+    own = psutil.Process().children(recursive=True)
+    workers = [child for child in own if "pika_kit.worker" in " ".join(child.cmdline()[:4])]
+    for found in [child for parent in workers for child in (*parent.children(recursive=True), parent)]:
+        found.send_signal(signal.SIGKILL)
+
+
+def _check_front_end(pid: int) -> None:
+    """Memory below the limit, and no library of TensorFlow mapped."""
+    for found in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        assert found.memory_info().rss < MEMORY_LIMIT
+        assert not [entry.path for entry in found.memory_maps() if "tensorflow" in entry.path]
+
+
+def _slowness() -> float:
+    """How many times slower than alone this machine is just now: other tests may be using it."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) * 2)
+
+
+def test_odd_files_get_an_answer_or_a_refusal(store, queue, test_data, stack_environment, tmp_path):
+    files = sorted(path for path in (test_data / "odd-files").iterdir() if path.name != "README.md")
+    assert len(files) == 48
+    with serving(stack_environment, tmp_path) as (url, pid, _):
+        call("POST", f"{url}/labels/import", body=label_zip(), headers={"Content-Type": "application/zip"})
+        _, job = call("POST", f"{url}/classifier/train", json={"preset": "tiny"})
+        with worker("classifier", stack_environment, tmp_path):
+            assert ended(queue, job["id"]).status == "finished"
+        wait_for(
+            lambda: call("POST", f"{url}/is-pikachu", body=files[1].read_bytes())[0] != 503, "a model", 10
+        )
+        statuses = {}
+        for path in files:
+            status, body = call("POST", f"{url}/is-pikachu", body=path.read_bytes())
+            statuses[path.name] = status
+            assert ("probability" in body) == (status == 200)
+            assert status == 200 or body["detail"]
+        assert set(statuses.values()) == {200, 415, 422}
+        fields = [("files", (path.name, path.read_bytes())) for path in files]
+        status, answers = call("POST", f"{url}/is-pikachu", fields=fields)
+        assert status == 200
+        assert [answer["problem"]["status"] if "problem" in answer else 200 for answer in answers] == [
+            statuses[path.name] for path in files
+        ]
+        _check_front_end(pid)

@@ -1,0 +1,1 @@
+"""Stands before the real pika_scraper on a test worker's path: jobs whose behaviour the arguments choose."""

@@ -1,0 +1,117 @@
+"""Jobs on a real Valkey, run by real workers that are stopped and killed."""
+
+import pytest
+from servers import wait_for
+
+from pika_kit.jobs import JobExpired, JobUnknown
+
+
+def _end(queue, job_id, seconds=60):
+    return wait_for(lambda: (view := queue.get(job_id)).is_over and view, f"job {job_id} ends", seconds)
+
+
+def _progressed(queue, job_id, at_least=1):
+    return wait_for(lambda: queue.get(job_id).progress.done >= at_least, f"job {job_id} makes progress", 30)
+
+
+@pytest.fixture
+def jobs(queue, store):
+    """The queue, on buckets that exist."""
+    return queue
+
+
+def test_a_job_reports_progress_and_its_result(jobs, fake_worker):
+    job = jobs.enqueue("scrape", {"steps": 40})
+    assert job.status == "queued"
+    with fake_worker():
+        views = list(jobs.watch(job.id))
+    running = [view for view in views if view.status == "running" and view.progress.total == 40]
+    assert running, "progress was seen while it ran"
+    assert running[-1].progress.details["square"] == running[-1].progress.done ** 2
+    assert views[-1].status == "finished"
+    assert views[-1].result == {"steps": 40, "starts": 1}
+
+
+def test_errors_are_told_and_not_tried_again(jobs, fake_worker):
+    told = jobs.enqueue("scrape", {"steps": 1, "fail": "error"})
+    bug = jobs.enqueue("scrape", {"steps": 1, "fail": "bug"})
+    with fake_worker():
+        assert _end(jobs, told.id).error == "the fake was asked to fail"
+        assert _end(jobs, bug.id).error == "ZeroDivisionError: division by zero"
+    assert jobs.get(bug.id).status == "failed"
+
+
+def test_a_child_that_dies_is_started_again(jobs, fake_worker):
+    job = jobs.enqueue("scrape", {"steps": 20, "die_at": 12})
+    with fake_worker():
+        assert _end(jobs, job.id).result == {"steps": 20, "starts": 2}
+
+
+def test_a_running_and_a_queued_job_can_be_cancelled(jobs, fake_worker):
+    running = jobs.enqueue("scrape", {"steps": 10_000})
+    queued = jobs.enqueue("scrape", {"steps": 1})
+    with fake_worker():
+        _progressed(jobs, running.id)
+        assert jobs.cancel(queued.id).status == "cancelled"
+        jobs.cancel(running.id)
+        assert _end(jobs, running.id, 10).status == "cancelled"
+    assert jobs.get(queued.id).status == "cancelled"
+
+
+def test_a_stopped_worker_puts_its_job_back_and_the_next_one_goes_on(jobs, fake_worker):
+    job = jobs.enqueue("scrape", {"steps": 60, "seconds": 0.1})
+    with fake_worker() as process:
+        _progressed(jobs, job.id, 5)
+        process.terminate()
+        assert process.wait(15) == 0
+    assert jobs.get(job.id).status == "queued"
+    with fake_worker():
+        view = _end(jobs, job.id)
+    assert view.result == {"steps": 60, "starts": 2}
+
+
+def test_a_killed_worker_leaves_no_child_and_its_job_is_taken_up_by_the_next(jobs, fake_worker):
+    import psutil
+
+    job = jobs.enqueue("scrape", {"steps": 60, "seconds": 0.1})
+    with fake_worker() as process:
+        _progressed(jobs, job.id, 5)
+        (child,) = [
+            found for found in psutil.Process(process.pid).children() if "horse" in " ".join(found.cmdline())
+        ]
+        process.kill()
+        process.wait()
+        wait_for(
+            lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its child is gone", 5
+        )
+    with fake_worker():
+        # Far less than the 65 s after which a worker's heartbeat runs out.
+        view = _end(jobs, job.id, 30)
+    assert view.result == {"steps": 60, "starts": 2}
+
+
+def test_the_childs_command_line_carries_no_password(jobs, fake_worker, stack_settings):
+    import psutil
+
+    job = jobs.enqueue("scrape", {"steps": 10_000})
+    with fake_worker() as process:
+        _progressed(jobs, job.id)
+        (child,) = psutil.Process(process.pid).children()
+        assert stack_settings.s3_secret_key not in " ".join(child.cmdline())
+        jobs.cancel(job.id)
+        _end(jobs, job.id, 10)
+
+
+def test_unknown_and_expired_jobs_are_different_answers(jobs):
+    with pytest.raises(JobUnknown):
+        jobs.get("never-was")
+    job = jobs.enqueue("scrape", {"steps": 1})
+    jobs._fetch(job.id).delete()
+    with pytest.raises(JobExpired):
+        jobs.get(job.id)
+
+
+def test_jobs_are_listed_newest_first(jobs):
+    ids = [jobs.enqueue("scrape", {"steps": number}).id for number in range(3)]
+    assert [view.id for view in jobs.list()] == ids[::-1]
+    assert [view.arguments for view in jobs.list(1)] == [{"steps": 2}]

@@ -1,0 +1,109 @@
+"""The real object store, and the in-memory one of the unit tests, which must not differ from it."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pika_kit.models import NoModel, Registry, UnknownVersion
+from pika_kit.settings import Settings
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing, Store, StoreUnavailable
+from pika_kit.testing import MemoryStore
+
+
+@pytest.fixture(params=["real", "memory"])
+def any_store(request):
+    """Each kind of store in turn."""
+    return request.getfixturevalue("store") if request.param == "real" else MemoryStore()
+
+
+def test_put_get_list_delete(any_store):
+    key = f"ピカチュウ/{uuid.uuid4().hex} with spaces?.png"
+    any_store.put(Bucket.RAW, key, b"bytes", content_type="image/png")
+    assert any_store.get(Bucket.RAW, key) == b"bytes"
+    assert any_store.stat(Bucket.RAW, key).size == 5
+    assert [info.key for info in any_store.list(Bucket.RAW, "ピカチュウ/")] == [key]
+    any_store.delete(Bucket.RAW, key)
+    any_store.delete(Bucket.RAW, key)
+    assert not any_store.exists(Bucket.RAW, key)
+    with pytest.raises(ObjectMissing):
+        any_store.get(Bucket.RAW, key)
+
+
+def test_listing_is_in_key_order_and_starts_after_a_key(any_store):
+    keys = [f"list/{number:04d}" for number in range(1100)]  # more than one page of the protocol
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: any_store.put(Bucket.RUNS, key, b"x"), keys))
+    assert [info.key for info in any_store.list(Bucket.RUNS, "list/")] == keys
+    after = any_store.list(Bucket.RUNS, "list/", start_after="list/0996")
+    assert [info.key for info in after] == keys[997:]
+
+
+def test_of_many_conditional_writers_one_wins(any_store):
+    def write(number):
+        return any_store.put(Bucket.RUNS, "once", str(number).encode(), only_if_absent=True)
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(write, range(16)))
+    assert sum(won) == 1
+    assert any_store.get(Bucket.RUNS, "once") == str(won.index(True)).encode()
+
+
+def test_copy_between_buckets(any_store):
+    any_store.put(Bucket.IMAGES, "a", b"picture")
+    any_store.copy(Bucket.IMAGES, "a", Bucket.PIKACHU, "b")
+    assert any_store.get(Bucket.PIKACHU, "b") == b"picture"
+    with pytest.raises(ObjectMissing):
+        any_store.copy(Bucket.IMAGES, "not there", Bucket.PIKACHU)
+
+
+def test_files_come_back_whole(any_store, tmp_path):
+    source, target = tmp_path / "source", tmp_path / "deep" / "target"
+    source.write_bytes(bytes(range(256)) * 40_000)  # over the size that is uploaded in parts
+    any_store.put_file(Bucket.RUNS, "large", source)
+    any_store.get_file(Bucket.RUNS, "large", target)
+    assert target.read_bytes() == source.read_bytes()
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_models_are_versioned_activated_and_rolled_back(any_store, tmp_path):
+    registry = Registry(any_store, "gan")
+    assert registry.current() is None
+    with pytest.raises(NoModel):
+        registry.fetch(None, tmp_path / "cache")
+    folder = tmp_path / "model"
+    (folder / "saved_model").mkdir(parents=True)
+    for number in (1, 2):
+        (folder / "model.onnx").write_text(f"model {number}")
+        (folder / "saved_model" / "graph.pb").write_text(f"graph {number}")
+        assert registry.publish(folder, {"steps": number}) == f"v{number}"
+    assert [card["version"] for card in registry.versions()] == ["v1", "v2"]
+    assert [card["is_current"] for card in registry.versions()] == [False, True]
+    version, fetched = registry.fetch(None, tmp_path / "cache")
+    assert version == "v2"
+    assert (fetched / "saved_model" / "graph.pb").read_text() == "graph 2"
+    assert registry.rollback() == registry.current() == "v1"
+    with pytest.raises(NoModel):
+        registry.rollback()
+    assert (registry.fetch(None, tmp_path / "cache")[1] / "model.onnx").read_text() == "model 1"
+    for unknown in ("v3", "v0", "../v1", "latest"):
+        with pytest.raises(UnknownVersion):
+            registry.activate(unknown)
+
+
+def test_two_trainers_never_get_the_same_version(any_store, tmp_path):
+    (tmp_path / "model.onnx").write_text("model")
+
+    def publish(number):
+        return Registry(any_store, "classifier").publish(tmp_path, {"by": number})
+
+    with ThreadPoolExecutor(4) as pool:
+        versions = list(pool.map(publish, range(6)))
+    assert sorted(versions) == [f"v{number}" for number in range(1, 7)]
+
+
+def test_a_dead_store_is_an_error_of_its_own():
+    settings = Settings("http://127.0.0.1:9", "a", "b", "redis://127.0.0.1:9/0")
+    with pytest.raises(StoreUnavailable):
+        Store.connect(settings).get(Bucket.RAW, "a")

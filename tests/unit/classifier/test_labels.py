@@ -1,0 +1,124 @@
+"""The log of labels: the latest holds, undoing appends, nothing is lost."""
+
+import io
+import zipfile
+
+import pytest
+from classifier_samples import drawn, put_images
+
+from pika_classifier.label_zip import NotALabelZip, import_zip
+from pika_classifier.labels import Label, LabelSet, NothingToUndo, UnknownPictures, counts
+from pika_classifier.next_labels import choose_next
+from pika_kit.images import encode_png, sha256
+from pika_kit.pictures import PictureBucket
+from pika_kit.stages import Bucket
+
+
+@pytest.fixture
+def labels(memory_store) -> LabelSet:
+    return LabelSet(memory_store)
+
+
+@pytest.fixture
+def ids(memory_store) -> list[str]:
+    return put_images(memory_store, drawn(3, is_yellow=True, seed=1))
+
+
+def as_zip(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_a_labelled_picture_is_copied_into_the_set(labels, memory_store, ids):
+    labels.add([Label(ids[0], "pikachu", "trains")], "ann")
+    assert labels.pictures.bytes(ids[0]) == PictureBucket(memory_store, Bucket.IMAGES).bytes(ids[0])
+    assert labels.pictures.provenance(ids[0]) == {"source": "drawn by a test"}
+    assert labels.current()[ids[0]] | {"at": ""} == {
+        "label": "pikachu", "split": "trains", "annotator": "ann", "at": "",
+    }  # fmt: skip
+
+
+def test_the_latest_label_holds_and_the_log_keeps_all(labels, memory_store, ids):
+    for label in ("pikachu", "others"):
+        labels.add([Label(ids[0], label, "trains")], "ann")
+    assert labels.current()[ids[0]]["label"] == "others"
+    assert len(list(memory_store.list(Bucket.LABELS, "log/"))) == 2
+
+
+def test_undo_appends_and_brings_the_label_before_back(labels, memory_store, ids):
+    labels.add([Label(ids[0], "pikachu", "trains")], "ann")
+    labels.add([Label(ids[0], "others", "valids"), Label(ids[1], "others", "trains")], "ann")
+    undone = labels.undo("bob")
+    assert [found["id"] for found in undone["labels"]] == ids[:2]
+    assert {found: label["label"] for found, label in labels.current().items()} == {ids[0]: "pikachu"}
+    labels.undo("bob")
+    assert labels.current() == {}
+    assert len(list(memory_store.list(Bucket.LABELS, "log/"))) == 4
+    with pytest.raises(NothingToUndo):
+        labels.undo("bob")
+
+
+def test_another_process_sees_the_same(labels, memory_store, ids):
+    other = LabelSet(memory_store)
+    assert other.current() == {}
+    labels.add([Label(ids[0], "pikachu", "valids")], "ann")
+    assert counts(other.current()) == {
+        "trains": {"pikachu": 0, "others": 0},
+        "valids": {"pikachu": 1, "others": 0},
+    }
+
+
+def test_unknown_pictures_leave_everything_as_it_was(labels, memory_store, ids):
+    with pytest.raises(UnknownPictures) as raised:
+        labels.add([Label(ids[0], "pikachu", "trains"), Label("0" * 64, "pikachu", "trains")], "ann")
+    assert raised.value.ids == ["0" * 64]
+    assert list(memory_store.list(Bucket.LABELS)) == []
+
+
+def test_a_label_is_one_of_the_known_words():
+    with pytest.raises(ValueError, match="expected one of pikachu, others, received 'raichu'"):
+        Label("0" * 64, "raichu", "trains")
+
+
+def test_a_zip_in_the_articles_layout_is_imported(labels):
+    yellow, blue = (encode_png(drawn(1, is_yellow=kind, seed=9)[0]) for kind in (True, False))
+    files = {
+        "labeled/trains/pikachu/one.png": yellow,
+        "labeled/valids/others/two.png": blue,
+        "labeled/trains/pikachu/same again.png": yellow,
+        "labeled/valids/pikachu/contradiction.png": yellow,
+        "labeled/trains/others/broken.jpg": b"\xff\xd8\xff\xe0 and no more",
+        "labeled/trains/others/page.jpg": b"<html></html>",
+        "labeled/readme.txt": b"hello",
+        "__MACOSX/trains/pikachu/._one.png": b"left behind",
+    }
+    report = import_zip(as_zip(files), labels, "ann").to_json()
+    assert {name: report[name] for name in ("files", "imported", "unchanged", "duplicates", "refused")} == {
+        "files": 7, "imported": 2, "unchanged": 0, "duplicates": 1, "refused": 4,
+    }  # fmt: skip
+    reasons = {found["file"].rpartition("/")[2]: found["reason"] for found in report["refused_files"]}
+    assert reasons == {
+        "contradiction.png": "contradiction",
+        "broken.jpg": "damaged",
+        "page.jpg": "not_a_picture",
+        "readme.txt": "outside_layout",
+    }
+    assert labels.current()[sha256(blue)]["split"] == "valids"
+    again = import_zip(as_zip(files), labels, "ann")
+    assert (again.imported, again.unchanged) == (0, 2)
+
+
+def test_what_is_no_zip_changes_nothing(labels, memory_store):
+    with pytest.raises(NotALabelZip, match="expected a zip"):
+        import_zip(b"hello", labels, "ann")
+    assert list(memory_store.list(Bucket.LABELS)) == []
+
+
+def test_without_a_model_chance_decides_what_is_next(memory_store, ids):
+    found = choose_next(memory_store, {ids[0]: {}}, None, 5, seed=0)
+    assert found["order"] == "random"
+    assert {picture["id"] for picture in found["pictures"]} == set(ids[1:])
+    assert found["unlabelled"] == 2

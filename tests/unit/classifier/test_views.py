@@ -1,0 +1,257 @@
+"""The views over a store in memory, with a tiny model that the job really trained and published."""
+
+import base64
+import io
+import json
+import zipfile
+
+import pytest
+from classifier_samples import drawn
+
+from pika_classifier.app import create_app
+from pika_classifier.label_views import LABEL_SET
+from pika_classifier.labels import LabelSet
+from pika_classifier.predict import CurrentPredictor
+from pika_classifier.views import PREDICTOR
+from pika_kit.images import encode, encode_png
+from pika_kit.jobs import JobView, Progress
+from pika_kit.testing import MemoryStore, settings_for_tests
+
+
+class FakeQueue:
+    """Remembers what was enqueued."""
+
+    def __init__(self):
+        self.enqueued = []
+
+    def enqueue(self, name, arguments):
+        self.enqueued.append((name, arguments))
+        return JobView("job1", name, "queued", arguments, Progress(), None, None, None, None, None)
+
+
+def client_of(store, state_dir):
+    settings = settings_for_tests(state_dir)
+    app = create_app(settings)
+    app.config["PIKA"].store = store
+    app.config["PIKA"].queue = FakeQueue()
+    app.config[PREDICTOR] = CurrentPredictor(settings, store)
+    app.config[LABEL_SET] = LabelSet(store)
+    return app.test_client()
+
+
+@pytest.fixture
+def client(trained, tmp_path):
+    store = MemoryStore()
+    store._objects = dict(trained[0]._objects)
+    return client_of(store, tmp_path)
+
+
+@pytest.fixture
+def empty(tmp_path):
+    return client_of(MemoryStore(), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def yellow() -> bytes:
+    return encode_png(drawn(1, is_yellow=True, seed=40)[0])
+
+
+@pytest.fixture(scope="module")
+def blue() -> bytes:
+    return encode(drawn(1, is_yellow=False, seed=40)[0], "jpeg")
+
+
+def files(*contents: bytes):
+    return {"data": {"files": [(io.BytesIO(data), f"{n}.png") for n, data in enumerate(contents)]}}
+
+
+def test_one_picture_as_the_body(client, yellow):
+    answer = client.post("/is-pikachu?threshold=0.5", data=yellow, content_type="image/png")
+    body = answer.get_json()
+    assert answer.status_code == 200
+    assert set(body) == {"is_pikachu", "probability", "threshold", "model_version", "request_id"}
+    assert body["is_pikachu"] is True
+    assert body["threshold"] == 0.5
+    assert body["model_version"] == "v1"
+    assert body["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_the_threshold_is_the_operators_unless_one_is_sent(client, yellow):
+    body = client.post("/is-pikachu", data=yellow, content_type="application/octet-stream").get_json()
+    assert body["threshold"] == 0.99
+    assert body["is_pikachu"] is (body["probability"] >= 0.99)
+    assert client.post("/is-pikachu?threshold=1", data=yellow, content_type="image/png").status_code == 422
+
+
+def test_every_form_gives_the_same_answer(client, yellow):
+    text = base64.b64encode(yellow).decode()
+    found = [
+        client.post("/is-pikachu", data=yellow, content_type="image/png").get_json(),
+        client.post("/is-pikachu", data=yellow, content_type="application/x-www-form-urlencoded").get_json(),
+        client.post("/is-pikachu", **files(yellow)).get_json(),
+        client.post("/is-pikachu", json={"image": text}).get_json(),
+        client.post("/is-pikachu", json={"image": f"data:image/png;base64,{text}"}).get_json(),
+        client.post("/is-pikachu", json={"images": [text]}).get_json()[0],
+    ]
+    assert {answer["probability"] for answer in found} == {found[0]["probability"]}
+
+
+def test_many_are_answered_in_order_and_a_broken_one_has_its_own_problem(client, yellow, blue):
+    answer = client.post("/is-pikachu?threshold=0.5", **files(yellow, blue, yellow[:200], b"", blue, b"text"))
+    body = answer.get_json()
+    assert answer.status_code == 200
+    assert [found.get("is_pikachu") for found in body] == [True, False, None, None, False, None]
+    problems = [found["problem"] for found in body if "problem" in found]
+    assert [problem["reason"] for problem in problems] == ["damaged", "empty", "not_a_picture"]
+    assert all(problem["request_id"] == answer.headers["X-Request-Id"] for problem in problems)
+
+
+def test_more_than_a_batch_keeps_its_order(client, yellow, blue):
+    sent = [yellow if number % 3 == 0 else blue for number in range(40)]
+    body = client.post("/is-pikachu?threshold=0.5", **files(*sent)).get_json()
+    assert [found["is_pikachu"] for found in body] == [number % 3 == 0 for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type", "status", "type"),
+    [
+        (b"", "image/png", 422, "picture-unreadable"),
+        (b"\x89PNG\r\n\x1a\n and no more", "image/png", 422, "picture-unreadable"),
+        (b"<html></html>", "image/png", 415, "not-a-picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", 415, "not-a-picture"),
+        (b"hello", "text/plain", 415, "not-a-picture"),
+        (b"{", "application/json", 400, "json-unreadable"),
+        (b"[]", "application/json", 422, "request-invalid"),
+        (b'{"images": "x"}', "application/json", 422, "request-invalid"),
+        (b'{"images": []}', "application/json", 422, "request-invalid"),
+        (b'{"image": "%%%"}', "application/json", 422, "picture-unreadable"),
+        (b'{"image": 7}', "application/json", 422, "picture-unreadable"),
+        (b'{"url": "http://127.0.0.1/"}', "application/json", 422, "url-not-allowed"),
+    ],
+)
+def test_what_cannot_be_answered_is_a_problem(client, data, content_type, status, type):
+    answer = client.post("/is-pikachu", data=data, content_type=content_type)
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+    body = json.loads(answer.data)
+    assert body["type"] == f"urn:pikastack:problem:{type}"
+    assert body["request_id"] == answer.headers["X-Request-Id"]
+
+
+def test_no_file_is_a_problem(client):
+    assert client.post("/is-pikachu", data={}, content_type="multipart/form-data").status_code == 422
+
+
+def test_without_a_model_one_is_told_what_to_run(empty, yellow):
+    for answer in (
+        empty.post("/is-pikachu", data=yellow, content_type="image/png"),
+        empty.post("/filter", json={}),
+    ):
+        assert answer.status_code == 503
+        assert "pikastack train classifier" in json.loads(answer.data)["detail"]
+
+
+def test_jobs_are_accepted(client):
+    queue = client.application.config["PIKA"].queue
+    answer = client.post("/classifier/train", json={})
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == "/jobs/job1"
+    assert client.post("/filter", json={"threshold": 0.9}).status_code == 202
+    assert client.post("/filter", json={"threshold": None}).status_code == 202
+    assert [name for name, _ in queue.enqueued] == ["classifier-train", "filter", "filter"]
+    assert queue.enqueued[1][1] == {
+        "threshold": 0.9, "source": "images", "target": "pikachu", "model_version": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/classifier/train", {"preset": "best"}),
+        ("/filter", {"threshold": 2}),
+        ("/filter", {"target": "raw"}),
+        ("/labels", {"labels": []}),
+        ("/labels", {"labels": [{"id": "0" * 64, "label": "raichu"}]}),
+        ("/labels", {"labels": [{"id": "../x", "label": "pikachu"}]}),
+    ],
+)
+def test_requests_that_do_not_fit_are_refused(client, path, body):
+    answer = client.post(path, json=body)
+    assert answer.status_code == 422
+    assert json.loads(answer.data)["type"].endswith("request-invalid")
+
+
+def test_labels_are_given_listed_and_taken_back(client, trained):
+    ids = trained[2]
+    before = client.get("/labels").get_json()
+    assert before["trains"] == {"pikachu": 10, "others": 10}
+    assert before["total"] == 28 == len(before["items"])
+    new = {"id": ids["others"][-1], "label": "others", "split": "valids"}
+    answer = client.post("/labels", json={"labels": [new], "annotator": "ann"})
+    assert answer.status_code == 201
+    assert answer.get_json()["valids"] == {"pikachu": 4, "others": 5}
+    undone = client.delete("/labels/last?annotator=bob").get_json()
+    assert undone["undone"]["labels"] == [new]
+    assert client.get("/labels").get_json() == before
+    assert client.post("/labels", json={"labels": [new | {"id": "0" * 64}]}).status_code == 422
+
+
+def test_labels_come_in_pages(client):
+    first = client.get("/labels?limit=20").get_json()
+    second = client.get(f"/labels?limit=20&cursor={first['next_cursor']}").get_json()
+    assert second["next_cursor"] is None
+    assert len({item["id"] for item in first["items"] + second["items"]}) == 28
+
+
+def test_nothing_to_take_back_is_a_conflict(empty):
+    assert empty.delete("/labels/last").status_code == 409
+
+
+@pytest.mark.parametrize("form", ["body", "multipart"])
+def test_a_zip_of_labels_is_imported(empty, yellow, form):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("trains/pikachu/one.png", yellow)
+        archive.writestr("trains/pikachu/two.png", b"no picture")
+    if form == "body":
+        answer = empty.post("/labels/import", data=buffer.getvalue(), content_type="application/zip")
+    else:
+        buffer.seek(0)
+        answer = empty.post("/labels/import", data={"file": (buffer, "labels.zip")})
+    body = answer.get_json()
+    assert (body["imported"], body["refused"]) == (1, 1)
+    assert body["refused_files"][0]["file"] == "trains/pikachu/two.png"
+    assert empty.get("/labels").get_json()["trains"]["pikachu"] == 1
+
+
+def test_a_body_that_is_no_zip_is_a_problem(empty):
+    answer = empty.post("/labels/import", data=b"hello", content_type="application/zip")
+    assert answer.status_code == 422
+    assert json.loads(answer.data)["type"].endswith("zip-unreadable")
+
+
+def test_next_pictures_are_unlabelled(client):
+    body = client.get("/labels/next?count=5").get_json()
+    assert body["order"] == "uncertain"
+    assert body["unlabelled"] == 12
+    assert len(body["pictures"]) == 5
+
+
+def test_versions_are_listed_activated_and_unknown_ones_refused(client):
+    body = client.get("/classifier/models").get_json()
+    assert body["current"] == "v1"
+    assert body["models"][0]["is_current"] is True
+    put = client.put("/classifier/models/current", json={"version": "v1"})
+    assert put.get_json()["current"] == "v1"
+    assert client.put("/classifier/models/current", json={"version": "v9"}).status_code == 404
+    assert client.put("/classifier/models/current", json={"rollback": True}).status_code == 409
+    assert client.put("/classifier/models/current", json={}).status_code == 422
+
+
+def test_the_openapi_document_names_every_path(client):
+    paths = client.get("/openapi.json").get_json()["paths"]
+    expected = {
+        "/is-pikachu", "/classifier/train", "/filter", "/classifier/models", "/classifier/models/current",
+        "/labels", "/labels/import", "/labels/last", "/labels/next",
+    }  # fmt: skip
+    assert expected <= set(paths)

@@ -1,0 +1,59 @@
+"""DiffAugment: what each kind does to a picture, that it depends on the draws alone, and when it happens."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from pika_gan.augment import KINDS, NUM_DRAWS, augment
+
+
+def apply(pictures, draws, **options):
+    return ops.convert_to_numpy(
+        augment(ops.convert_to_tensor(pictures), ops.convert_to_tensor(draws), **options)
+    )
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(0).uniform(-1, 1, (6, 16, 16, 3)).astype("float32")
+
+
+@pytest.fixture
+def draws():
+    return np.random.default_rng(1).uniform(0, 1, (6, NUM_DRAWS)).astype("float32")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_changes_pictures_and_only_when_it_happens(pictures, draws, kind):
+    changed = apply(pictures, draws, kinds=(kind,))
+    assert changed.shape == pictures.shape
+    assert np.abs(changed - pictures).max() > 0.1
+    np.testing.assert_allclose(apply(pictures, draws, kinds=(kind,), probability=0.0), pictures, atol=1e-6)
+
+
+def test_a_picture_is_augmented_alike_in_any_batch(pictures, draws):
+    np.testing.assert_allclose(apply(pictures, draws)[2:4], apply(pictures[2:4], draws[2:4]), atol=1e-5)
+
+
+def test_translation_moves_whole_pixels_and_fills_with_zero(pictures, draws):
+    moved = apply(pictures, draws, kinds=("translation",))
+    for before, after, draw in zip(pictures, moved, draws, strict=True):
+        down, right = (int(np.floor(value * 5)) - 2 for value in draw[3:5])
+        expected = np.zeros_like(before)
+        for row in range(16):
+            for column in range(16):
+                if 0 <= row + down < 16 and 0 <= column + right < 16:
+                    expected[row, column] = before[row + down, column + right]
+        np.testing.assert_allclose(after, expected, atol=1e-6)
+
+
+def test_cutout_removes_at_most_a_quarter(pictures, draws):
+    cut = apply(pictures, draws, kinds=("cutout",))
+    removed = (cut == 0).all(axis=3).mean(axis=(1, 2))
+    assert (removed <= 0.25 + 1e-6).all()
+    assert (removed >= 0.25 / 4 - 0.05).all()
+
+
+def test_an_unknown_kind_is_refused(pictures, draws):
+    with pytest.raises(ValueError, match=r"received \['rotation'\]"):
+        apply(pictures, draws, kinds=("rotation",))

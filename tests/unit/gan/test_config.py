@@ -1,0 +1,34 @@
+"""Presets are data that survives JSON, and refuse what does not fit."""
+
+import dataclasses
+
+import pytest
+
+from pika_gan.config import PRESETS, Preset, has_bfloat16, preset_named
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_survives_json(name):
+    assert Preset.from_json(PRESETS[name].to_json()) == PRESETS[name]
+
+
+def test_an_unknown_name_tells_the_known_ones():
+    with pytest.raises(ValueError, match=r"expected one of article, cpu-32.*received 'gpu'"):
+        preset_named("gpu")
+
+
+def test_channels_must_fit_the_resolution():
+    with pytest.raises(ValueError, match="expected 4 levels for 32 px, received 2"):
+        dataclasses.replace(PRESETS["cpu-32"], generator_channels=(8, 8))
+    with pytest.raises(ValueError, match="power of two"):
+        dataclasses.replace(PRESETS["cpu-32"], resolution=48)
+
+
+def test_bfloat16_is_used_only_where_the_processor_has_it(tmp_path):
+    new, old = tmp_path / "new", tmp_path / "old"
+    new.write_text("flags : fma avx2 avx512_bf16 amx_bf16")
+    old.write_text("flags : fma avx2")
+    assert has_bfloat16(new)
+    assert not has_bfloat16(old)
+    assert not has_bfloat16(tmp_path / "none")
+    assert PRESETS["tiny"].resolved() is PRESETS["tiny"]

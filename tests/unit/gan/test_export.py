@@ -1,0 +1,42 @@
+"""The exported files agree, and refuse to be published when they do not."""
+
+import numpy as np
+import pytest
+
+from pika_gan import export as exporting
+from pika_gan.gan import Gan
+from pika_gan.generate import latents_of
+from pika_gan.tensorflow_runtime import TensorflowRuntime
+from pika_kit.runtimes import OnnxRuntime
+
+
+@pytest.fixture(scope="module")
+def exported(tiny, tmp_path_factory):
+    gan = Gan(tiny)
+    random = np.random.default_rng(0)
+    for weight in gan.ema.weights:  # batch statistics too shall be other than their first values
+        weight.assign(weight + random.uniform(0.1, 0.5, weight.shape))
+    folder = tmp_path_factory.mktemp("export")
+    return gan, folder, exporting.export(gan.ema, folder)
+
+
+def test_saved_model_onnx_and_keras_agree(exported):
+    gan, folder, difference = exported
+    assert difference <= 1e-4
+    latents = latents_of([3, 1, 2], 16)
+    by_onnx = OnnxRuntime(folder / "model.onnx").run({"latents": latents})["pictures"]
+    by_tensorflow = TensorflowRuntime(folder).run({"latents": latents})["pictures"]
+    assert by_onnx.shape == (3, 16, 16, 3)
+    assert by_onnx.dtype == np.float32
+    np.testing.assert_allclose(by_onnx, by_tensorflow, atol=1e-4)
+    np.testing.assert_allclose(by_onnx, np.asarray(gan.ema(latents, training=False)), atol=1e-4)
+
+
+def test_a_disagreement_stops_the_export(exported, tmp_path, monkeypatch):
+    class Wrong(OnnxRuntime):
+        def run(self, inputs):
+            return {name: values + 0.01 for name, values in super().run(inputs).items()}
+
+    monkeypatch.setattr(exporting, "OnnxRuntime", Wrong)
+    with pytest.raises(exporting.ExportDisagrees, match=r"within 0\.0001, received 1"):
+        exporting.export(exported[0].ema, tmp_path)

@@ -1,0 +1,141 @@
+"""The training loop: it leaves everything behind, resumes exactly, ends in time, tells when it goes wrong."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pika_gan import checkpoints
+from pika_gan.checkpoints import RunState
+from pika_gan.gan import Gan
+from pika_gan.runlog import RunLog
+from pika_gan.train import Budget, TrainingDiverged, train
+
+
+class Stopped(Exception):
+    """What a worker's interruption looks like to the loop."""
+
+
+def curve(folder):
+    return [
+        (line["step"], line["discriminator_loss"], line["r1"])
+        for line in RunLog.read(folder)
+        if line["kind"] == "train"
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tiny, tmp_path_factory):
+    """An uninterrupted run of 12 steps."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(dataset, tiny, folder, steps=12)
+
+
+def test_a_run_leaves_everything_behind(whole, dataset):
+    folder, result = whole
+    assert result.state.step == 12
+    assert json.loads((folder / "manifest.json").read_text()) == dataset.manifest()
+    assert json.loads((folder / "config.json").read_text())["preset"]["name"] == "tiny"
+    assert [step for step, *_ in curve(folder)] == list(range(1, 13))
+    steps = [int(path.stem.removeprefix("step-")) for path in sorted((folder / "samples").iterdir())]
+    assert steps == [0, 5, 10, 12]
+    film = Image.open(folder / "film.webp")
+    assert film.n_frames == 4
+    assert list((folder / "tensorboard").iterdir())
+    evaluations = [line for line in RunLog.read(folder) if line["kind"] == "evaluation"]
+    lowest = min(evaluations, key=lambda line: line["kid"])
+    assert result.state.best_step == lowest["step"]
+    assert result.evaluation.kid_interval is not None
+
+
+def test_an_interrupted_run_resumes_with_the_same_curve(whole, dataset, tiny, tmp_path):
+    calls = []
+
+    def interrupt(done, total, message, details):
+        calls.append((done, total, message, details))
+        if done == 7:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(dataset, tiny, tmp_path, steps=12, progress=interrupt)
+    assert checkpoints.latest(tmp_path / "checkpoints")[1].step == 7
+    assert calls[-1][1] == 12
+    assert calls[-1][3]["remaining_seconds"] >= 0
+    result = train(dataset, tiny, tmp_path, steps=12)
+    assert curve(tmp_path) == curve(whole[0])
+    resumed, expected = (
+        checkpoints.load(checkpoints.path_of(f / "checkpoints", 12)) for f in (tmp_path, whole[0])
+    )
+    for name, array in expected[0].items():
+        np.testing.assert_array_equal(resumed[0][name], array, err_msg=name)
+    assert result.evaluation.kid == whole[1].evaluation.kid
+
+
+def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(whole, dataset, tiny, tmp_path):
+    """A kill leaves log lines after the checkpoint, and perhaps half a file."""
+    with pytest.raises(Stopped):
+        train(
+            dataset,
+            tiny,
+            tmp_path,
+            steps=12,
+            progress=lambda done, *_: (_ for _ in ()).throw(Stopped) if done == 4 else None,
+        )
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"kind": "train", "step": 5, "discriminator_loss": 99}\n{"kind": "tra')
+    (tmp_path / "checkpoints" / "step-00000009.npz").write_bytes(b"PK\x03\x04 half a file")
+    train(dataset, tiny, tmp_path, steps=12)
+    assert curve(tmp_path) == curve(whole[0])
+
+
+def test_only_the_last_checkpoints_are_kept(tmp_path):
+    for step in range(1, 6):
+        checkpoints.save(checkpoints.path_of(tmp_path, step), {"a": np.ones(2)}, RunState(step=step))
+    checkpoints.prune(tmp_path, keep=3)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        f"step-{step:08d}.npz" for step in (3, 4, 5)
+    ]
+
+
+def test_another_networks_checkpoint_is_refused(tiny):
+    gan = Gan(tiny)
+    state = gan.state()
+    state["ema/0000"] = np.zeros((1, 1))
+    with pytest.raises(ValueError, match="ema/0000: expected"):
+        gan.load_state(state)
+
+
+def test_minutes_count_over_all_sittings():
+    budget = Budget(steps=None, minutes=2)
+    state = RunState(step=50, seconds=90)
+    assert budget.fraction(state) == 0.75
+    assert budget.remaining_seconds(state) == 30
+    assert budget.fraction(RunState(step=51, seconds=120)) == 1
+    assert Budget(steps=100, minutes=None).remaining_seconds(state) == 90
+    assert Budget(steps=100, minutes=2).remaining_seconds(state) == 30
+    with pytest.raises(ValueError, match="expected steps or minutes"):
+        Budget(None, None)
+
+
+def test_a_run_by_time_ends_in_time(dataset, tiny, tmp_path):
+    result = train(dataset, tiny, tmp_path, minutes=1 / 60)
+    assert result.state.step > 0
+    assert 1 <= result.state.seconds < 60
+
+
+def test_losses_that_are_not_finite_stop_the_run_and_say_so(dataset, tiny, tmp_path):
+    wild = dataclasses.replace(tiny, discriminator_learning_rate=float("inf"))
+    with pytest.raises(TrainingDiverged, match="not finite"):
+        train(dataset, wild, tmp_path, steps=9)
+    assert any("went back" in line.get("text", "") for line in RunLog.read(tmp_path))
+
+
+def test_collapse_is_told(dataset, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        Gan, "draw", lambda self, latents, batch_size=64: np.zeros((len(latents), 16, 16, 3), np.uint8)
+    )
+    result = train(dataset, dataclasses.replace(tiny, evaluate_every=1), tmp_path, steps=4)
+    assert any("collapse" in text for text in result.warnings)
+    assert result.evaluation.collapsed

@@ -1,0 +1,239 @@
+"""The views over a store in memory, with a tiny model that the job really trained and published."""
+
+import base64
+import io
+import json
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pika_gan.app import create_app
+from pika_gan.serving import ModelShelf
+from pika_gan.views import SHELF
+from pika_kit.jobs import JobView, Progress
+from pika_kit.models import Registry
+from pika_kit.testing import MemoryStore, settings_for_tests
+
+
+class FakeQueue:
+    """Remembers what was enqueued."""
+
+    def __init__(self):
+        self.enqueued = []
+
+    def enqueue(self, name, arguments):
+        self.enqueued.append((name, arguments))
+        return JobView("j1", name, "queued", arguments, Progress(), None, None, None, None, None)
+
+
+def app_over(store, state_dir):
+    settings = settings_for_tests(state_dir)
+    app = create_app(settings)
+    app.config["PIKA"].store = store
+    app.config["PIKA"].queue = FakeQueue()
+    app.config[SHELF] = ModelShelf(store, settings)
+    return app
+
+
+@pytest.fixture
+def app(trained_store, tmp_path):
+    return app_over(trained_store[0], tmp_path)
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+def opened(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def test_one_seed_gives_one_picture_and_says_what_made_it(client):
+    answer = client.get("/generate?seed=5")
+    assert answer.status_code == 200
+    assert answer.content_type == "image/png"
+    assert answer.headers["X-Seeds"] == "5"
+    assert answer.headers["X-Model-Version"] == "v1"
+    assert answer.headers["X-Request-Id"]
+    assert opened(answer.data).size == (16, 16)
+    assert client.post("/generate", json={"seed": 5}).data == answer.data
+
+
+def test_a_seeds_bytes_do_not_depend_on_what_else_is_asked(client):
+    alone = {seed: client.get(f"/generate?seed={seed}").data for seed in (3, 4, 9)}
+    assert len(set(alone.values())) == 3
+    many = client.post("/generate", json={"seeds": "9,3-4"}).get_json()
+    assert many["seeds"] == [9, 3, 4]
+    for item in many["data"]:
+        assert base64.b64decode(item["b64_json"]) == alone[item["seed"]]
+
+
+def test_parallel_calls_give_what_single_calls_give(app):
+    single = [app.test_client().get(f"/generate?seed={seed}").data for seed in range(32)]
+    parallel = [b""] * 32
+
+    def call(seed):
+        parallel[seed] = app.test_client().get(f"/generate?seed={seed}").data
+
+    threads = [threading.Thread(target=call, args=(seed,)) for seed in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert parallel == single
+
+
+def test_without_a_seed_seeds_are_drawn_and_told(client):
+    body = client.post("/generate", json={"n": 3}).get_json()
+    assert len(set(body["seeds"])) == 3
+    again = client.post("/generate", json={"seeds": body["seeds"]}).get_json()
+    assert again["data"] == body["data"]
+    assert body["request_id"]
+    assert client.post("/generate", json={"n": 3}).get_json()["seeds"] != body["seeds"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
+def test_formats_sizes_and_grids(client, name, kind):
+    answer = client.get(f"/generate?seeds=0,4-6&grid=true&size=64&format={name}&quality=80")
+    assert answer.content_type == f"image/{name}"
+    assert opened(answer.data).format == kind
+    assert opened(answer.data).size == (130, 130)
+    assert answer.headers["X-Seeds"] == "0,4,5,6"
+
+
+def test_latents_come_back_and_give_the_same_picture(client):
+    told = client.post(
+        "/generate", json={"seed": 8, "response_format": "b64_json", "return_latents": True}
+    ).get_json()
+    latent = told["data"][0]["latent"]
+    assert len(latent) == 16
+    again = client.post("/generate", json={"latents": [latent]})
+    assert again.data == base64.b64decode(told["data"][0]["b64_json"])
+    assert "X-Seeds" not in again.headers
+    wrong = client.post("/generate", json={"latents": [[1.0, 2.0]]})
+    assert wrong.status_code == 422
+    assert wrong.get_json()["expected"] == 16
+
+
+def test_truncation_changes_the_picture_and_zero_makes_all_alike(client):
+    assert client.get("/generate?seed=1&truncation=0.5").data != client.get("/generate?seed=1").data
+    assert (
+        client.get("/generate?seed=1&truncation=0").data == client.get("/generate?seed=2&truncation=0").data
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "n=0",
+        "n=x",
+        "seeds=a",
+        "seed=1&seeds=2",
+        "size=100",
+        "format=gif",
+        "n=2&response_format=image",
+        "colour=red",
+    ],
+)
+def test_a_request_that_does_not_fit_is_a_problem(client, query):
+    answer = client.get(f"/generate?{query}")
+    assert answer.status_code == 422
+    assert answer.content_type == "application/problem+json"
+    assert answer.get_json()["type"].endswith("request-invalid")
+
+
+def test_a_body_that_is_no_json_is_a_problem(client):
+    for kind in ("application/json", "application/x-www-form-urlencoded"):
+        answer = client.post("/generate", data=b'{"n": 2', content_type=kind)
+        assert answer.status_code == 422
+        assert answer.content_type == "application/problem+json"
+        assert answer.get_json()["received"] == kind
+    assert client.post("/gan/train", data=b"[1]", content_type="application/json").status_code == 422
+
+
+def test_without_a_body_one_picture_comes(client):
+    assert client.post("/generate").content_type == "image/png"
+
+
+def test_an_unknown_version_is_404_and_no_model_503(client, tmp_path):
+    assert client.get("/generate?model_version=v9").status_code == 404
+    assert client.get("/generate?model_version=../x").status_code == 404
+    empty = app_over(MemoryStore(), tmp_path / "empty").test_client().get("/generate")
+    assert empty.status_code == 503
+    assert "pikastack train gan" in empty.get_json()["detail"]
+
+
+def test_the_current_version_is_followed_and_older_ones_stay_in_reach(trained_store, tmp_path, tiny):
+    from pika_gan.export import export
+    from pika_gan.networks import build_generator
+
+    store = MemoryStore()
+    store._objects.update(trained_store[0]._objects)
+    client = app_over(store, tmp_path).test_client()
+    first = client.get("/generate?seed=1")
+    export(build_generator(tiny), tmp_path / "second")
+    Registry(store, "gan").publish(tmp_path / "second", {"latent_dim": 16, "resolution": 16}, activate=False)
+    assert client.get("/generate?seed=1").headers["X-Model-Version"] == "v1"
+    assert client.put("/gan/models/current", json={"version": "v2"}).get_json() == {"version": "v2"}
+    second = client.get("/generate?seed=1")
+    assert second.headers["X-Model-Version"] == "v2"
+    assert second.data != first.data
+    assert client.get("/generate?seed=1&model_version=v1").data == first.data
+    assert client.put("/gan/models/current", json={"rollback": True}).get_json() == {"version": "v1"}
+    assert client.get("/generate?seed=1").data == first.data
+    assert client.put("/gan/models/current", json={"rollback": True}).status_code == 409
+    assert client.put("/gan/models/current", json={"version": "v7"}).status_code == 404
+    assert client.put("/gan/models/current", json={}).status_code == 422
+
+
+def test_training_is_enqueued(app, client):
+    answer = client.post("/gan/train", json={"minutes": 3})
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == "/jobs/j1"
+    name, arguments = app.config["PIKA"].queue.enqueued[0]
+    assert name == "gan-train"
+    assert arguments == {"preset": "cpu-32", "minutes": 3.0, "steps": None, "seed": 0, "activate": True}
+    assert client.post("/gan/train", json={"preset": "none"}).status_code == 422
+
+
+def test_models_are_listed_with_their_cards_sheet_and_film(client):
+    body = client.get("/gan/models").get_json()
+    assert body["current"] == "v1"
+    card = body["models"][0]
+    assert card["evaluation"]["kid_interval"]
+    assert card["data"]["num_train"] + card["data"]["num_held_out"] == 60
+    assert opened(client.get(card["sheet_url"]).data).format == "PNG"
+    assert opened(client.get(card["film_url"]).data).n_frames > 1
+    assert client.get("/gan/models/v9/film").status_code == 404
+
+
+def test_samples_of_a_run(client):
+    run = client.get("/gan/samples").get_json()["runs"][0]
+    assert run["run_id"] == "first"
+    assert run["status"] == "finished"
+    whole = client.get(run["url"]).get_json()
+    assert [entry["step"] for entry in whole["sheets"]] == [0, 5, 10, 12]
+    for entry in whole["sheets"]:
+        assert np.asarray(opened(client.get(entry["url"]).data)).shape[2] == 3
+    assert client.get(run["latest_url"]).headers["X-Step"] == "12"
+    assert opened(client.get(run["film_url"]).data).n_frames == 4
+    lines = client.get(run["log_url"]).get_json()["lines"]
+    assert {line["kind"] for line in lines} >= {"train", "evaluation", "final"}
+    for url in (
+        "/gan/samples/none",
+        "/gan/samples/first/sheets/3",
+        "/gan/samples/none/film",
+        "/gan/samples/none/latest",
+    ):
+        assert client.get(url).status_code == 404, url
+
+
+def test_the_interface_describes_itself(client):
+    paths = client.get("/openapi.json").get_json()["paths"]
+    assert {"/generate", "/gan/train", "/gan/samples", "/gan/models", "/gan/models/current"} <= set(paths)
+    json.dumps(paths)

@@ -1,0 +1,76 @@
+"""Settings: what a deployment may write, and what it is told when it is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from pika_kit.settings import Settings, SettingsError
+
+REQUIRED = {
+    "PIKA_S3_URL": "http://127.0.0.1:8333",
+    "PIKA_S3_ACCESS_KEY": "access",
+    "PIKA_S3_SECRET_KEY": "secret-value",
+    "PIKA_VALKEY_URL": "redis://127.0.0.1:6379/0",
+}
+
+
+def test_the_required_variables_are_enough():
+    settings = Settings.from_environment(REQUIRED)
+    assert settings.bucket_prefix == "pika-"
+    assert settings.is_pikachu_threshold == 0.99
+    assert not settings.api_keys
+
+
+def test_all_missing_variables_are_named_at_once():
+    with pytest.raises(SettingsError, match=r"PIKA_S3_ACCESS_KEY.*PIKA_VALKEY_URL"):
+        Settings.from_environment({"PIKA_S3_URL": "http://x", "PIKA_S3_SECRET_KEY": "s"})
+
+
+def test_secrets_come_from_files(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("from-a-file\n")
+    environ = {name: value for name, value in REQUIRED.items() if name != "PIKA_S3_SECRET_KEY"}
+    settings = Settings.from_environment(environ | {"PIKA_S3_SECRET_KEY_FILE": str(secret)})
+    assert settings.s3_secret_key == "from-a-file"
+    with pytest.raises(SettingsError, match="PIKA_S3_SECRET_KEY_FILE: expected a readable file"):
+        Settings.from_environment(environ | {"PIKA_S3_SECRET_KEY_FILE": str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PIKA_S3_URL", "127.0.0.1:8333", "expected an http"),
+        ("PIKA_MODEL_RUNTIME", "torch", "expected one of onnx, tensorflow, received 'torch'"),
+        ("PIKA_IS_PIKACHU_THRESHOLD", "99", "between 0 and 1"),
+        ("PIKA_IS_PIKACHU_THRESHOLD", "high", "expected a number, received 'high'"),
+        ("PIKA_MAX_UPLOAD_BYTES", "64MB", "expected a whole number"),
+        ("PIKA_MAX_UPLOAD_BYTES", "0", "expected a positive number"),
+        ("PIKA_API_KEYS", "no-colon-but-long-enough", "expected NAME:KEY pairs"),
+        ("PIKA_API_KEYS", "app:short", "at least 16 characters"),
+        ("PIKA_API_KEYS", "app:0123456789abcdef,app:fedcba9876543210", "different names"),
+    ],
+)
+def test_an_unusable_value_is_named_with_what_was_expected(variable, value, message):
+    with pytest.raises(SettingsError, match=message) as error:
+        Settings.from_environment(REQUIRED | {variable: value})
+    assert variable in str(error.value)
+
+
+def test_a_bad_key_is_not_repeated_in_the_message():
+    with pytest.raises(SettingsError) as error:
+        Settings.from_environment(REQUIRED | {"PIKA_API_KEYS": "app:hunter2"})
+    assert "hunter2" not in str(error.value)
+
+
+def test_lists_and_pairs_are_parsed():
+    settings = Settings.from_environment(
+        REQUIRED
+        | {
+            "PIKA_API_KEYS": "app:0123456789abcdef, other:fedcba9876543210",
+            "PIKA_SCRAPE_ROOTS": "/a:/b/../c",
+            "PIKA_FETCH_ALLOW": "127.0.0.1:8000, example.test:80",
+        }
+    )
+    assert settings.api_keys == {"app": "0123456789abcdef", "other": "fedcba9876543210"}
+    assert settings.scrape_roots == (Path("/a"), Path("/c"))
+    assert settings.fetch_allow == ("127.0.0.1:8000", "example.test:80")

@@ -1,0 +1,170 @@
+"""What the command accepts and how it fails; nothing runs behind it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pikastack import actions, demo_report
+from pikastack.cli import pikastack
+from pikastack.commands_models import save_pictures
+
+COMMANDS = "demo up down status logs scrape label train filter generate is-pikachu models jobs"
+
+
+@pytest.fixture
+def call(tmp_path):
+    """The real program; its state folder is empty."""
+
+    def run(*words: str) -> subprocess.CompletedProcess:
+        program = Path(sys.executable).with_name("pikastack")
+        words = (program, *words, "--state", str(tmp_path))
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("command", COMMANDS.split())
+def test_every_command_explains_itself(command):
+    result = CliRunner().invoke(pikastack, [command, "--help"])
+    assert result.exit_code == 0
+    assert "--help" in result.output
+    assert command in CliRunner().invoke(pikastack, ["--help"]).output
+
+
+def test_without_a_stack_the_message_says_how_to_start_one(call):
+    done = call("generate")
+    assert done.returncode == 1
+    assert "pikastack up" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_of_nothing_is_json_for_scripts_and_a_failure(call, tmp_path):
+    done = call("status", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"status": "down", "state": str(tmp_path)}
+
+
+def test_down_of_nothing_is_fine(call):
+    done = call("down", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"stopped": False})
+
+
+def test_an_unreachable_url_is_told_in_one_line(call):
+    done = call("jobs", "list", "--url", "http://127.0.0.1:1")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "--url" in done.stderr
+
+
+def test_wrong_usage_is_status_2(call):
+    assert call("generate", "-n", "65").returncode == 2
+    assert call("demo", "--pictures", "/").returncode == 2
+    assert call("logs", "nobody").returncode == 2
+
+
+def test_a_single_picture_goes_to_the_named_file(tmp_path):
+    picture = actions.Picture(b"png", [7])
+    assert save_pictures([picture], tmp_path / "new" / "a.png", "png") == [tmp_path / "new" / "a.png"]
+    assert (tmp_path / "new" / "a.png").read_bytes() == b"png"
+
+
+def test_several_pictures_are_named_by_their_seeds(tmp_path):
+    pictures = [actions.Picture(b"a", [1]), actions.Picture(b"b", [5])]
+    files = save_pictures(pictures, tmp_path / "out", "jpeg")
+    assert [path.name for path in files] == ["pikachu-1.jpg", "pikachu-5.jpg"]
+
+
+def test_several_pictures_do_not_fit_into_one_file(tmp_path):
+    pictures = [actions.Picture(b"a", [1]), actions.Picture(b"b", [5])]
+    with pytest.raises(Exception, match="expected a folder for 2 pictures"):
+        save_pictures(pictures, tmp_path / "a.png", "png")
+
+
+def test_reports_of_several_uploads_add_up():
+    one = {"taken": 1, "refused_by_reason": {"empty": 1}, "names": ["a"], "source": "zip"}
+    other = {"taken": 2, "refused_by_reason": {"empty": 1, "damaged": 3}, "names": ["b"], "source": "zip"}
+    assert actions.merge_reports(one, other) == {
+        "taken": 3,
+        "refused_by_reason": {"empty": 2, "damaged": 3},
+        "names": ["a", "b"],
+        "source": "zip",
+    }
+
+
+@pytest.fixture
+def report():
+    return {
+        "url": "http://127.0.0.1:8080",
+        "intake": {
+            "looked_at": 12,
+            "taken": 9,
+            "already_there": 0,
+            "exact_duplicates": 1,
+            "refused": 2,
+            "refused_by_reason": {"damaged": 2},
+        },
+        "prepared": {"refused": 0, "refused_by_reason": {}},
+        "near_duplicates": 3,
+        "buckets": {"images": 6},
+        "filter": {"chosen": 5, "threshold": 0.9},
+        "default_threshold": 0.99,
+        "chosen_at_default": 1,
+        "labels": {"trains": {"pikachu": 30, "others": 50}, "valids": {"pikachu": 12, "others": 20}},
+        "classifier": {
+            "roc_auc": 0.98765,
+            "pr_auc": 0.9,
+            "validation": {
+                "calibration_error": 0.05,
+                "at_thresholds": [
+                    {"threshold": 0.5, "accuracy": 0.9375, "precision": 1.0, "recall": 0.875},
+                    {"threshold": 0.99, "accuracy": 0.5, "precision": None, "recall": 0.0},
+                ],
+            },
+        },
+        "gan": {
+            "steps": 100,
+            "minutes": 9.0,
+            "num_pictures": 5,
+            "kid": 0.0123,
+            "kid_interval": [0.01, 0.02],
+            "diversity": 0.91,
+            "collapsed": False,
+            "near_copy_rate": 0.015,
+            "warnings": ["watch out"],
+        },
+        "seconds": {"gan": 540.0},
+        "files": {"seed 0": "out/pikachu-0.png"},
+        "asked": [
+            {"file": "a.png", "is_pikachu": True, "probability": 0.995},
+            {"file": "b.png", "title": "The picture cannot be read"},
+        ],
+    }
+
+
+def test_the_demos_report_tells_the_counts_and_a_lowered_threshold(report):
+    text = demo_report.as_markdown(report)
+    assert "12 files: 9 taken" in text
+    assert "refused: 2 (damaged: 2)" in text
+    assert "1 byte for byte, 3 near" in text
+    assert "**the threshold was lowered**: at 0.99 there were only 1" in text
+    assert "| 0.5 | 0.938 | 1 | 0.875 |" in text
+    assert "| 0.99 | 0.5 | – | 0 |" in text
+    assert "KID × 1000 against pictures it never saw: 12 (95 %: 10–20)" in text
+    assert "collapsed: no" in text
+    assert "**warning**: watch out" in text
+    assert "| b.png | no | The picture cannot be read |" in text
+
+
+def test_the_demos_report_gives_lines_to_copy(report):
+    text = demo_report.as_markdown(report, "PIKASTACK_STATE='x' ./run")
+    assert "curl -o pikachu.png 'http://127.0.0.1:8080/generate?seed=7&size=256'" in text
+    assert "PIKASTACK_STATE='x' ./run down" in text
+
+
+def test_a_threshold_that_was_kept_is_not_said_to_be_lowered(report):
+    report["filter"]["threshold"] = 0.99
+    assert "lowered" not in demo_report.as_markdown(report)

@@ -1,0 +1,52 @@
+"""A job context in memory, and small pictures."""
+
+import io
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pika_kit.jobs import JobContext
+from pika_kit.testing import MemoryStore, settings_for_tests
+
+
+@pytest.fixture
+def make_picture():
+    """A function that encodes a smooth random picture: `make_picture(seed, (width, height), "PNG")`."""
+
+    def make(seed: int, size: tuple[int, int] = (120, 90), name: str = "PNG", **options) -> bytes:
+        coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(buffer, name, **options)
+        return buffer.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The folder that scrapes may read."""
+    found = tmp_path / "root"
+    found.mkdir()
+    return found
+
+
+@pytest.fixture
+def memory_store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def make_context(memory_store, root, tmp_path):
+    """A function that makes a job's context on the test's store; `job_id` is new unless it is given."""
+    numbers = itertools.count(1)
+
+    def make(job_id: str | None = None, publish=lambda _: None, **changes) -> JobContext:
+        settings = settings_for_tests(tmp_path / "state", scrape_roots=(root,), **changes)
+        name = job_id or f"job{next(numbers)}"
+        context = JobContext(name, settings, memory_store, publish, lambda: False)
+        context._published_at = float("-inf")
+        return context
+
+    return make

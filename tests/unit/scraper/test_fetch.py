@@ -1,0 +1,290 @@
+"""The fetcher against a server on loopback that redirects, lies, drips and fails."""
+
+import http.server
+import ssl
+import threading
+import time
+
+import pytest
+
+from pika_scraper.config import FetchLimits
+from pika_scraper.errors import Refused
+from pika_scraper.fetch import Fetcher, parse_url, retry_after
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(5000)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers by path; what it saw is in the server's `seen`."""
+
+    def do_GET(self):
+        self.server.seen.append((self.path, self.headers.get("Host")))
+        path, _, rest = self.path[1:].partition("/")
+        getattr(self, f"serve_{path.partition('?')[0].replace('.', '_')}")(rest)
+
+    def reply(self, status, body=b"", **headers):
+        self.send_response(status)
+        for name, value in ({"Content_Length": str(len(body))} | headers).items():
+            if value is not None:
+                self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def serve_picture_png(self, _):
+        self.reply(200, PICTURE, Content_Type="image/png")
+
+    def serve_untyped(self, _):
+        self.reply(200, PICTURE)
+
+    def serve_page(self, _):
+        self.reply(200, b"<html>", Content_Type="text/html; charset=utf-8")
+
+    def serve_gzip(self, _):
+        self.reply(200, PICTURE, Content_Type="image/png", Content_Encoding="gzip")
+
+    def serve_status(self, rest):
+        self.reply(int(rest))
+
+    def serve_to(self, rest):
+        self.reply(302, Location=rest)
+
+    def serve_relative(self, _):
+        self.reply(301, Location="../picture.png?x=1#part")
+
+    def serve_loop(self, _):
+        self.reply(302, Location="/loop")
+
+    def serve_flaky(self, rest):
+        tries = sum(path.startswith("/flaky") for path, _ in self.server.seen)
+        if tries <= int(rest):
+            self.reply(503, Retry_After="7")
+        else:
+            self.serve_picture_png("")
+
+    def serve_patience(self, _):
+        self.reply(429, Retry_After="3600")
+
+    def serve_large(self, _):
+        self.reply(200, bytes(200_000), Content_Type="image/png")
+
+    def serve_endless(self, _):
+        self.reply(200, Content_Type="image/png", Content_Length=None)
+        with_chunks = bytes(65_536)
+        try:
+            for _ in range(1000):
+                self.wfile.write(with_chunks)
+        except OSError:
+            self.server.seen.append(("/gave-up", None))
+
+    def serve_short(self, _):
+        self.reply(200, PICTURE, Content_Type="image/png", Content_Length="9000")
+
+    def drip(self, data):
+        try:
+            for _ in range(200):
+                self.wfile.write(data)
+                self.wfile.flush()
+                time.sleep(0.05)
+        except OSError:
+            pass
+
+    def serve_dripping_body(self, _):
+        self.reply(200, Content_Type="image/png", Content_Length="100000")
+        self.drip(b"x")
+
+    def serve_dripping_header(self, _):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        self.drip(b"x")
+
+    def serve_silent(self, _):
+        time.sleep(2)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.daemon_threads = True
+    thread = threading.Thread(target=found.serve_forever, daemon=True)
+    thread.start()
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+@pytest.fixture
+def seen(server):
+    server.seen = []
+    return server.seen
+
+
+@pytest.fixture
+def port(server, seen):
+    return server.server_address[1]
+
+
+@pytest.fixture
+def make_fetcher(port):
+    """A fetcher for which pictures.test is the local server; pauses are noted and not waited for."""
+
+    def make(resolver=lambda *_: ["127.0.0.1"], **limits) -> Fetcher:
+        found = Fetcher((f"pictures.test:{port}",), FetchLimits(**limits), resolver, pauses.append)
+        found.pauses = pauses
+        return found
+
+    pauses: list[float] = []
+    return make
+
+
+def code_of(fetcher, url) -> str:
+    with pytest.raises(Refused) as caught:
+        fetcher.fetch(url)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("path", ["picture.png", "untyped", "relative", "to//picture.png"])
+def test_a_picture_is_fetched_under_the_original_name(make_fetcher, port, seen, path):
+    assert make_fetcher().fetch(f"http://pictures.test:{port}/{path}") == PICTURE
+    assert {host for _, host in seen} == {f"pictures.test:{port}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("page", "unexpected_type"),
+        ("gzip", "unexpected_type"),
+        ("status/404", "http_404"),
+        ("status/403", "http_403"),
+        ("status/204", "http_204"),
+        ("loop", "too_many_redirects"),
+        ("to/ftp://pictures.test/x", "bad_url"),
+        ("to/file:///etc/passwd", "bad_url"),
+        ("to/http://other.test/x", "address_refused"),
+        ("to/http://pictures.test:1/x", "address_refused"),
+        ("to///127.0.0.1:1/x", "address_refused"),
+    ],
+)
+def test_what_is_no_picture_is_refused_at_once(make_fetcher, port, seen, path, code):
+    fetcher = make_fetcher()
+    assert code_of(fetcher, f"http://pictures.test:{port}/{path}") == code
+    assert fetcher.pauses == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0x7f000001", "169.254.169.254"])
+def test_a_redirect_to_an_address_inside_is_refused(make_fetcher, port, seen, host):
+    url = f"http://pictures.test:{port}/to/http://{host}:{port}/picture.png"
+    resolver = lambda name, _: ["127.0.0.1" if name == "pictures.test" else name.strip("[]")]  # noqa: E731
+    assert code_of(make_fetcher(resolver), url) == "address_refused"
+    assert len(seen) == 1
+
+
+def test_the_connection_goes_to_the_address_that_was_checked_also_when_the_name_moves(
+    make_fetcher, port, seen
+):
+    answers = iter([["127.0.0.1"]])  # a second look-up would find nothing, as rebinding would something else
+
+    def resolver(*_):
+        return next(answers)
+
+    fetcher = make_fetcher(resolver, max_attempts=1)
+    assert fetcher.fetch(f"http://pictures.test:{port}/picture.png") == PICTURE
+
+
+def test_an_address_that_turns_private_at_the_redirect_is_refused(port, seen):
+    answers = iter([["127.0.0.1"], ["127.0.0.1"]])
+    asked = []
+
+    def resolver(host, _):
+        asked.append(host)
+        return next(answers)
+
+    fetcher = Fetcher((f"pictures.test:{port}",), resolver=resolver)
+    assert (
+        code_of(fetcher, f"http://pictures.test:{port}/to/http://rebound.test:{port}/") == "address_refused"
+    )
+    assert asked == ["pictures.test", "rebound.test"]
+
+
+def test_a_busy_host_is_asked_again_after_the_pause_it_names(make_fetcher, port, seen):
+    fetcher = make_fetcher(max_attempts=3)
+    assert fetcher.fetch(f"http://pictures.test:{port}/flaky/2") == PICTURE
+    assert fetcher.pauses == [7.0, 7.0]
+
+
+def test_a_host_that_stays_busy_is_given_up(make_fetcher, port, seen):
+    fetcher = make_fetcher(max_attempts=3)
+    assert code_of(fetcher, f"http://pictures.test:{port}/status/500") == "http_500"
+    assert len(fetcher.pauses) == 2
+    assert 0 < fetcher.pauses[0] < fetcher.pauses[1]
+
+
+def test_a_pause_that_is_too_long_is_not_waited_for(make_fetcher, port, seen):
+    fetcher = make_fetcher()
+    assert code_of(fetcher, f"http://pictures.test:{port}/patience") == "http_429"
+    assert fetcher.pauses == []
+
+
+@pytest.mark.parametrize("path", ["large", "endless"])
+def test_no_more_bytes_are_read_than_allowed(make_fetcher, port, seen, path):
+    assert code_of(make_fetcher(max_bytes=100_000), f"http://pictures.test:{port}/{path}") == "too_large"
+
+
+def test_a_file_that_ends_early_is_not_taken(make_fetcher, port, seen):
+    assert code_of(make_fetcher(max_attempts=2), f"http://pictures.test:{port}/short") == "unreachable"
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("path", ["dripping_body", "dripping_header", "silent"])
+def test_a_slow_host_is_cut_off_at_the_deadline(make_fetcher, port, seen, path):
+    fetcher = make_fetcher(max_attempts=1, total_seconds=0.4, read_seconds=5)
+    start = time.monotonic()
+    assert code_of(fetcher, f"http://pictures.test:{port}/{path}") == "timed_out"
+    assert time.monotonic() - start < 1.8
+
+
+def test_a_host_that_says_nothing_is_left_after_the_read_time(make_fetcher, port, seen):
+    fetcher = make_fetcher(max_attempts=1, read_seconds=0.2)
+    assert code_of(fetcher, f"http://pictures.test:{port}/silent") == "timed_out"
+
+
+def test_a_closed_port_is_unreachable(make_fetcher, port, seen):
+    fetcher = Fetcher(("pictures.test:1",), FetchLimits(max_attempts=1), lambda *_: ["127.0.0.1"])
+    assert code_of(fetcher, "http://pictures.test:1/x") == "unreachable"
+
+
+def test_https_without_a_valid_certificate_is_refused(make_fetcher, port, seen):
+    fetcher = make_fetcher(max_attempts=1)
+    assert code_of(fetcher, f"https://pictures.test:{port}/picture.png") == "unreachable"
+    assert fetcher._tls.verify_mode is ssl.CERT_REQUIRED
+    assert fetcher._tls.check_hostname
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "picture.png", "/picture.png", "//host/x", "ftp://host/x", "file:///etc/passwd", "gopher://host/",
+        "data:image/png;base64,AAAA", "javascript:alert(1)", "http://", "http:///x", "http://user@host/",
+        "http://user:password@host/", "http://host:0/", "http://host:99999/", "http://host:port/",
+        "http://host/a b", "http://host\\@other/", "http://host/\r\nX: y", "http://[::1", "http://[fe80::1%25lo]/",
+        "http://" + "a" * 300 + "/", "http://host/" + "x" * 5000, "http://ho\tst/",
+    ],
+)  # fmt: skip
+def test_what_is_no_plain_web_address_is_a_bad_url(url):
+    with pytest.raises(Refused) as caught:
+        parse_url(url)
+    assert caught.value.code == "bad_url"
+
+
+def test_a_url_is_taken_apart_once():
+    target = parse_url("HTTPS://Bücher.Example./ピカ/?q=ü#part")
+    assert (target.scheme, target.host, target.port) == ("https", "xn--bcher-kva.example", 443)
+    assert target.path == "/%E3%83%94%E3%82%AB/?q=%C3%BC"
+
+
+def test_retry_after_is_seconds_or_a_date():
+    assert retry_after("12") == 12.0
+    assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
+    assert retry_after("soon") is None
+    assert retry_after(None) is None

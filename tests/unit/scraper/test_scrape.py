@@ -1,0 +1,246 @@
+"""Scrape jobs on a store in memory: what is taken, refused, skipped; run twice; interrupted and run again."""
+
+import csv
+import json
+import os
+import zipfile
+
+import pytest
+
+from pika_kit.jobs import JobCancelled, JobError, JobInterrupted
+from pika_kit.pictures import PictureBucket
+from pika_kit.stages import Bucket
+from pika_scraper import jobs, ledger
+from pika_scraper.intake import make_origin, take
+from pika_scraper.sources import url_list
+from pika_scraper.threads import in_threads
+
+
+@pytest.fixture
+def raw(memory_store):
+    return PictureBucket(memory_store, Bucket.RAW)
+
+
+@pytest.fixture
+def folder(root, make_picture):
+    """Good, doubled, damaged, foreign and hidden files."""
+    found = root / "pictures"
+    (found / "deep" / ".hidden").mkdir(parents=True)
+    (found / "a.png").write_bytes(make_picture(1))
+    (found / "b has a JPEG.png").write_bytes(make_picture(2, name="JPEG"))
+    (found / "deep" / "ピカチュウ").write_bytes(make_picture(1))
+    (found / "cut.png").write_bytes(make_picture(3)[:200])
+    (found / "empty.jpg").write_bytes(b"")
+    (found / "page.jpg").write_bytes(b"<html>404</html>")
+    (found / ".DS_Store").write_bytes(b"x")
+    (found / "deep" / ".hidden" / "c.png").write_bytes(make_picture(4))
+    (root.parent / "outside.png").write_bytes(make_picture(5))
+    (found / "link.png").symlink_to(root.parent / "outside.png")
+    (found / "inner-link.png").symlink_to(found / "a.png")
+    os.mkfifo(found / "pipe.png")
+    return found
+
+
+def contents(store) -> dict[tuple[str, str], bytes]:
+    """All objects of the buckets that a scrape fills."""
+    return {
+        (bucket.value, info.key): store.get(bucket, info.key)
+        for bucket in (Bucket.RAW, Bucket.IMAGES)
+        for info in store.list(bucket)
+    }
+
+
+def test_a_folder_is_taken_and_everything_is_accounted_for(folder, make_context, raw, make_picture):
+    report = jobs.scrape(make_context(), source="folder", location=str(folder), then_prepare=False)
+    assert report["looked_at"] == 7
+    assert report["taken"] == 2
+    assert report["exact_duplicates"] == 2
+    assert report["refused_by_reason"] == {"damaged": 1, "empty": 1, "not_a_picture": 1}
+    assert report["refused"] == 3
+    assert report["skipped"] == {"hidden": 1, "links": 1, "no_files": 1}
+    assert report["samples"]["damaged"] == ["pictures/cut.png"]
+    assert sorted(report["samples"]["exact_duplicate"]) == [
+        "pictures/deep/ピカチュウ",
+        "pictures/inner-link.png",
+    ]
+    assert raw.count() == 2
+    json.dumps(report)
+
+
+def test_a_picture_is_saved_as_found_with_all_its_origins(folder, make_context, raw, make_picture):
+    jobs.scrape(make_context("the-job"), source="folder", location="pictures", then_prepare=False)
+    by_name = {}
+    for picture_id in raw.ids():
+        provenance = raw.provenance(picture_id)
+        by_name[provenance["origins"][0]["name"]] = provenance
+        assert provenance["sha256"] == picture_id
+        assert {"source": "folder", "job": "the-job"}.items() <= provenance["origins"][0].items()
+    assert set(by_name) == {"pictures/a.png", "pictures/b has a JPEG.png"}
+    jpeg = by_name["pictures/b has a JPEG.png"]
+    assert (jpeg["format"], jpeg["width"], jpeg["height"]) == ("jpeg", 120, 90)
+    assert raw.entry(jpeg["id"]).extension == "jpg"
+    assert raw.bytes(jpeg["id"]) == make_picture(2, name="JPEG")
+    assert len(by_name["pictures/a.png"]["origins"]) == 3
+    assert str(folder.parent) not in json.dumps(list(by_name.values()))
+
+
+def test_run_twice_the_bucket_is_the_same(folder, make_context, memory_store):
+    jobs.scrape(make_context(), source="folder", location="pictures")
+    before = contents(memory_store)
+    report = jobs.scrape(make_context(), source="folder", location="pictures")
+    assert contents(memory_store) == before
+    assert (report["taken"], report["exact_duplicates"], report["already_there"]) == (0, 0, 4)
+    assert report["prepared"]["looked_at"] == 0
+
+
+@pytest.mark.parametrize("stop", [JobInterrupted, RuntimeError])
+def test_a_job_that_is_stopped_goes_on_and_reports_as_if_undisturbed(
+    root, make_context, make_picture, memory_store, monkeypatch, stop
+):
+    (root / "many").mkdir()
+    for number in range(30):
+        (root / "many" / f"{number:02}.png").write_bytes(make_picture(number % 20))
+    monkeypatch.setattr(ledger, "LEDGER_SECONDS", 0.0)
+
+    def stops_after(count):
+        def publish(progress):
+            if progress.done >= count:
+                raise stop
+
+        return publish
+
+    for count in (5, 17):
+        context = make_context("job", stops_after(count))
+        monkeypatch.setattr("pika_kit.jobs._PROGRESS_INTERVAL_SECONDS", 0.0)
+        with pytest.raises(stop):
+            jobs.scrape(context, source="folder", location="many")
+    report = jobs.scrape(make_context("job"), source="folder", location="many")
+    assert (report["looked_at"], report["taken"], report["exact_duplicates"]) == (30, 20, 10)
+    assert report["already_there"] == 0
+    assert PictureBucket(memory_store, Bucket.IMAGES).count() == 20
+    assert not list(memory_store.list(Bucket.RAW, "ledgers/"))
+
+
+def test_what_the_ledger_missed_is_counted_as_this_jobs_own(root, make_context, make_picture, raw):
+    (root / "one").mkdir()
+    (root / "one" / "a.png").write_bytes(make_picture(1))
+    take(raw, make_picture(1), make_origin("folder", job="job", name="one/a.png"))
+    report = jobs.scrape(make_context("job"), source="folder", location="one", then_prepare=False)
+    assert (report["taken"], report["already_there"], report["exact_duplicates"]) == (1, 0, 0)
+
+
+def test_a_cancelled_job_leaves_neither_ledger_nor_upload(tmp_path, make_context, memory_store):
+    def publish(_):
+        raise JobCancelled
+
+    with zipfile.ZipFile(tmp_path / "up.zip", "w") as archive:
+        archive.writestr("page.png", b"<html>")
+    key = f"uploads/{'1' * 32}.zip"
+    memory_store.put_file(Bucket.RAW, key, tmp_path / "up.zip")
+    with pytest.raises(JobCancelled):
+        jobs.scrape(make_context("job", publish), source="zip", upload=key)
+    assert not list(memory_store.list(Bucket.RAW))
+
+
+def test_a_limit_bounds_what_is_looked_at(folder, make_context):
+    report = jobs.scrape(make_context(), source="folder", location="pictures", limit=2, then_prepare=False)
+    assert report["looked_at"] == 2
+
+
+def test_a_zip_is_taken_by_its_entries(root, make_context, make_picture, raw):
+    with zipfile.ZipFile(root / "some.zip", "w") as archive:
+        archive.writestr("x/a.png", make_picture(1))
+        archive.writestr("../../b.jpg", make_picture(2, name="JPEG"))
+        archive.writestr("__MACOSX/._a.png", b"x")
+        archive.writestr("readme.txt", b"words")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("x/a.png", make_picture(3))
+    report = jobs.scrape(make_context(), source="zip", location="some.zip", then_prepare=False)
+    assert (report["taken"], report["refused_by_reason"]) == (3, {"not_a_picture": 1})
+    assert report["skipped"] == {"hidden": 1}
+    names = {raw.provenance(found)["origins"][0]["name"] for found in raw.ids()}
+    assert names == {"some.zip/x/a.png", "some.zip/../../b.jpg"}
+
+
+def test_an_uploaded_zip_is_taken_and_then_removed(tmp_path, make_context, make_picture, memory_store):
+    path = tmp_path / "up.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", make_picture(1))
+    key = f"uploads/{'0' * 32}.zip"
+    memory_store.put_file(Bucket.RAW, key, path)
+    report = jobs.scrape(make_context(), source="zip", upload=key)
+    assert (report["taken"], report["prepared"]["prepared"]) == (1, 1)
+    assert not memory_store.exists(Bucket.RAW, key)
+    with pytest.raises(JobError, match="send it again"):
+        jobs.scrape(make_context(), source="zip", upload=key)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": "folder", "location": "/etc"}, "PIKA_SCRAPE_ROOTS"),
+        ({"source": "folder", "location": "../outside"}, "PIKA_SCRAPE_ROOTS"),
+        ({"source": "folder", "location": "nowhere"}, "expected a folder"),
+        ({"source": "folder"}, "expected a folder or file"),
+        ({"source": "zip", "location": "pictures/a.png"}, "expected a zip"),
+        ({"source": "zip", "location": "pictures"}, "expected a file"),
+        ({"source": "zip", "upload": "../secrets"}, "key of an upload"),
+        ({"source": "urls"}, "either urls or a location"),
+    ],
+)
+def test_a_source_that_cannot_work_is_an_error_for_its_user(folder, make_context, arguments, message):
+    with pytest.raises(JobError, match=message):
+        jobs.scrape(make_context(), **arguments)
+
+
+def test_a_link_out_of_the_allowed_folders_is_forbidden_as_location(root, make_context, tmp_path):
+    (root / "way-out").symlink_to(tmp_path)
+    with pytest.raises(JobError, match="PIKA_SCRAPE_ROOTS"):
+        jobs.scrape(make_context(), source="folder", location="way-out")
+
+
+def test_urls_are_refused_one_by_one_and_repeated_ones_counted(make_context):
+    urls = ["http://127.0.0.1/a.png", "file:///etc/passwd", "http://127.0.0.1/a.png", "http://10.0.0.1/"]
+    report = jobs.scrape(make_context(), source="urls", urls=urls, then_prepare=False)
+    assert report["refused_by_reason"] == {"address_refused": 2, "bad_url": 1}
+    assert (report["looked_at"], report["repeated"]) == (3, 1)
+
+
+def test_lists_of_addresses_are_read_from_text_and_csv(root):
+    text = root / "list.txt"
+    text.write_text("# a list\nhttp://a.test/1.png\n\n  http://a.test/2.png \n", encoding="utf-8")
+    assert url_list._read(text) == [{"url": "http://a.test/1.png"}, {"url": "http://a.test/2.png"}]
+    table = root / "list.csv"
+    with table.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["License", "URL", "title"], ["CC0", "http://a.test/1.png", "x"], ["CC0", "", "y"]])
+    (row,) = url_list._read(table)
+    assert (row["url"], row["licence"]) == ("http://a.test/1.png", "CC0")
+    table.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(Exception, match="a column named url"):
+        url_list._read(table)
+
+
+def test_the_same_bytes_in_many_threads_are_saved_once_with_every_origin(raw, make_picture):
+    data = make_picture(1)
+    origins = [make_origin("upload", name=f"{number}.png") for number in range(24)]
+    outcomes = [found.outcome for _, found in in_threads(lambda origin: take(raw, data, origin), origins, 8)]
+    assert sorted(outcomes) == ["exact_duplicate"] * 23 + ["taken"]
+    (picture_id,) = raw.ids()
+    assert {found["name"] for found in raw.provenance(picture_id)["origins"]} == {o["name"] for o in origins}
+
+
+def test_results_come_in_order_and_an_error_comes_at_its_turn():
+    assert list(in_threads(lambda n: n * n, range(50), 4)) == [(n, n * n) for n in range(50)]
+    drawn = []
+
+    def numbers():
+        for number in range(1000):
+            drawn.append(number)
+            yield number
+
+    results = in_threads(lambda n: 1 // (5 - n), numbers(), 2)
+    assert [next(results)[0] for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert len(drawn) < 20

@@ -1,0 +1,274 @@
+"""The scraper's HTTP interface on a store in memory and a queue that only notes."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from pika_kit import images
+from pika_kit.jobs import JobView, Progress
+from pika_kit.pictures import PictureBucket
+from pika_kit.stages import Bucket
+from pika_kit.testing import settings_for_tests
+from pika_scraper.app import create_app
+from pika_scraper.prepare import prepare_bucket
+
+
+class NotingQueue:
+    """Takes jobs in and runs none."""
+
+    def __init__(self) -> None:
+        self.enqueued: list[tuple[str, dict]] = []
+
+    def enqueue(self, name, arguments):
+        json.dumps(arguments)
+        self.enqueued.append((name, arguments))
+        job_id = f"job{len(self.enqueued)}"
+        return JobView(job_id, name, "queued", arguments, Progress(), None, None, "now", None, None)
+
+
+@pytest.fixture
+def app(memory_store, root, tmp_path):
+    settings = settings_for_tests(tmp_path / "state", scrape_roots=(root,), max_upload_bytes=3_000_000)
+    found = create_app(settings)
+    found.config["PIKA"].store = memory_store
+    found.config["PIKA"].queue = NotingQueue()
+    return found
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def enqueued(app):
+    return app.config["PIKA"].queue.enqueued
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def files(*pairs):
+    return {"file": [(io.BytesIO(data), name) for name, data in pairs]}
+
+
+def test_one_picture_as_the_body(client, make_picture, memory_store, enqueued):
+    data = make_picture(1)
+    answer = client.post("/images", data=data)
+    picture_id = images.sha256(data)
+    assert answer.status_code == 201
+    assert answer.json["pictures"] == [
+        {"name": "body", "id": picture_id, "duplicate": False, "format": "png", "width": 120, "height": 90}
+    ]
+    assert client.get(answer.headers["Location"]).data == data
+    again = client.post("/images", data=data, content_type="image/jpeg")
+    assert (again.status_code, again.json["exact_duplicates"]) == (200, 1)
+    assert len(PictureBucket(memory_store, Bucket.RAW).provenance(picture_id)["origins"]) == 1
+    assert enqueued == []
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "reason"),
+    [
+        (b"", 422, "empty"),
+        (b"<html></html>", 415, "not_a_picture"),
+        (b"<svg/>", 415, "unsupported_format"),
+        (b"\x89PNG\r\n\x1a\n", 422, "damaged"),
+    ],
+)
+@pytest.mark.parametrize("as_file", [True, False])
+def test_a_single_bad_file_is_answered_by_its_problem(client, data, status, reason, as_file):
+    body = files(("bad.png", data)) if as_file else data
+    answer = client.post("/images", data=body)
+    assert (answer.status_code, answer.json["reason"]) == (status, reason)
+    assert answer.content_type == "application/problem+json"
+    assert answer.json["request_id"]
+
+
+def test_many_files_are_answered_in_the_order_sent(client, make_picture):
+    sent = files(
+        ("a.png", make_picture(1)), ("ピカチュウ.jpg", make_picture(1)), ("page.html", b"<html>"),
+        ("cut.png", make_picture(2)[:99]), ("b.webp", make_picture(3, name="WEBP")),
+    )  # fmt: skip
+    answer = client.post("/images", data=sent)
+    assert answer.status_code == 201
+    listed = answer.json["pictures"]
+    assert [found["name"] for found in listed] == [
+        "a.png",
+        "ピカチュウ.jpg",
+        "page.html",
+        "cut.png",
+        "b.webp",
+    ]
+    assert [found.get("duplicate") for found in listed] == [False, True, None, None, False]
+    assert [found.get("problem", {}).get("status") for found in listed] == [None, None, 415, 422, None]
+    counts = {key: answer.json[key] for key in ("looked_at", "taken", "exact_duplicates", "refused")}
+    assert counts == {"looked_at": 5, "taken": 2, "exact_duplicates": 1, "refused": 2}
+    assert answer.json["refused_by_reason"] == {"not_a_picture": 1, "damaged": 1}
+
+
+def test_pictures_are_prepared_on_request(client, make_picture, enqueued):
+    answer = client.post("/images?prepare=true", data=make_picture(1))
+    assert answer.json["job"]["name"] == "prepare"
+    client.post("/images?prepare=true", data=make_picture(1))
+    assert enqueued == [("prepare", {})]
+
+
+def test_a_zip_becomes_a_job_that_also_prepares(client, make_picture, enqueued, memory_store):
+    data = zipped({"a.png": make_picture(1)})
+    for body in (data, files(("pictures.zip", data))):
+        answer = client.post("/images", data=body)
+        assert answer.status_code == 202
+        assert answer.headers["Location"] == f"/jobs/{answer.json['id']}"
+    name, arguments = enqueued[0]
+    assert (name, arguments["source"], arguments["then_prepare"]) == ("scrape", "zip", True)
+    assert memory_store.get(Bucket.RAW, arguments["upload"]) == data
+
+
+def test_a_small_zip_without_preparing_is_answered_at_once(client, make_picture, enqueued):
+    data = zipped({"a.png": make_picture(1), ".DS_Store": b"x", "x/b.txt": b"words"})
+    answer = client.post("/images?prepare=false", data=data)
+    assert (answer.status_code, answer.json["taken"], answer.json["refused"]) == (201, 1, 1)
+    assert answer.json["skipped"] == {"hidden": 1}
+    many = zipped({f"{number}.png": b"x" for number in range(65)})
+    assert client.post("/images?prepare=false", data=many).status_code == 202
+    assert enqueued[0][1]["then_prepare"] is False
+
+
+def test_a_zip_among_other_files_has_its_own_answer(client, make_picture, enqueued):
+    many = zipped({f"{number}.png": b"x" for number in range(65)})
+    few = zipped({"inside.png": make_picture(2)})
+    sent = files(
+        ("a.png", make_picture(1)), ("many.zip", many), ("few.zip", few), ("broken.zip", b"PK\x03\x04")
+    )
+    listed = client.post("/images", data=sent).json["pictures"]
+    assert [found["name"] for found in listed] == ["a.png", "many.zip", "inside.png", "broken.zip"]
+    assert [found.get("problem", {}).get("reason") for found in listed] == [
+        None,
+        "zip-not-alone",
+        None,
+        "zip-unreadable",
+    ]
+    assert enqueued == []
+
+
+def test_a_broken_zip_is_a_problem(client):
+    answer = client.post("/images", data=b"PK\x03\x04 and nothing more")
+    assert (answer.status_code, answer.json["type"]) == (422, "urn:pikastack:problem:zip-unreadable")
+
+
+def test_an_oversized_body_is_413_and_no_files_are_422(client):
+    assert client.post("/images", data=bytes(3_000_001)).status_code == 413
+    answer = client.post("/images", data={"note": "no file"}, content_type="multipart/form-data")
+    assert (answer.status_code, answer.json["type"]) == (422, "urn:pikastack:problem:no-files")
+
+
+def test_pages_of_a_bucket_come_with_provenance(client, make_picture):
+    ids = sorted(
+        client.post("/images", data=make_picture(number)).json["pictures"][0]["id"] for number in range(7)
+    )
+    seen, cursor = [], ""
+    for _ in range(3):
+        page = client.get(f"/images?bucket=raw&limit=3&cursor={cursor}").json
+        seen += page["pictures"]
+        cursor = page["next_cursor"]
+    assert cursor is None
+    assert [found["id"] for found in seen] == ids
+    assert seen[0]["provenance"]["origins"][0]["source"] == "upload"
+    assert client.get("/images").json == {"bucket": "images", "pictures": [], "next_cursor": None}
+    assert client.get("/images?bucket=models").status_code == 422
+    assert client.get("/images?cursor=../x").status_code == 422
+
+
+def test_a_picture_and_its_thumbnail(client, make_picture):
+    data = make_picture(1, (400, 200))
+    picture_id = client.post("/images", data=data).json["pictures"][0]["id"]
+    whole = client.get(f"/images/{picture_id}?bucket=raw")
+    assert (whole.data, whole.content_type) == (data, "image/png")
+    assert whole.headers["X-Content-Type-Options"] == "nosniff"
+    small = client.get(f"/images/{picture_id}?bucket=raw&size=64")
+    picture = images.decode(small.data)
+    assert (small.content_type, picture.width, picture.height) == ("image/jpeg", 64, 32)
+    cached = client.get(f"/images/{picture_id}?bucket=raw", headers={"If-None-Match": whole.headers["ETag"]})
+    assert (cached.status_code, cached.data) == (304, b"")
+
+
+@pytest.mark.parametrize("picture_id", ["0" * 64, "nothing", "..%2f..%2fetc%2fpasswd"])
+def test_an_unknown_picture_is_404(client, picture_id):
+    answer = client.get(f"/images/{picture_id}?bucket=raw")
+    assert answer.status_code == 404
+    assert answer.content_type == "application/problem+json"
+
+
+def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_context):
+    kept = client.post("/images", data=make_picture(1, (300, 300))).json["pictures"][0]["id"]
+    other = client.post("/images", data=make_picture(1, (300, 300), "JPEG")).json["pictures"][0]["id"]
+    prepare_bucket(make_context())
+    first, second = sorted([kept, other])
+    page = client.get("/images/near-duplicates").json
+    (found,) = page["near_duplicates"]
+    assert {found["id"], found["duplicate_of"]} == {first, second}
+    assert page["next_cursor"] is None
+    counts = client.get("/buckets").json
+    assert counts == {"buckets": {"raw": 2, "images": 1, "pikachu": 0}, "near_duplicates": 1}
+
+
+def test_a_scrape_is_accepted_as_a_job(client, root, enqueued):
+    (root / "pictures").mkdir()
+    answer = client.post("/scrape", json={"source": "folder", "location": "pictures", "limit": 5})
+    assert answer.status_code == 202
+    assert enqueued == [
+        ("scrape", {"source": "folder", "location": "pictures", "limit": 5, "then_prepare": True})
+    ]
+    client.post("/scrape", json={"sources": ["urls"], "urls": ["http://a.test/1.png"], "prepare": False})
+    assert enqueued[1][1] == {"source": "urls", "urls": ["http://a.test/1.png"], "then_prepare": False}
+    assert client.post("/prepare").status_code == 202
+    assert enqueued[2] == ("prepare", {})
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "type"),
+    [
+        ({}, 422, "source-unknown"),
+        ({"source": "openverse"}, 422, "source-unknown"),
+        ({"queries": ["Pikachu"], "limit": 10}, 422, "source-unknown"),
+        ({"sources": ["folder", "zip"]}, 422, "source-unknown"),
+        ({"source": "folder", "location": "/etc"}, 403, "location-forbidden"),
+        ({"source": "folder", "location": "../.."}, 403, "location-forbidden"),
+        ({"source": "folder", "location": "nowhere"}, 422, "location-missing"),
+        ({"source": "zip"}, 422, "source-arguments"),
+        ({"source": "urls"}, 422, "source-arguments"),
+        ({"source": "folder", "location": "x", "limit": 0}, 422, "request-invalid"),
+        ({"source": "folder", "colour": "yellow"}, 422, "request-invalid"),
+    ],
+)
+def test_a_scrape_that_cannot_work_is_refused_before_it_is_a_job(client, root, enqueued, body, status, type):
+    answer = client.post("/scrape", json=body)
+    assert (answer.status_code, answer.json["type"]) == (status, f"urn:pikastack:problem:{type}")
+    assert enqueued == []
+    assert str(root) not in answer.text
+
+
+def test_no_roots_no_folders(memory_store, tmp_path):
+    app = create_app(settings_for_tests(tmp_path))
+    answer = app.test_client().post("/scrape", json={"source": "folder", "location": "/etc"})
+    assert (answer.status_code, answer.json["type"]) == (403, "urn:pikastack:problem:location-forbidden")
+    assert "PIKA_SCRAPE_ROOTS" in answer.json["detail"]
+
+
+def test_the_service_needs_neither_tensorflow_nor_scipy_to_start():
+    code = (
+        "import sys, pika_scraper.app, pika_scraper.jobs\n"
+        "print([name for name in ('tensorflow', 'keras', 'scipy', 'onnxruntime') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,136 @@
+"""Zips: bombs are refused, names mean nothing, what desktops leave behind is counted and skipped."""
+
+import io
+import struct
+import zipfile
+
+import pytest
+
+from pika_scraper.config import ZipLimits
+from pika_scraper.errors import Refused, SourceError
+from pika_scraper.zips import SafeZip, is_hidden, label
+
+
+def zipped(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    buffer.seek(0)
+    return buffer
+
+
+def reason(archive: SafeZip, index: int = 0) -> str:
+    with pytest.raises(Refused) as caught:
+        archive.read(archive.entries[index])
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_files_are_read_wherever_they_lie(compression):
+    files = {"a.png": b"first", "deep/er/ピカチュウ.jpg": b"second", "deep/": b""}
+    with SafeZip(zipped(files, compression)) as archive:
+        assert [entry.filename for entry in archive.entries] == ["a.png", "deep/er/ピカチュウ.jpg"]
+        assert [archive.read(entry) for entry in archive.entries] == [b"first", b"second"]
+        assert archive.num_bytes == 11
+
+
+def test_hidden_files_are_left_out_and_counted():
+    names = ["__MACOSX/._a.png", ".DS_Store", "x/.hidden/a.png", "x/.thumb.jpg", "real.png", "x/__MACOSX/b"]
+    with SafeZip(zipped(dict.fromkeys(names, b"x"))) as archive:
+        assert [entry.filename for entry in archive.entries] == ["real.png"]
+        assert archive.num_hidden == 5
+
+
+def test_hidden_is_told_by_any_part_of_the_name():
+    assert is_hidden("a\\.git\\x.png")
+    assert not is_hidden("a/../b.png")
+    assert not is_hidden("name.with.dots.png")
+
+
+def test_names_that_lead_elsewhere_are_labels_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["../../up.png", "/etc/passwd", "C:\\windows\\x.png", "a\0b.png"]
+    with SafeZip(zipped(dict.fromkeys(names, b"data"))) as archive:
+        assert [archive.read(entry) for entry in archive.entries] == [b"data"] * 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_are_printable_and_short():
+    assert label("ピカチュウ 1.png") == "ピカチュウ 1.png"
+    assert label("a\r\nb\x1b[31m\u202e") == "a\ufffd\ufffdb\ufffd[31m\ufffd"
+    assert len(label("x" * 5000 + ".png")) == 200
+    assert label("x" * 5000 + ".png").endswith(".png")
+    label("lone \udcff surrogate").encode()
+
+
+def test_a_bomb_by_ratio_is_refused_and_the_rest_is_read():
+    files = {"bomb.bmp": bytes(20_000_000), "good.png": b"good"}
+    with SafeZip(zipped(files)) as archive:
+        assert reason(archive) == "zip_ratio"
+        assert archive.read(archive.entries[1]) == b"good"
+
+
+def test_an_entry_that_is_too_large_is_refused():
+    with SafeZip(zipped({"a": bytes(1001)}), ZipLimits(max_entry_bytes=1000)) as archive:
+        assert reason(archive) == "too_large"
+
+
+def test_an_entry_that_tells_a_smaller_size_yields_no_more_than_that():
+    data = bytearray(zipped({"a": bytes(range(256)) * 40}).getvalue())
+    directory = data.index(b"PK\x01\x02")
+    struct.pack_into("<L", data, directory + 24, 100)  # the uncompressed size in the central directory
+    with SafeZip(io.BytesIO(bytes(data))) as archive:
+        assert reason(archive) == "zip_entry_unreadable"  # the checksum is of more
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (ZipLimits(max_entries=2), "at most 2 files"),
+        (ZipLimits(max_total_bytes=29), "at most 29 bytes"),
+        (ZipLimits(max_directory_bytes=100), "at most 100 bytes of directory"),
+    ],
+)
+def test_a_zip_that_is_too_much_as_a_whole_is_refused(limits, message):
+    with pytest.raises(SourceError, match=message):
+        SafeZip(zipped({name: bytes(10) for name in "abc"}), limits)
+
+
+def test_a_directory_with_a_64_bit_record_is_measured_by_it():
+    data = bytearray(zipped({"a": b"x"}).getvalue())
+    end = data.index(b"PK\x05\x06")
+    record = b"PK\x06\x06" + struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, 1, 1, 2**40, 0)
+    locator = b"PK\x06\x07" + struct.pack("<LQL", 0, end, 1)
+    data[end:end] = record + locator
+    data += bytes(200)  # a comment's place: the end record is looked for from behind
+    struct.pack_into("<H", data, data.index(b"PK\x05\x06") + 20, 200)
+    with pytest.raises(SourceError, match="of directory"):
+        SafeZip(io.BytesIO(bytes(data)), ZipLimits(max_directory_bytes=100))
+
+
+def test_an_encrypted_entry_is_refused():
+    data = bytearray(zipped({"a.png": b"secret"}).getvalue())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        struct.pack_into("<H", data, data.index(signature) + offset, 1)
+    with SafeZip(io.BytesIO(bytes(data))) as archive:
+        assert reason(archive) == "zip_encrypted"
+
+
+def test_a_damaged_entry_is_refused_and_the_rest_is_read():
+    data = bytearray(zipped({"a": b"a" * 50, "b": b"b" * 50}, zipfile.ZIP_STORED).getvalue())
+    data[data.index(b"a" * 50) + 3] ^= 0xFF
+    with SafeZip(io.BytesIO(bytes(data))) as archive:
+        assert reason(archive) == "zip_entry_unreadable"
+        assert archive.read(archive.entries[1]) == b"b" * 50
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\x03\x04", b"PK\x05\x06", b"no zip at all" * 10, b"PK\x05\x06" + b"\xff" * 40]
+)
+def test_what_is_no_zip_is_told(data):
+    with pytest.raises(SourceError) as caught:
+        SafeZip(io.BytesIO(data))
+    assert caught.value.code == "zip-unreadable"
