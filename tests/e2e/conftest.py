@@ -41,13 +41,22 @@ def stack(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scraped(stack, drawn):
-    """sources → raw → images: a folder's pictures, uploaded as a zip."""
+    """sources → raw → images: a folder's pictures, uploaded as a zip.
+
+    Returns:
+        The job's result, and in "buckets" by how much each bucket grew.
+    """
     folder, _truth = drawn
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted((folder / "pile").iterdir()):
             archive.write(path, path.name)
-    return stack.job("/images", body=packed.getvalue(), headers={"Content-Type": "application/zip"})
+    before = stack.get("/buckets").json
+    result = stack.job("/images", body=packed.getvalue(), headers={"Content-Type": "application/zip"})
+    after = stack.get("/buckets").json
+    grown = {name: count - before["buckets"][name] for name, count in after["buckets"].items()}
+    grown["near_duplicates"] = after["near_duplicates"] - before["near_duplicates"]
+    return {**result, "buckets": grown}
 
 
 @pytest.fixture(scope="session")

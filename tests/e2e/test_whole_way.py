@@ -25,9 +25,9 @@ def test_raw_holds_every_readable_picture_once(stack, scraped, drawn):
     assert scraped["taken"] + scraped["exact_duplicates"] + scraped["refused"] == len(truth)
     assert scraped["refused"] == len(refused)
     assert scraped["exact_duplicates"] > 0
-    buckets = stack.get("/buckets").json
-    assert buckets["buckets"]["raw"] == scraped["taken"]
-    assert buckets["buckets"]["images"] + buckets["near_duplicates"] == scraped["taken"]
+    grown = scraped["buckets"]
+    assert grown["raw"] == scraped["taken"]
+    assert grown["images"] + grown["near_duplicates"] == scraped["taken"]
 
 
 def test_images_are_squares_with_provenance(stack, scraped):
@@ -49,7 +49,7 @@ def test_the_classifier_tells_pikachus_from_others(stack, classifier, drawn):
                 "/is-pikachu", body=path.read_bytes(), headers={"Content-Type": "image/jpeg"}
             ).json
             assert 0 <= answer["probability"] <= 1
-            assert answer["model_version"] == "v1"
+            assert answer["model_version"] == classifier["version"]
             right += (answer["probability"] > 0.5) == (label == "pikachu")
     assert right >= 16, f"{right} of 20 right: hardly better than guessing"
 
@@ -79,8 +79,9 @@ def test_the_filter_keeps_pikachus(stack, filtered, drawn):
         names += [entry["provenance"]["origins"][0]["name"] for entry in page["pictures"]]
         cursor = page["next_cursor"]
     assert len(names) == kept
-    share = np.mean([truth[name] == "pikachu" for name in names])
-    assert kept >= 50
+    judged = [truth[name] == "pikachu" for name in names if name in truth]
+    share = np.mean(judged)
+    assert len(judged) >= 50
     assert share >= 0.8, f"{share:.0%} of what passed are Pikachus"
 
 
@@ -88,7 +89,7 @@ def test_generate_draws_the_same_bytes_for_the_same_seed(stack, generator):
     alone = stack.get("/generate?seed=7")
     assert alone.headers["Content-Type"] == "image/png"
     assert alone.headers["X-Seeds"] == "7"
-    assert alone.headers["X-Model-Version"] == "v1"
+    assert alone.headers["X-Model-Version"] == stack.get("/gan/models").json["current"]
     assert alone.headers["X-Request-Id"]
     assert stack.get("/generate?seed=7").data == alone.data
     many = stack.post("/generate", {"seeds": "3,5-8", "response_format": "b64_json"}).json

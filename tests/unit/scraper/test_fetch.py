@@ -233,7 +233,8 @@ def test_no_more_bytes_are_read_than_allowed(make_fetcher, port, seen, path):
 
 def test_a_file_that_ends_early_is_not_taken(make_fetcher, port, seen):
     assert code_of(make_fetcher(max_attempts=2), f"http://pictures.test:{port}/short") == "unreachable"
-    assert len(seen) == 2
+    # A connection that an earlier test gave up may be accepted only now.
+    assert len([path for path, _host in seen if path == "/short"]) == 2
 
 
 @pytest.mark.parametrize("path", ["dripping_body", "dripping_header", "silent"])
