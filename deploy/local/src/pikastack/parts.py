@@ -66,6 +66,8 @@ def _settings(
         "KERAS_HOME": str(state.scratch / "keras"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
         "PYTHONUNBUFFERED": "1",
+        # A decoded picture is tens of megabytes: glibc shall give it back when it is freed, not keep it.
+        "MALLOC_MMAP_THRESHOLD_": str(2**20),
     }
 
 
