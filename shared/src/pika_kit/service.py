@@ -102,6 +102,8 @@ def _install_api_keys(app: Flask, settings: Settings) -> None:
         for prefix in ("", f"/{app.config['PIKA'].name}")
         for kind in ("live", "ready")
     }
+    # For Prometheus, beside the service: the front door leads to /gan/metrics only, which asks for a key.
+    open_paths.add("/metrics")
 
     @app.before_request
     def check_key() -> None:

@@ -38,6 +38,8 @@ class Settings:
     """Folders that the scraper's worker may read for `POST /scrape` from a folder."""
     fetch_allow: tuple[str, ...] = ()
     """`host:port` pairs that may be fetched although their addresses are not public."""
+    gpu_memory_mb: int | None = None
+    """At most so much of a GPU's memory, in MiB; without it, memory is taken as it is needed."""
 
     def __post_init__(self) -> None:
         if not self.s3_url.startswith(("http://", "https://")):
@@ -51,6 +53,10 @@ class Settings:
             raise SettingsError(
                 "PIKA_IS_PIKACHU_THRESHOLD: expected a number between 0 and 1, "
                 f"received {self.is_pikachu_threshold!r}"
+            )
+        if self.gpu_memory_mb is not None and self.gpu_memory_mb < 512:
+            raise SettingsError(
+                f"PIKA_GPU_MEMORY_MB: expected at least 512 MiB, or nothing, received {self.gpu_memory_mb}"
             )
         if self.max_upload_bytes <= 0:
             raise SettingsError(
@@ -142,4 +148,5 @@ _PARSERS: dict[str, Any] = {
     "is_pikachu_threshold": _parse_float,
     "scrape_roots": _parse_paths,
     "fetch_allow": _parse_list,
+    "gpu_memory_mb": _parse_int,
 }

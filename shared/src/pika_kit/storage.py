@@ -1,7 +1,7 @@
 """One S3 object store, spoken to through the `minio` client; MinIO, Silo, SeaweedFS and AWS answer alike.
 
 Only the errors that callers can act on are translated (`ObjectMissing`, `StoreUnavailable`); all others rise
-as they are.
+as they are. `python -m pika_kit.storage` makes the buckets.
 """
 
 import io
@@ -225,3 +225,7 @@ class _translate:  # noqa: N801 — reads as a statement
             error, StoreUnavailable
         ):
             raise StoreUnavailable(f"the object store does not answer: {type(error).__name__}") from error
+
+
+if __name__ == "__main__":  # python -m pika_kit.storage: make the buckets
+    Store.connect(Settings.from_environment()).ensure_buckets()

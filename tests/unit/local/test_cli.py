@@ -1,6 +1,7 @@
 """What the command accepts and how it fails; nothing runs behind it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,9 @@ def call(tmp_path):
     def run(*words: str) -> subprocess.CompletedProcess:
         program = Path(sys.executable).with_name("pikastack")
         words = (program, *words, "--state", str(tmp_path))
-        return subprocess.run(words, capture_output=True, text=True, check=False)
+        # Port 1: a stack in containers on this machine shall not be found either.
+        environ = {**os.environ, "PIKA_PORT": "1"}
+        return subprocess.run(words, capture_output=True, text=True, check=False, env=environ)
 
     return run
 

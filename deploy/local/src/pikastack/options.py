@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pikastack import containers
 from pikastack.client import Client
 from pikastack.state import DEFAULT_STATE, StateFolder
 from pikastack.terminal import Terminal
@@ -27,7 +28,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Write one JSON obj
 _URL = click.option(
     "--url",
     envvar="PIKASTACK_URL",
-    help="The front door of the stack to talk to.  [default: the one that runs on the state folder]",
+    help="The front door of the stack to talk to.  [default: the one that runs here]",
 )
 _API_KEY = click.option(
     "--api-key", envvar="PIKA_API_KEY", help="Sent as a bearer token.  [environment: PIKA_API_KEY]"
@@ -74,7 +75,7 @@ def session_options(command: Command) -> Command:
 
 
 def open_session(state: StateFolder, terminal: Terminal, url: str | None, api_key: str | None) -> Session:
-    """The stack at `url`, or the one that runs on the state folder.
+    """The stack at `url`, or the one that runs on the state folder, or the one in containers on this machine.
 
     Raises:
         click.ClickException: no URL is given and nothing runs there.
@@ -82,8 +83,12 @@ def open_session(state: StateFolder, terminal: Terminal, url: str | None, api_ke
     if url:
         return Session(Client(url, api_key), terminal, None)
     local = state.running()
-    if local is None:
-        raise click.ClickException(
-            f"no stack runs on {state.root}. Start it with `pikastack up`, or name another one with --url."
-        )
-    return Session(Client(local["url"], api_key), terminal, local)
+    if local:
+        return Session(Client(local["url"], api_key), terminal, local)
+    in_containers = containers.find_front_door()
+    if in_containers:
+        return Session(Client(in_containers, api_key), terminal, None)
+    raise click.ClickException(
+        f"no stack runs on {state.root}, and none answers at {containers.front_door_url()}. Start one with "
+        "`pikastack up` or `docker compose up --wait`, or name another one with --url."
+    )

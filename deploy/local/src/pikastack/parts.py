@@ -172,7 +172,7 @@ def _front_door(state: StateFolder, ports: Mapping[str, int]) -> Part:
         command=[_script("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"],
         check=http_check(ports["front"], "/health/ready"),
         environ={
-            "PIKA_FRONT_ADDRESS": f":{ports['front']}",
+            "PIKA_FRONT_SITE": f"http://:{ports['front']}",
             "PIKA_FRONT_BIND": "127.0.0.1",
             "PIKA_FRONT_STORAGE": str(storage),
             **{f"PIKA_{name.upper()}": f"127.0.0.1:{ports[name]}" for name in SERVICES},

@@ -22,6 +22,7 @@ import numpy as np
 from pika_gan import checkpoints
 from pika_gan.config import Preset, preset_named
 from pika_gan.data import Dataset, load_dataset, make_dataset, resize, save_dataset
+from pika_gan.devices import limit_gpu_memory
 from pika_gan.export import export
 from pika_gan.networks import build_generator
 from pika_gan.runs import RunFolder
@@ -80,6 +81,7 @@ def train(
         raise JobError(str(error)) from error
     work = _Work(context, run, recipe, seed, context.settings.state_dir / "gan-runs" / context.job_id)
     work.folder.mkdir(parents=True, exist_ok=True)
+    limit_gpu_memory(context.settings.gpu_memory_mb)
     if not any((work.folder / "checkpoints").glob(checkpoints.PATTERN)):
         run.download(work.folder)
     started_at = known.get("started_at") or _now()

@@ -1,0 +1,60 @@
+"""Finding the stack that Compose runs."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pikastack import containers
+
+
+@pytest.fixture
+def serve():
+    """Starts a server that answers every GET with a document; gives its port."""
+    servers = []
+
+    def start(document):
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(document)
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return server.server_port
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def env_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("PIKA_PORT", raising=False)
+    return tmp_path / ".env"
+
+
+def test_the_port_stands_in_the_environment_or_in_the_file(env_file, monkeypatch):
+    assert containers.front_door_url(env_file) == "http://127.0.0.1:8080"
+    env_file.write_text("# PIKA_PORT=1\nPIKA_PORT='9000'\nPIKA_PORTS=2\n")
+    assert containers.front_door_url(env_file) == "http://127.0.0.1:9000"
+    monkeypatch.setenv("PIKA_PORT", "9001")
+    assert containers.front_door_url(env_file) == "http://127.0.0.1:9001"
+
+
+def test_only_a_front_door_of_ours_is_found(env_file, serve):
+    ours = serve(json.dumps({"services": ["scraper", "classifier", "gan"]}).encode())
+    env_file.write_text(f"PIKA_PORT={ours}\n")
+    assert containers.find_front_door(env_file) == f"http://127.0.0.1:{ours}"
+    for document in (b"{}", b"[1]", b"<html>"):
+        env_file.write_text(f"PIKA_PORT={serve(document)}\n")
+        assert containers.find_front_door(env_file) is None
+    env_file.write_text("PIKA_PORT=1\n")
+    assert containers.find_front_door(env_file) is None
