@@ -1,7 +1,8 @@
 """Whether the process beside this one works: `python -m pika_kit.healthcheck service|worker`.
 
 For containers, whose engine runs it every few seconds: exit status 0 is healthy, 1 not, with a line that says
-why. `service` asks the service on PIKA_BIND's port, `worker` asks the queue's server for a worker that lives here.
+why. `service` asks the service on PIKA_BIND's port, `worker` asks the queue's server for a worker that
+lives here.
 """
 
 import http.client

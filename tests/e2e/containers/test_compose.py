@@ -1,4 +1,4 @@
-"""The stack in containers: `./run test containers`. Builds all images, so it takes minutes; needs a Docker engine."""
+"""The stack in containers: `./run test containers`. Builds all images; needs a Docker engine."""
 
 import base64
 import io
@@ -87,7 +87,7 @@ def pack(folder):
 
 @pytest.fixture(scope="session")
 def walked(stack, drawn):
-    """The whole way through the front door: upload → prepare → train → filter → train → a generator's version."""
+    """The whole way through the front door: from an upload to a generator's version."""
     taken = stack.job("/images", body=pack(drawn / "pile"), headers={"Content-Type": "application/zip"})
     assert taken["taken"] > 100
     subprocess.run(
@@ -275,8 +275,8 @@ def test_the_storage_part_on_seaweedfs(clone, images, drawn, tmp_path):
 
 
 def test_without_a_gpu_the_gpu_worker_stops_and_says_what_to_check(clone, images, project):
-    """The reservation is scheduled (by an engine that knows NVIDIA's driver); the image is the CPU's, to spare
-    its 5 GB here."""
+    """The reservation is scheduled (by an engine that knows NVIDIA's driver); the image is the CPU's, to
+    spare its 5 GB here."""
     gpu = Project(clone, project.name, project.port, images, ("docker-compose.yml", "compose.gpu.yaml"))
     view = gpu.compose("config", "--format", "json")
     assert '"driver": "nvidia"' in view

@@ -1,4 +1,4 @@
-"""The classifier on real servers: labels over HTTP, a worker that trains and filters, gunicorn that answers."""
+"""The classifier on real servers: labels over HTTP, a worker that trains and filters, gunicorn."""
 
 import io
 import json
@@ -56,7 +56,8 @@ def serving(environment, folder):
     """The classifier under gunicorn: (base URL, process id, seconds until it was ready)."""
     (port,) = free_ports(1)
     command = [
-        str(scripts() / "gunicorn"), "-c", "python:pika_kit.gunicorn_config", "pika_classifier.app:create_app()",
+        str(scripts() / "gunicorn"),
+        *("-c", "python:pika_kit.gunicorn_config", "pika_classifier.app:create_app()"),
     ]  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     started = time.monotonic()

@@ -13,7 +13,8 @@ _TIMEOUT_SECONDS = 2.0
 
 def front_door_url(env_file: Path = CLONE / ".env") -> str:
     """Where Compose publishes the front door: PIKA_PORT in the environment, else in .env, else 8080."""
-    return f"http://127.0.0.1:{os.environ.get('PIKA_PORT') or _in_env_file(env_file, 'PIKA_PORT') or DEFAULT_PORT}"
+    port = os.environ.get("PIKA_PORT") or _in_env_file(env_file, "PIKA_PORT") or DEFAULT_PORT
+    return f"http://127.0.0.1:{port}"
 
 
 def find_front_door(env_file: Path = CLONE / ".env") -> str | None:
