@@ -57,8 +57,8 @@ def reserve(port: int) -> socket.socket | None:
     """Keep 127.0.0.1:`port` from other stacks until the returned socket is closed; None when one has it.
 
     Caddy shares its port (SO_REUSEPORT), so two stacks that start at the same moment would both get the
-    same front door. What is taken here is not the port but a name in the same network namespace (an abstract
-    Unix address, gone with the process): a port that was bound without sharing would stay refused for a minute
+    same front door. What is taken here is not the port but a name in the same network namespace (an
+    abstract address, gone with the process): a port that was bound without sharing would stay refused for a minute
     after a restart, while the kernel remembers its old connections.
     """
     placeholder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -1,6 +1,6 @@
 """The GAN's worker where a GPU was asked for: `python -m pika_gan.gpu_worker`.
 
-Stops at once, and says what to check, where TensorFlow sees no GPU: training would otherwise go on silently at
+Stops at once, and says what to check, where TensorFlow sees no GPU: training would otherwise go on at
 a hundredth of the speed. The look happens in a child, so that the worker itself stays small.
 """
 
