@@ -58,7 +58,7 @@ def reserve(port: int) -> socket.socket | None:
 
     Caddy shares its port (SO_REUSEPORT), so two stacks that start at the same moment would both get the
     same front door. What is taken here is not the port but a name in the same network namespace (an
-    abstract address, gone with the process): a port that was bound without sharing would stay refused for a minute
+    abstract one, gone with it): a port that was bound without sharing would stay refused for a minute
     after a restart, while the kernel remembers its old connections.
     """
     placeholder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
