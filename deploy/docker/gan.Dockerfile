@@ -20,6 +20,7 @@ RUN python3 run uv --version
 FROM ${PYTHON_IMAGE} AS base
 ENV PATH=/opt/pikastack/bin:$PATH \
     UV_PROJECT_ENVIRONMENT=/opt/pikastack \
+    UV_CACHE_DIR=/var/cache/uv \
     UV_LINK_MODE=copy \
     UV_COMPILE_BYTECODE=1 \
     UV_PYTHON_DOWNLOADS=never \
@@ -32,7 +33,7 @@ ENV PATH=/opt/pikastack/bin:$PATH \
     MALLOC_MMAP_THRESHOLD_=1048576
 RUN useradd --system --uid 10001 --home-dir /tmp --no-create-home pika && install --directory --owner=pika /scratch
 WORKDIR /src
-RUN --mount=type=bind,from=manifests,source=/src,target=/src,rw --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=bind,from=manifests,source=/src,target=/src,rw --mount=type=cache,target=/var/cache/uv \
     python3 run uv sync --package pika-kit --no-install-workspace
 
 FROM manifests AS source
@@ -41,7 +42,7 @@ COPY services/gan services/gan
 
 # The front end: ONNX Runtime, no TensorFlow.
 FROM base AS serve
-RUN --mount=type=bind,from=source,source=/src,target=/src,rw --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=bind,from=source,source=/src,target=/src,rw --mount=type=cache,target=/var/cache/uv \
     python3 run uv sync --package pika-gan --inexact --no-editable
 LABEL org.opencontainers.image.title="pikastack gan" \
       org.opencontainers.image.description="Draws new pictures"
@@ -52,9 +53,9 @@ CMD ["gunicorn", "-c", "python:pika_kit.gunicorn_config", "pika_gan.app:create_a
 
 # The worker: it trains, with TensorFlow for the CPU. The first RUN is the same for all trainers, a layer they share.
 FROM base AS train
-RUN --mount=type=bind,from=manifests,source=/src,target=/src,rw --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=bind,from=manifests,source=/src,target=/src,rw --mount=type=cache,target=/var/cache/uv \
     python3 run uv sync --package pika-gan --extra train --inexact --no-install-workspace
-RUN --mount=type=bind,from=source,source=/src,target=/src,rw --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=bind,from=source,source=/src,target=/src,rw --mount=type=cache,target=/var/cache/uv \
     python3 run uv sync --package pika-gan --extra train --inexact --no-editable
 LABEL org.opencontainers.image.title="pikastack gan worker" \
       org.opencontainers.image.description="Trains the GAN on a CPU"
@@ -65,9 +66,9 @@ CMD ["python", "-m", "pika_kit.worker", "gan"]
 
 # The same on an NVIDIA GPU. CUDA comes as wheels with TensorFlow: the host needs its driver and the container toolkit.
 FROM base AS train-gpu
-RUN --mount=type=bind,from=manifests,source=/src,target=/src,rw --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=bind,from=manifests,source=/src,target=/src,rw --mount=type=cache,target=/var/cache/uv \
     python3 run uv sync --package pika-gan --extra train-gpu --inexact --no-install-workspace
-RUN --mount=type=bind,from=source,source=/src,target=/src,rw --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=bind,from=source,source=/src,target=/src,rw --mount=type=cache,target=/var/cache/uv \
     python3 run uv sync --package pika-gan --extra train-gpu --inexact --no-editable
 LABEL org.opencontainers.image.title="pikastack gan worker for NVIDIA GPUs" \
       org.opencontainers.image.description="Trains the GAN on a GPU"

@@ -20,6 +20,7 @@ RUN python3 run uv --version
 FROM ${PYTHON_IMAGE} AS base
 ENV PATH=/opt/pikastack/bin:$PATH \
     UV_PROJECT_ENVIRONMENT=/opt/pikastack \
+    UV_CACHE_DIR=/var/cache/uv \
     UV_LINK_MODE=copy \
     UV_COMPILE_BYTECODE=1 \
     UV_PYTHON_DOWNLOADS=never \
@@ -32,7 +33,7 @@ ENV PATH=/opt/pikastack/bin:$PATH \
     MALLOC_MMAP_THRESHOLD_=1048576
 RUN useradd --system --uid 10001 --home-dir /tmp --no-create-home pika && install --directory --owner=pika /scratch
 WORKDIR /src
-RUN --mount=type=bind,from=manifests,source=/src,target=/src,rw --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=bind,from=manifests,source=/src,target=/src,rw --mount=type=cache,target=/var/cache/uv \
     python3 run uv sync --package pika-kit --no-install-workspace
 
 FROM manifests AS source
@@ -41,7 +42,7 @@ COPY services/scraper services/scraper
 
 # The front end and the worker: neither needs more than the other.
 FROM base AS serve
-RUN --mount=type=bind,from=source,source=/src,target=/src,rw --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=bind,from=source,source=/src,target=/src,rw --mount=type=cache,target=/var/cache/uv \
     python3 run uv sync --package pika-scraper --inexact --no-editable
 LABEL org.opencontainers.image.title="pikastack scraper" \
       org.opencontainers.image.description="Collects pictures and makes them squares"
