@@ -1,13 +1,23 @@
 """The log of labels: the latest holds, undoing appends, nothing is lost."""
 
 import io
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from classifier_samples import drawn, put_images
 
 from pika_classifier.label_zip import NotALabelZip, import_zip
-from pika_classifier.labels import Label, LabelSet, NothingToUndo, UnknownPictures, counts
+from pika_classifier.labels import (
+    Label,
+    LabelSet,
+    NothingToUndo,
+    NotUndone,
+    UnknownEntry,
+    UnknownPictures,
+    counts,
+)
 from pika_classifier.next_labels import choose_next
 from pika_kit.images import encode_png, sha256
 from pika_kit.pictures import PictureBucket
@@ -48,17 +58,71 @@ def test_the_latest_label_holds_and_the_log_keeps_all(labels, memory_store, ids)
     assert len(list(memory_store.list(Bucket.LABELS, "log/"))) == 2
 
 
+def held(labels: LabelSet) -> dict[str, str]:
+    return {found: label["label"] for found, label in labels.current().items()}
+
+
 def test_undo_appends_and_brings_the_label_before_back(labels, memory_store, ids):
     labels.add([Label(ids[0], "pikachu", "trains")], "ann")
     labels.add([Label(ids[0], "others", "valids"), Label(ids[1], "others", "trains")], "ann")
-    undone = labels.undo("bob")
+    undone = labels.undo("ann")
     assert [found["id"] for found in undone["labels"]] == ids[:2]
-    assert {found: label["label"] for found, label in labels.current().items()} == {ids[0]: "pikachu"}
-    labels.undo("bob")
+    assert held(labels) == {ids[0]: "pikachu"}
+    labels.undo("ann")
     assert labels.current() == {}
     assert len(list(memory_store.list(Bucket.LABELS, "log/"))) == 4
     with pytest.raises(NothingToUndo):
-        labels.undo("bob")
+        labels.undo("ann")
+
+
+def test_undo_leaves_other_annotators_labels_alone(labels, ids):
+    labels.add([Label(ids[0], "pikachu", "trains")], "ann")
+    labels.add([Label(found, "others", "trains") for found in ids[1:]], "bob")
+    assert [found["id"] for found in labels.undo("ann")["labels"]] == [ids[0]]
+    with pytest.raises(NothingToUndo):
+        labels.undo("ann")
+    assert held(labels) == dict.fromkeys(ids[1:], "others")
+
+
+def test_an_import_in_several_parts_is_taken_back_as_a_whole(labels, ids):
+    labels.add([Label(ids[0], "others", "trains")], "ann")
+    labels.add([Label(ids[0], "pikachu", "trains")], "ann", unit="import-1")
+    labels.add([Label(ids[1], "pikachu", "trains")], "bob", unit="import-1")
+    labels.add([Label(ids[2], "pikachu", "trains")], "ann", unit="import-1")
+    assert {found["id"] for found in labels.undo("ann")["labels"]} == {ids[0], ids[2]}
+    assert held(labels) == {ids[0]: "others", ids[1]: "pikachu"}
+
+
+def test_what_was_taken_back_can_be_restored_and_taken_back_again(labels, ids):
+    labels.add([Label(ids[0], "pikachu", "trains")], "ann")
+    labels.add([Label(ids[0], "others", "trains")], "bob")
+    (entry,) = labels.undo("bob")["entries"]
+    labels.restore(entry, "bob")
+    assert held(labels) == {ids[0]: "others"}
+    with pytest.raises(NotUndone):
+        labels.restore(entry, "bob")
+    with pytest.raises(UnknownEntry):
+        labels.restore(f"{'0' * 20}-00000000", "bob")
+    assert labels.undo("bob")["entries"] == [entry]
+    assert held(labels) == {ids[0]: "pikachu"}
+
+
+def test_undos_at_the_same_time_take_back_one_entry_each(labels, memory_store, ids):
+    for picture_id in ids:
+        labels.add([Label(picture_id, "pikachu", "trains")], "ann")
+    processes = [LabelSet(memory_store) for _ in ids]
+    for process in processes:
+        process.current()
+    start = threading.Barrier(len(ids))
+
+    def undo(process: LabelSet) -> list[str]:
+        start.wait()
+        return process.undo("ann")["entries"]
+
+    with ThreadPoolExecutor(len(ids)) as pool:
+        undone = [name for entries in pool.map(undo, processes) for name in entries]
+    assert len(set(undone)) == len(undone) == len(ids)
+    assert labels.current() == {}
 
 
 def test_another_process_sees_the_same(labels, memory_store, ids):

@@ -190,8 +190,15 @@ def test_labels_are_given_listed_and_taken_back(client, trained):
     answer = client.post("/labels", json={"labels": [new], "annotator": "ann"})
     assert answer.status_code == 201
     assert answer.get_json()["valids"] == {"pikachu": 4, "others": 5}
-    undone = client.delete("/labels/last?annotator=bob").get_json()
+    assert client.delete("/labels/last?annotator=bob").status_code == 409
+    undone = client.delete("/labels/last?annotator=ann").get_json()
     assert undone["undone"]["labels"] == [new]
+    (entry,) = undone["undone"]["entries"]
+    restored = client.post("/labels/restore", json={"entry": entry, "annotator": "ann"})
+    assert (restored.status_code, restored.get_json()["valids"]) == (200, {"pikachu": 4, "others": 5})
+    assert client.post("/labels/restore", json={"entry": entry}).status_code == 409
+    assert client.post("/labels/restore", json={"entry": f"{0:020d}-00000000"}).status_code == 404
+    assert client.delete("/labels/last?annotator=ann").get_json()["undone"]["entries"] == [entry]
     assert client.get("/labels").get_json() == before
     assert client.post("/labels", json={"labels": [new | {"id": "0" * 64}]}).status_code == 422
 
@@ -252,6 +259,6 @@ def test_the_openapi_document_names_every_path(client):
     paths = client.get("/openapi.json").get_json()["paths"]
     expected = {
         "/is-pikachu", "/classifier/train", "/filter", "/classifier/models", "/classifier/models/current",
-        "/labels", "/labels/import", "/labels/last", "/labels/next",
+        "/labels", "/labels/import", "/labels/last", "/labels/next", "/labels/restore",
     }  # fmt: skip
     assert expected <= set(paths)

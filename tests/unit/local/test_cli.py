@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pikastack import actions, demo_report
 from pikastack.cli import pikastack
 from pikastack.commands_models import save_pictures
+from pikastack.state import CLONE
 
 COMMANDS = "demo up down status logs scrape label train filter generate is-pikachu models jobs"
 
@@ -43,6 +44,35 @@ def test_without_a_stack_the_message_says_how_to_start_one(call):
     assert done.returncode == 1
     assert "pikastack up" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["models", "jobs list", "generate", "scrape ."])
+def test_a_named_state_folder_is_used_or_refused(tmp_path, monkeypatch, command):
+    """A stack in containers answers on this machine, and is not the one that was asked for."""
+    answering = "http://127.0.0.1:1"
+    monkeypatch.setattr("pikastack.containers.find_front_door", lambda: answering)
+    result = CliRunner().invoke(pikastack, [*command.split(), "--state", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"no stack runs on {tmp_path}" in result.output
+    assert answering not in result.output
+    by_environment = CliRunner(env={"PIKASTACK_STATE": str(tmp_path)}).invoke(pikastack, command.split())
+    assert f"no stack runs on {tmp_path}" in by_environment.output
+
+
+def test_without_a_named_state_folder_the_stack_in_containers_is_found(tmp_path, monkeypatch):
+    monkeypatch.delenv("PIKASTACK_STATE", raising=False)
+    monkeypatch.setattr("pikastack.options.DEFAULT_STATE", tmp_path)
+    monkeypatch.setattr("pikastack.containers.find_front_door", lambda: "http://127.0.0.1:1")
+    result = CliRunner().invoke(pikastack, ["models"])
+    assert "http://127.0.0.1:1" in str(result.exception)
+
+
+def test_a_folder_with_the_stacks_own_files_is_no_scrape_root(call, tmp_path):
+    for root in (tmp_path, tmp_path.parent, CLONE):
+        done = call("up", "--scrape-root", str(root))
+        assert done.returncode == 1
+        assert "expected a folder of pictures" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_status_of_nothing_is_json_for_scripts_and_a_failure(call, tmp_path):

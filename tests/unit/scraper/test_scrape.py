@@ -209,16 +209,57 @@ def test_urls_are_refused_one_by_one_and_repeated_ones_counted(make_context):
 def test_lists_of_addresses_are_read_from_text_and_csv(root):
     text = root / "list.txt"
     text.write_text("# a list\nhttp://a.test/1.png\n\n  http://a.test/2.png \n", encoding="utf-8")
-    assert url_list._read(text) == [{"url": "http://a.test/1.png"}, {"url": "http://a.test/2.png"}]
+    assert url_list._read(text) == [
+        {"url": "http://a.test/1.png", "line": "line 2"},
+        {"url": "http://a.test/2.png", "line": "line 4"},
+    ]
     table = root / "list.csv"
     with table.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerows([["License", "URL", "title"], ["CC0", "http://a.test/1.png", "x"], ["CC0", "", "y"]])
     (row,) = url_list._read(table)
-    assert (row["url"], row["licence"]) == ("http://a.test/1.png", "CC0")
+    assert (row["url"], row["licence"], row["line"]) == ("http://a.test/1.png", "CC0", "line 2")
     table.write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(Exception, match="a column named url"):
+    with pytest.raises(Exception, match="a column named url") as raised:
         url_list._read(table)
+    assert "2 columns" in str(raised.value)
+
+
+def test_a_file_that_is_no_list_of_addresses_is_not_disclosed(root, make_context, memory_store):
+    secret = "a-secret-key-of-the-stack"
+    (root / "notes.txt").write_text(f"first line\n{secret}\n", encoding="utf-8")
+    (root / "notes.csv").write_text(f"{secret},b\n1,2\n", encoding="utf-8")
+    told = []
+    report = jobs.scrape(
+        make_context(publish=told.append), source="urls", location="notes.txt", then_prepare=False
+    )
+    assert report["samples"]["bad_url"] == ["line 1", "line 2"]
+    with pytest.raises(JobError) as raised:
+        jobs.scrape(make_context(publish=told.append), source="urls", location="notes.csv")
+    kept = [memory_store.get(bucket, found.key) for bucket in Bucket for found in memory_store.list(bucket)]
+    assert secret not in f"{report} {raised.value} {told} {kept}"
+
+
+@pytest.mark.parametrize(
+    "location", [".hidden/list.txt", "pictures/.env", "in/../.hidden/list.txt", "link.txt"]
+)
+def test_hidden_files_and_folders_are_no_locations(root, make_context, location):
+    (root / ".hidden").mkdir()
+    (root / "in").mkdir()
+    (root / ".hidden" / "list.txt").write_text("http://127.0.0.1/\n", encoding="utf-8")
+    (root / "pictures").mkdir()
+    (root / "pictures" / ".env").write_text("http://127.0.0.1/\n", encoding="utf-8")
+    (root / "link.txt").symlink_to(root / ".hidden" / "list.txt")
+    with pytest.raises(JobError, match="PIKA_SCRAPE_ROOTS"):
+        jobs.scrape(make_context(), source="urls", location=location)
+
+
+def test_a_link_to_a_hidden_file_is_skipped_in_a_folder(root, make_context, make_picture):
+    (root / "pictures").mkdir()
+    (root / ".hidden.png").write_bytes(make_picture(1))
+    (root / "pictures" / "link.png").symlink_to(root / ".hidden.png")
+    report = jobs.scrape(make_context(), source="folder", location="pictures")
+    assert (report["taken"], report["skipped"]) == (0, {"links": 1})
 
 
 def test_the_same_bytes_in_many_threads_are_saved_once_with_every_origin(raw, make_picture):

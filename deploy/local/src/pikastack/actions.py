@@ -1,6 +1,7 @@
 """What the commands and the demo do with a running stack: take pictures and labels in, run jobs, draw."""
 
 import base64
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,8 +168,10 @@ def import_labels(session: Session, folder: Path) -> dict[str, Any]:
             "valids/others; found none"
         )
     total: dict[str, Any] = {}
+    # One import, in however many parts: it is taken back as a whole.
+    path = f"/labels/import?unit={uuid.uuid4().hex}"
     for batch in zip_batches(files, folder):
-        answer = session.client.post_bytes("/labels/import", batch.data, "application/zip")
+        answer = session.client.post_bytes(path, batch.data, "application/zip")
         report = _report(run_job(session, answer, "labels")) if answer.status == 202 else answer.json()
         total = merge_reports(total, report)
     return total

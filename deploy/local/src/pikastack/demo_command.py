@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.markdown import Markdown
 
-from pikastack import demo_report
+from pikastack import demo_report, stack
 from pikastack.client import Client
 from pikastack.commands_stack import start
 from pikastack.demo import Demo, Sources
@@ -96,7 +96,8 @@ def _stack_for(
 ) -> tuple[StateFolder, Session]:
     """A running stack that holds no other pictures than this demo's."""
     for candidate in (state, StateFolder(state.root / f"demo-of-{Path(description).name}")):
-        roots = (pictures.resolve(),) if pictures else ()
+        # A folder that the scraper may not be given is uploaded instead.
+        roots = (pictures.resolve(),) if pictures and stack.may_be_scraped(candidate, pictures) else ()
         found, _ = start(candidate, terminal, port, roots)
         session = Session(Client(found["url"], api_key), terminal, found)
         num_pictures = session.client.get("/buckets").json()["buckets"]["raw"]
@@ -124,7 +125,7 @@ def draw_sources(
     """Draw the collection and the labels, unless an earlier demo has drawn the same ones."""
     from pikastack.drawings import write_collection, write_labels
 
-    pictures, labels = state.demo / "pictures", state.demo / "labels"
+    pictures, labels = state.demo_pictures, state.demo / "labels"
     done = state.demo / "drawn.json"
     wanted = json.dumps({"seed": seed, "num_pikachu": num_pikachu, "num_others": num_others})
     if not done.exists() or done.read_text() != wanted:

@@ -20,9 +20,7 @@ _STATE = click.option(
     "state_path",
     type=click.Path(path_type=Path, file_okay=False),
     envvar="PIKASTACK_STATE",
-    default=DEFAULT_STATE,
-    show_default=".pikastack in the clone",
-    help="The stack's state folder; another folder is another stack.",
+    help="The stack's state folder; another folder is another stack.  [default: .pikastack in the clone]",
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Write one JSON object to stdout, for scripts.")
 _URL = click.option(
@@ -51,8 +49,9 @@ def stack_options(command: Command) -> Command:
     @_STATE
     @_JSON
     @functools.wraps(command)
-    def wrapped(state_path: Path, as_json: bool, **arguments: Any) -> Any:
-        return command(state=StateFolder(state_path), terminal=Terminal(as_json), **arguments)
+    def wrapped(state_path: Path | None, as_json: bool, **arguments: Any) -> Any:
+        state = StateFolder(state_path or DEFAULT_STATE)
+        return command(state=state, terminal=Terminal(as_json), **arguments)
 
     return wrapped
 
@@ -66,25 +65,34 @@ def session_options(command: Command) -> Command:
     @_JSON
     @functools.wraps(command)
     def wrapped(
-        url: str | None, api_key: str | None, state_path: Path, as_json: bool, **arguments: Any
+        url: str | None, api_key: str | None, state_path: Path | None, as_json: bool, **arguments: Any
     ) -> Any:
-        session = open_session(StateFolder(state_path), Terminal(as_json), url, api_key)
+        session = open_session(state_path, Terminal(as_json), url, api_key)
         return command(session=session, **arguments)
 
     return wrapped
 
 
-def open_session(state: StateFolder, terminal: Terminal, url: str | None, api_key: str | None) -> Session:
-    """The stack at `url`, or the one that runs on the state folder, or the one in containers on this machine.
+def open_session(
+    state_path: Path | None, terminal: Terminal, url: str | None, api_key: str | None
+) -> Session:
+    """The stack at `url`, or the one on the named state folder; where neither is named, the one on the
+    clone's state folder, or the one in containers on this machine.
 
     Raises:
-        click.ClickException: no URL is given and nothing runs there.
+        click.ClickException: nothing runs there. A named stack is never replaced by another one.
     """
     if url:
         return Session(Client(url, api_key), terminal, None)
+    state = StateFolder(state_path or DEFAULT_STATE)
     local = state.running()
     if local:
         return Session(Client(local["url"], api_key), terminal, local)
+    if state_path is not None:
+        raise click.ClickException(
+            f"no stack runs on {state.root}. Start it with `pikastack up --state {state.root}`, or leave "
+            "--state (and PIKASTACK_STATE) out to use the clone's own stack."
+        )
     in_containers = containers.find_front_door()
     if in_containers:
         return Session(Client(in_containers, api_key), terminal, None)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pikastack.state import StateFolder, find_process
+from pikastack.state import CLONE, StateFolder, find_process
 
 START_SECONDS = 180.0
 STOP_SECONDS = 90.0
@@ -36,15 +36,22 @@ def up(
 
     Args:
         port: the wished port of the front door; the next free one is taken when it is not free.
-        scrape_roots: folders that the scraper may read, beside the clone.
+        scrape_roots: folders that the scraper may read.
         report: called with the state whenever it may have changed.
 
     Returns:
         The stack's state, and whether it ran already.
 
     Raises:
-        StackError: a part does not start, or not all of it answers in time.
+        StackError: a part does not start, or not all of it answers in time; or a scrape root holds the
+            stack's own files.
     """
+    for root in scrape_roots:
+        if not may_be_scraped(state, root):
+            raise StackError(
+                f"--scrape-root {root}: expected a folder of pictures, received one that holds the clone or "
+                "the state folder, or lies in it: whoever may scrape could read the stack's keys there"
+            )
     state.create()
     found = state.running()
     if found and found["status"] == "ready":
@@ -73,6 +80,14 @@ def up(
     raise StackError(
         f"not ready after {START_SECONDS:.0f} s: {', '.join(slow)}", tail(state, slow[0]) if slow else ""
     )
+
+
+def may_be_scraped(state: StateFolder, root: Path) -> bool:
+    """Whether the scraper may be given this folder: it neither holds nor lies in the stack's own files."""
+    folder, own = root.resolve(), state.root.resolve()
+    holds_ours = any(ours.is_relative_to(folder) for ours in (own, CLONE.resolve()))
+    lies_inside = folder.is_relative_to(own) and not folder.is_relative_to(own / "demo" / "pictures")
+    return not holds_ours and not lies_inside
 
 
 def _spawn(state: StateFolder, port: int | None, scrape_roots: Sequence[Path]) -> subprocess.Popen[bytes]:

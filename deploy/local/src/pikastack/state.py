@@ -38,6 +38,7 @@ class StateFolder:
         self.run = self.root / "run"
         self.scratch = self.root / "scratch"
         self.demo = self.root / "demo"
+        self.demo_pictures = self.demo / "pictures"
 
     def create(self) -> None:
         """Make the folders, for their owner only."""

@@ -19,7 +19,7 @@ from pikastack.parts import build_parts
 from pikastack.ports import FRONT, choose_ports, reserve
 from pikastack.process import PartProcess
 from pikastack.stack import end_orphans
-from pikastack.state import CLONE, StateFolder, identity
+from pikastack.state import StateFolder, identity
 
 log = logging.getLogger("pikastack.supervisor")
 
@@ -151,7 +151,9 @@ def main() -> int:
     with lock:
         last = state.read()
         end_orphans(last)
-        roots = [root.resolve() for root in (state.demo, CLONE, *options.scrape_root)]
+        # The demo's own drawings, and what the operator names: never the clone or the state folder, which
+        # hold keys (`stack.may_be_scraped`).
+        roots = [root.resolve() for root in (state.demo_pictures, *options.scrape_root)]
         try:
             ports, placeholder = _reserve_ports(state, (last or {}).get("ports", {}), options.port)
             with placeholder:

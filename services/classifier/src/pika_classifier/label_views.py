@@ -7,9 +7,24 @@ from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from pika_classifier.label_zip import NotALabelZip, import_zip
-from pika_classifier.labels import Label, LabelSet, NothingToUndo, UnknownPictures, counts
+from pika_classifier.labels import (
+    Label,
+    LabelSet,
+    NothingToUndo,
+    NotUndone,
+    UnknownEntry,
+    UnknownPictures,
+    counts,
+)
 from pika_classifier.next_labels import choose_next
-from pika_classifier.requests import AnnotatorQuery, LabelListQuery, LabelsRequest, NextQuery
+from pika_classifier.requests import (
+    AnnotatorQuery,
+    ImportQuery,
+    LabelListQuery,
+    LabelsRequest,
+    NextQuery,
+    RestoreRequest,
+)
 from pika_classifier.views import PREDICTOR
 from pika_kit.models import NoModel
 from pika_kit.service import Problem, state
@@ -45,7 +60,7 @@ def add_labels(body: LabelsRequest) -> tuple[Response, int]:
 
 
 @label_blueprint.post("/labels/import")
-def import_labels(query: AnnotatorQuery) -> Response:
+def import_labels(query: ImportQuery) -> Response:
     """Take a labelled folder in: a zip laid out trains|valids / pikachu|others, as body or multipart file.
 
     The answer counts what was imported, and names every file that was refused, with the reason.
@@ -55,7 +70,7 @@ def import_labels(query: AnnotatorQuery) -> Response:
         raise _not_a_zip(f"expected one zip, received {len(files)} files")
     data = files[0].stream.read() if files else request.get_data(parse_form_data=False)
     try:
-        report = import_zip(data, _labels(), query.annotator)
+        report = import_zip(data, _labels(), query.annotator, query.unit)
     except NotALabelZip as error:
         raise _not_a_zip(str(error)) from error
     return jsonify(report.to_json())
@@ -73,12 +88,24 @@ def _not_a_zip(detail: str) -> Problem:
 
 @label_blueprint.delete("/labels/last")
 def undo_last(query: AnnotatorQuery) -> Response:
-    """Take back the last labels that were given together, an import as a whole."""
+    """Take back the annotator's own last labels: those given together, an import as a whole."""
     try:
         undone = _labels().undo(query.annotator)
     except NothingToUndo as error:
         raise Problem(409, "nothing-to-undo", "Nothing to take back", f"{error}.") from None
     return jsonify({"undone": undone, **counts(_labels().current())})
+
+
+@label_blueprint.post("/labels/restore")
+def restore_labels(body: RestoreRequest) -> Response:
+    """Let labels that were taken back hold again."""
+    try:
+        restored = _labels().restore(body.entry, body.annotator)
+    except UnknownEntry:
+        raise Problem(404, "entry-unknown", "Unknown entry", f"There is no entry {body.entry!r}.") from None
+    except NotUndone as error:
+        raise Problem(409, "nothing-to-restore", "Nothing to restore", f"{error}.") from None
+    return jsonify({"restored": restored, **counts(_labels().current())})
 
 
 @label_blueprint.get("/labels")

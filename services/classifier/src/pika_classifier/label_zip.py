@@ -61,8 +61,8 @@ class ImportReport:
         }
 
 
-def import_zip(data: bytes, labels: LabelSet, annotator: str) -> ImportReport:
-    """Take all labelled pictures of a zip in, as one entry of the log.
+def import_zip(data: bytes, labels: LabelSet, annotator: str, unit: str | None = None) -> ImportReport:
+    """Take all labelled pictures of a zip in, as one entry of the log; `unit` as in `LabelSet.add`.
 
     Raises:
         NotALabelZip: nothing of it can be read; then nothing was changed.
@@ -77,7 +77,7 @@ def import_zip(data: bytes, labels: LabelSet, annotator: str) -> ImportReport:
     changed = [label for label in seen.values() if not _holds(before, label)]
     report.imported, report.unchanged = len(changed), len(seen) - len(changed)
     if changed:
-        labels.add(changed, annotator, source="import")
+        labels.add(changed, annotator, source="import", unit=unit)
     return report
 
 

@@ -1,16 +1,19 @@
 """Labels given by hand: an append-only log in the labels bucket, beside copies of the labelled pictures.
 
     log/<time-ordered id>.json   {"action": "label", "labels": [{"id", "label", "split"}], "annotator", "at"}
-                                 {"action": "undo", "of": <id of an entry>, "annotator", "at"}
+    log/<id>.<number>.json       {"action": "undo" or "restore", "of": <id>, "annotator", "at"}
     pictures/…, provenance/…     the pictures as 256×256 PNG, so that the set needs no other bucket
 
 The state is the log replayed in order: the latest label of a picture holds. Nothing is ever rewritten, so two
-annotators never lose each other's work, and undoing is one more entry.
+annotators never lose each other's work, and undoing is one more entry. The undos and restores of one entry
+are numbered, and each number is written once: of two requests that take the same entry back at the same time
+one wins, and the other one looks again.
 """
 
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -33,7 +36,15 @@ class UnknownPictures(LookupError):
 
 
 class NothingToUndo(LookupError):
-    """The log holds no entry that is still in force."""
+    """The log holds no entry of this annotator's that is in force."""
+
+
+class UnknownEntry(LookupError):
+    """The log has no labels under this id."""
+
+
+class NotUndone(LookupError):
+    """The entry is in force: there is nothing to restore."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,14 @@ class LabelSet:
         self._entries: dict[str, dict[str, Any]] = {}
         """Log entries read so far; they never change."""
 
-    def add(self, labels: Iterable[Label], annotator: str, source: str = "by hand") -> str:
+    def add(
+        self, labels: Iterable[Label], annotator: str, source: str = "by hand", unit: str | None = None
+    ) -> str:
         """Append one entry; pictures that are not in the set yet are copied from the images bucket.
+
+        Args:
+            unit: entries of one annotator that share it are taken back together, such as an import that came
+                in several parts.
 
         Returns the entry's id.
 
@@ -79,21 +96,52 @@ class LabelSet:
             entry = self._images.entry(picture_id)
             provenance = self._images.provenance(picture_id)
             self.pictures.add(picture_id, self._images.read(entry), entry.extension, provenance)
-        labelled = [asdict(label) for label in given]
-        return self._append({"action": "label", "labels": labelled, "annotator": annotator, "source": source})
+        # Nanoseconds order the log; the rest keeps two writers of the same nanosecond apart.
+        name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+        entry_body = {"labels": [asdict(label) for label in given], "source": source, "unit": unit}
+        self._append(name, {"action": "label", **entry_body, "annotator": annotator})
+        return name
 
     def undo(self, annotator: str) -> dict[str, Any]:
-        """Take back the last entry that is in force; returns it, with its `entry` id.
+        """Take back what this annotator gave last and has not taken back yet.
+
+        Returns:
+            {"entries": ids, "labels": […], "annotator"}: one entry, or all those of its unit.
 
         Raises:
-            NothingToUndo: there is none.
+            NothingToUndo: nothing of this annotator's is in force.
         """
-        in_force = self._in_force()
-        if not in_force:
-            raise NothingToUndo("no label is left to take back")
-        last, entry = in_force[-1]
-        self._append({"action": "undo", "of": last, "annotator": annotator})
-        return {"entry": last, **entry}
+        while True:
+            own = [(name, found) for name, found in self._in_force() if found["annotator"] == annotator]
+            if not own:
+                raise NothingToUndo(f"no label of {annotator!r} is left to take back")
+            unit = own[-1][1].get("unit")
+            chosen = [item for item in own if item is own[-1] or (unit and item[1].get("unit") == unit)]
+            undone = [(name, found) for name, found in chosen if self._toggle(name, "undo", annotator)]
+            if undone:  # else another request was faster: what is in force has changed
+                labels = [label for _, found in undone for label in found["labels"]]
+                return {"entries": [name for name, _ in undone], "labels": labels, "annotator": annotator}
+
+    def restore(self, entry_id: str, annotator: str) -> dict[str, Any]:
+        """Put an entry that was taken back into force again, at its old place in the log; returns it.
+
+        Raises:
+            UnknownEntry: there is no such entry. NotUndone: it is in force.
+        """
+        entry = self._read_log().get(entry_id)
+        if entry is None or entry["action"] != "label":
+            raise UnknownEntry(entry_id)
+        if entry_id in dict(self._in_force()) or not self._toggle(entry_id, "restore", annotator):
+            raise NotUndone(f"entry {entry_id} is in force")
+        return {"entry": entry_id, **entry}
+
+    def _toggle(self, entry_id: str, action: str, annotator: str) -> bool:
+        """Write the next undo or restore of an entry; False where somebody else has just written it."""
+        toggles = _toggles(self._read_log())[entry_id]
+        if (action == "undo") == bool(len(toggles) % 2):
+            return False
+        name = f"{entry_id}.{len(toggles):04d}"
+        return self._append(name, {"action": action, "of": entry_id, "annotator": annotator})
 
     def current(self) -> dict[str, dict[str, Any]]:
         """Picture id → {"label", "split", "annotator", "at"}, the latest of each."""
@@ -109,13 +157,13 @@ class LabelSet:
         return found
 
     def _in_force(self) -> list[tuple[str, dict[str, Any]]]:
-        """The labelling entries that were not undone, oldest first, with their ids."""
+        """The labelling entries that are not taken back, oldest first, with their ids."""
         entries = self._read_log()
-        undone = {entry["of"] for entry in entries.values() if entry["action"] == "undo"}
+        toggles = _toggles(entries)
         return [
             (name, entry)
             for name, entry in sorted(entries.items())
-            if entry["action"] == "label" and name not in undone
+            if entry["action"] == "label" and len(toggles[name]) % 2 == 0
         ]
 
     def _read_log(self) -> dict[str, dict[str, Any]]:
@@ -130,12 +178,19 @@ class LabelSet:
                     self._entries[name] = self._store.get_json(Bucket.LABELS, f"{_LOG}{name}.json")
             return {name: self._entries[name] for name in names}
 
-    def _append(self, entry: dict[str, Any]) -> str:
-        # Nanoseconds order the log; the rest keeps two writers of the same nanosecond apart.
-        name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+    def _append(self, name: str, entry: dict[str, Any]) -> bool:
+        """Write an entry once; False where one of that name is there."""
         entry = entry | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
-        self._store.put_json(Bucket.LABELS, f"{_LOG}{name}.json", entry, only_if_absent=True)
-        return name
+        return self._store.put_json(Bucket.LABELS, f"{_LOG}{name}.json", entry, only_if_absent=True)
+
+
+def _toggles(entries: dict[str, dict[str, Any]]) -> defaultdict[str, set[str]]:
+    """Entry id → the names of its undos and restores: with an odd number of them it is not in force."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for name, entry in entries.items():
+        if entry["action"] in ("undo", "restore"):
+            found[entry["of"]].add(name)
+    return found
 
 
 def counts(labels: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:

@@ -63,6 +63,23 @@ class AnnotatorQuery(BaseModel):
     annotator: Annotator = "anonymous"
 
 
+class ImportQuery(AnnotatorQuery):
+    """An import, or one part of it."""
+
+    unit: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Parts of one import share a name of the client's choice, and are taken back together",
+    )
+
+
+class RestoreRequest(_Body):
+    """Which labels, once taken back, shall hold again."""
+
+    entry: str = Field(pattern=r"^[0-9]{20}-[0-9a-f]{8}$", description="An id from DELETE /labels/last")
+    annotator: Annotator = "anonymous"
+
+
 class LabelListQuery(BaseModel):
     """One page of the labels."""
 

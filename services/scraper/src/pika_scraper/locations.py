@@ -1,5 +1,6 @@
 """Which folders and files of this machine a scrape may read: those below the operator's roots, no others."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pika_scraper.errors import SourceError
@@ -12,7 +13,8 @@ def allowed_path(location: str, roots: tuple[Path, ...]) -> Path:
         location: absolute, or relative to a root.
 
     Raises:
-        SourceError: "location-forbidden". Links that lead out of the roots are followed before the check.
+        SourceError: "location-forbidden", also for hidden files and folders. Links that lead out of the roots
+            are followed before the check.
     """
     if not roots:
         raise SourceError(
@@ -23,12 +25,24 @@ def allowed_path(location: str, roots: tuple[Path, ...]) -> Path:
         raise SourceError("source-arguments", "expected a folder or file as location, received none")
     resolved_roots = [root.resolve() for root in roots]
     candidates = [(root / location).resolve() for root in resolved_roots]
-    inside = [path for path in candidates if any(path.is_relative_to(root) for root in resolved_roots)]
+    inside = [path for path in candidates if is_below(path, resolved_roots)]
     if not inside:
         raise SourceError(
-            "location-forbidden", "the location is outside the folders that may be read (PIKA_SCRAPE_ROOTS)"
+            "location-forbidden",
+            "the location is outside the folders that may be read (PIKA_SCRAPE_ROOTS), or hidden in one",
         )
     return next((path for path in inside if path.exists()), inside[0])
+
+
+def is_below(path: Path, roots: Iterable[Path]) -> bool:
+    """Whether a resolved path is a root, or below one with no hidden folder or file on the way.
+
+    Hidden names (`.git`, `.env`, `.ssh`) hold settings and keys, and no pictures.
+    """
+    return any(
+        path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        for root in roots
+    )
 
 
 def is_visible(path: Path, roots: tuple[Path, ...]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pika_kit.settings import Settings
 from pika_scraper.config import MAX_PICTURE_BYTES
 from pika_scraper.errors import Refused
-from pika_scraper.locations import allowed_path, is_visible, require_folder
+from pika_scraper.locations import allowed_path, is_below, is_visible, require_folder
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
 from pika_scraper.zips import is_hidden, label
 
@@ -41,7 +41,7 @@ def _files(folder: Path, roots: tuple[Path, ...]) -> tuple[list[Path], dict[str,
             path = Path(parent, name)
             if is_hidden(name):
                 skipped["hidden"] += 1
-            elif path.is_symlink() and not any(path.resolve().is_relative_to(root) for root in roots):
+            elif path.is_symlink() and not is_below(path.resolve(), roots):
                 skipped["links"] += 1
             elif not path.is_file():
                 skipped["no_files"] += 1  # a pipe or a socket would be waited for without end

@@ -3,6 +3,7 @@ each line (`#` begins a comment), or a CSV file with a column `url` and, where k
 """
 
 import csv
+import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source
 from pika_scraper.zips import label
 
 Row = dict[str, str | None]
+_LINE = "line"
 MAX_URLS = 1_000_000
 _COLUMNS = {
     "url": ("url", "image_url", "contenturl"),
@@ -41,7 +43,7 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
     """Addresses in the list's order; each is fetched when its turn comes."""
     path = check(request, tools.settings)
     fetcher = Fetcher(tools.settings.fetch_allow)
-    rows: list[Row] = _read(path) if path is not None else [{"url": url} for url in request.urls]
+    rows: list[Row] = _read(path) if path is not None else _numbered(request.urls, "address")
     if len(rows) > MAX_URLS:
         raise SourceError("list-unreadable", f"expected at most {MAX_URLS:,} addresses, received more")
     yield Gathered((_candidate(fetcher, row) for row in rows), len(rows))
@@ -53,10 +55,17 @@ def _read(path: Path) -> list[Row]:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             if path.suffix.lower() == ".csv":
                 return _csv_rows(file)
-            lines = (line.strip() for line in file)
-            return [{"url": line} for line in lines if line and not line.startswith("#")]
-    except (OSError, csv.Error) as error:
+            rows = _numbered((line.strip() for line in file), "line")
+            return [row for row in rows if row["url"] and not row["url"].startswith("#")]
+    except csv.Error as error:
         raise SourceError("list-unreadable", f"the list of addresses cannot be read: {error}") from error
+    except OSError as error:
+        raise SourceError("list-unreadable", f"the list cannot be read: {error.strerror}") from error
+
+
+def _numbered(urls: Iterable[str], what: str) -> list[Row]:
+    """Rows that know their place in the list, counted from 1."""
+    return [{"url": url, _LINE: f"{what} {number}"} for number, url in enumerate(urls, 1)]
 
 
 def _csv_rows(lines: Iterable[str]) -> list[Row]:
@@ -67,16 +76,24 @@ def _csv_rows(lines: Iterable[str]) -> list[Row]:
         for field, aliases in _COLUMNS.items()
     }
     if columns["url"] is None:
-        received = ", ".join(names) or "none"
-        raise SourceError("list-unreadable", f"expected a column named url, received the columns {received}")
-    rows = ({field: row.get(name) or None for field, name in columns.items() if name} for row in reader)
+        # The names of the columns are not told: whatever file this is, its first line may be a secret.
+        raise SourceError(
+            "list-unreadable", f"expected a column named url, received {len(names)} columns of other names"
+        )
+    rows = [
+        {field: row.get(name) or None for field, name in columns.items() if name}
+        | {_LINE: f"line {reader.line_num}"}
+        for row in reader
+    ]
     return [row for row in rows if row["url"]]
 
 
 def _candidate(fetcher: Fetcher, row: Row) -> Candidate:
+    """A row's candidate; reports call it by its line, because the list may be any text file."""
     url = str(row["url"]).strip()
-    known = {field: label(value) for field, value in row.items() if value and field != "url"}
-    return Candidate(url, label(url), {"url": url, **known}, lambda: fetcher.fetch(url))
+    known = {name: label(value) for name, value in row.items() if value and name not in ("url", _LINE)}
+    key = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()
+    return Candidate(key, str(row[_LINE]), {"url": url, **known}, lambda: fetcher.fetch(url))
 
 
 SOURCE = Source("urls", check, gather)
