@@ -148,16 +148,20 @@ def _bare(address: str) -> str:
 
 
 def check_keys(settings: Mapping[str, str], keys_file: Path) -> Finding:
-    """A front door that others reach asks for a key."""
+    """There are keys, or the operator's word that none are meant."""
     address = settings.get("PIKA_BIND_ADDRESS", DEFAULT_ADDRESS)
     try:
         has_keys = bool(keys_file.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError):
         has_keys = False
+    is_open = settings.get("PIKA_OPEN_ACCESS", "false").lower() in {"true", "1", "yes", "on"}
     if has_keys:
         return Finding("API keys", OK, "every call needs one")
+    if not is_open:
+        message = "expected API keys, received none: the services do not start without them"
+        return Finding("API keys", PROBLEM, message, f"{ADD_KEY}; or set PIKA_OPEN_ACCESS=true in .env")
     if is_loopback(address):
-        return Finding("API keys", OK, f"none, and only this machine reaches {address}")
+        return Finding("API keys", OK, f"none, as PIKA_OPEN_ACCESS says; only this machine reaches {address}")
     message = f"expected API keys, since others reach {address}; without them everybody may do everything"
     return Finding("API keys", WARNING, message, ADD_KEY)
 

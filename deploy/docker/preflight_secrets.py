@@ -81,7 +81,7 @@ def check_secret(folder: Path, name: str) -> Finding:
 
 def _remedy(folder: Path, name: str) -> str:
     if name == API_KEYS and (folder / name).is_file():
-        return f"write NAME:KEY lines into {FOLDER}/{name}, or empty it to open the services"
+        return f"write NAME:KEY lines into {FOLDER}/{name}, or empty it and set PIKA_OPEN_ACCESS=true in .env"
     return _MAKE
 
 
@@ -177,7 +177,7 @@ def _make_secret(folder: Path, name: str) -> Finding:
             return Finding(title, OK, "kept")
         existed = path.exists()
         if existed and name == API_KEYS and path.is_file():
-            # An empty file in its place would open the services.
+            # Its keys may be in use elsewhere.
             return Finding(title, PROBLEM, f"not replaced: {fault}", _remedy(folder, name))
         if path.is_dir():
             path.rmdir()
@@ -187,12 +187,12 @@ def _make_secret(folder: Path, name: str) -> Finding:
         return Finding(title, PROBLEM, message, f"sudo chown -R $(id -u) {FOLDER}")
     if existed:
         return Finding(title, WARNING, f"replaced: {fault}", _RESTART)
-    return Finding(title, OK, "made" if name != API_KEYS else "made, without keys: the services are open")
+    return Finding(title, OK, "made")
 
 
 def _new_value(folder: Path, name: str) -> str:
     if name == API_KEYS:
-        return ""
+        return f"pikastack:{secrets.token_urlsafe(_SECRET_BYTES)}\n"  # more are appended
     if name == VALKEY_URL:
         url = _url_with_password(folder)
         if url is None:

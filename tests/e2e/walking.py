@@ -35,6 +35,8 @@ class Stack:
     state: Path
     scrape_root: Path
     url: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Sent with every request: an API key."""
     pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=40))
 
     def cli(self, *arguments: str, status: int = 0) -> Any:
@@ -60,6 +62,7 @@ class Stack:
 
     def request(self, method: str, path: str, **options: Any) -> Answer:
         """One request, retried by nobody."""
+        options["headers"] = {**self.headers, **options.get("headers", {})}
         answer = self.pool.request(method, self.url + path, retries=False, timeout=120, **options)
         return Answer(answer.status, answer.headers, answer.data)
 

@@ -6,6 +6,7 @@ process holds the model once, and health is answered while a prediction runs. Se
 """
 
 import os
+import sys
 
 bind = os.environ.get("PIKA_BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("PIKA_WEB_PROCESSES", "1"))
@@ -22,6 +23,16 @@ errorlog = "-"
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 — a heartbeat file must not wait for a disk
 # Gunicorn 27 would open a control socket in the home folder.
 control_socket_disable = True
+
+
+def on_starting(server: object) -> None:  # noqa: ARG001
+    """Say in one line what is wrong with the settings, before any process tries to work with them."""
+    from pika_kit.settings import Settings, SettingsError
+
+    try:
+        Settings.from_environment().require_keys()
+    except SettingsError as error:
+        sys.exit(f"service: {error}")
 
 
 def child_exit(server: object, worker: object) -> None:  # noqa: ARG001

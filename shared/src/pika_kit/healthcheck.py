@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         problem = service_problem(int(os.environ.get("PIKA_BIND", "127.0.0.1:8000").rsplit(":", 1)[1]))
     else:
         try:
-            url = Settings.from_environment().valkey_url
+            url = Settings.from_environment().valkey_url.get_secret_value()
         except SettingsError as error:
             print(f"healthcheck: {error}", file=sys.stderr)
             return 2

@@ -222,7 +222,9 @@ class JobQueue:
 
 def connect_valkey(settings: Settings) -> Redis:
     """A client for the queue's server, with time-outs, so that a dead server is an error and not a hang."""
-    return Redis.from_url(settings.valkey_url, socket_connect_timeout=5, health_check_interval=30)
+    return Redis.from_url(
+        settings.valkey_url.get_secret_value(), socket_connect_timeout=5, health_check_interval=30
+    )
 
 
 def perform(name: str, arguments: dict[str, Any]) -> Any:

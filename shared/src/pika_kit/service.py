@@ -57,7 +57,11 @@ def create_app(name: str, title: str, settings: Settings) -> OpenAPI:
         name: the service's name, which is also its path prefix at the front door: "scraper".
         title: one line for its OpenAPI document.
         settings: checked settings; nothing is connected to before the first request.
+
+    Raises:
+        SettingsError: others than this machine could use the service without a key, and nobody allowed that.
     """
+    settings.require_keys()
     app = OpenAPI(
         f"pika_{name}",
         info=Info(title=f"pikastack {name}", version=API_VERSION, description=title),
@@ -96,7 +100,7 @@ def _install_request_ids(app: Flask) -> None:
 
 
 def _install_api_keys(app: Flask, settings: Settings) -> None:
-    keys = settings.api_keys or {}
+    keys = {name: key.get_secret_value() for name, key in (settings.api_keys or {}).items()}
     open_paths = {
         f"{prefix}/health/{kind}"
         for prefix in ("", f"/{app.config['PIKA'].name}")

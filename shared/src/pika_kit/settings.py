@@ -1,152 +1,205 @@
-"""Settings: environment and secret files → one frozen dataclass, checked at start.
+"""Settings: environment and secret files → one frozen model, checked at start.
 
 Every field is read from `PIKA_<FIELD>`; `PIKA_<FIELD>_FILE` names a file that holds the value, for secrets.
 Deployment values live here and nowhere else; hyper-parameters live in each model's own config.
 """
 
+import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-MODEL_RUNTIMES = ("onnx", "tensorflow")
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+_PREFIX = "PIKA_"
+_FILE = "_FILE"
+SHORTEST_KEY = 16
 
 
 class SettingsError(ValueError):
-    """A setting is missing or unusable; the message names the variable, what was expected and what came."""
+    """Settings are missing or unusable; the message names each variable, what was expected and what came."""
 
 
-@dataclass(frozen=True)
-class Settings:
+def _parse_keys(value: Any) -> Any:
+    """`name:key` pairs, separated by commas or new lines."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.strip() for pair in value.replace("\n", ",").split(",") if pair.strip()]
+    keys = dict(pair.split(":", 1) for pair in pairs if ":" in pair)
+    is_good = all(name and len(key) >= SHORTEST_KEY for name, key in keys.items())
+    if not pairs or len(keys) != len(pairs) or not is_good:
+        raise ValueError(
+            f"expected NAME:KEY pairs with different names and keys of at least {SHORTEST_KEY} characters"
+        )
+    return keys
+
+
+def _parse_paths(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(Path(part).resolve() for part in value.split(os.pathsep) if part)
+
+
+def _parse_list(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class Settings(BaseSettings):
     """What one process of the stack needs to know about where it runs."""
 
-    s3_url: str
-    s3_access_key: str
-    s3_secret_key: str
-    valkey_url: str
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
+
+    s3_url: str = Field(pattern=r"^https?://")
+    s3_access_key: SecretStr
+    s3_secret_key: SecretStr
+    valkey_url: SecretStr
+    """It holds the queue's password."""
     s3_region: str = "us-east-1"
     bucket_prefix: str = "pika-"
-    api_keys: Mapping[str, str] | None = None
-    """Name → key. Without any, the services are open, which is meant for loopback only."""
+    bind: str = "127.0.0.1:8000"
+    """Where a front end listens: HOST:PORT."""
+    api_keys: Annotated[dict[str, SecretStr] | None, NoDecode, BeforeValidator(_parse_keys)] = None
+    """Name → key. A service that others than this machine can reach does not start without any."""
+    open_access: bool = False
+    """Whoever reaches the services may use them: the operator's word that no keys are meant."""
     state_dir: Path = Path(".pikastack/scratch")
     """A folder of this process's own, for model caches and scratch files; it may be lost at any time."""
-    model_runtime: str = "onnx"
-    max_upload_bytes: int = 64 * 2**20
-    is_pikachu_threshold: float = 0.99
-    scrape_roots: tuple[Path, ...] = ()
+    model_runtime: Literal["onnx", "tensorflow"] = "onnx"
+    max_upload_bytes: int = Field(64 * 2**20, gt=0)
+    is_pikachu_threshold: float = Field(0.99, gt=0.0, lt=1.0)
+    scrape_roots: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parse_paths)] = ()
     """Folders that the scraper's worker may read for `POST /scrape` from a folder."""
-    fetch_allow: tuple[str, ...] = ()
+    fetch_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_list)] = ()
     """`host:port` pairs that may be fetched although their addresses are not public."""
-    gpu_memory_mb: int | None = None
+    gpu_memory_mb: int | None = Field(None, ge=512)
     """At most so much of a GPU's memory, in MiB; without it, memory is taken as it is needed."""
 
-    def __post_init__(self) -> None:
-        if not self.s3_url.startswith(("http://", "https://")):
-            raise SettingsError(f"PIKA_S3_URL: expected an http(s) URL, received {self.s3_url!r}")
-        if self.model_runtime not in MODEL_RUNTIMES:
-            raise SettingsError(
-                f"PIKA_MODEL_RUNTIME: expected one of {', '.join(MODEL_RUNTIMES)}, "
-                f"received {self.model_runtime!r}"
-            )
-        if not 0.0 < self.is_pikachu_threshold < 1.0:
-            raise SettingsError(
-                "PIKA_IS_PIKACHU_THRESHOLD: expected a number between 0 and 1, "
-                f"received {self.is_pikachu_threshold!r}"
-            )
-        if self.gpu_memory_mb is not None and self.gpu_memory_mb < 512:
-            raise SettingsError(
-                f"PIKA_GPU_MEMORY_MB: expected at least 512 MiB, or nothing, received {self.gpu_memory_mb}"
-            )
-        if self.max_upload_bytes <= 0:
-            raise SettingsError(
-                f"PIKA_MAX_UPLOAD_BYTES: expected a positive number, received {self.max_upload_bytes}"
-            )
+    @field_validator("s3_access_key", "s3_secret_key", "valkey_url")
+    @classmethod
+    def _is_there(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value():
+            raise ValueError("expected a secret, received nothing")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 — pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values come from the constructor alone; `from_environment` is the one way that reads variables."""
+        return (init_settings,)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Read all settings.
 
         Raises:
-            SettingsError: a required variable is missing, or a value does not parse.
+            SettingsError: a required variable is missing, a value does not fit, or a secret's file is empty
+                or cannot be read.
         """
         environ = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
-        for name, parse in _PARSERS.items():
-            text = _read(environ, f"PIKA_{name.upper()}")
-            if text is None:
-                continue
-            try:
-                values[name] = parse(text)
-            except ValueError as error:
-                # The text itself stays out of the message: it may be a secret.
-                raise SettingsError(f"PIKA_{name.upper()}: {error}") from None
-        missing = [f"PIKA_{name.upper()}" for name in _REQUIRED if name not in values]
-        if missing:
-            raise SettingsError(f"these environment variables are required and not set: {', '.join(missing)}")
-        return cls(**values)
+        try:
+            return cls(**_Environment(cls, environ)())
+        except ValidationError as error:
+            raise SettingsError(_in_words(error)) from None
+
+    def require_keys(self) -> None:
+        """Refuse to serve strangers without keys.
+
+        Raises:
+            SettingsError: the service listens on more than loopback, nobody said that it may be open, and
+                there are no keys.
+        """
+        if not self.api_keys and not self.open_access and not _is_loopback(self.bind):
+            raise SettingsError(
+                f"PIKA_API_KEYS: expected NAME:KEY pairs, because others than this machine can reach "
+                f"{self.bind}, received none; PIKA_OPEN_ACCESS=true says that everybody may do everything"
+            )
 
 
-def _read(environ: Mapping[str, str], variable: str) -> str | None:
-    """The variable's value, or the content of the file that `<variable>_FILE` names."""
-    if environ.get(variable):
-        return environ[variable]
-    path = environ.get(f"{variable}_FILE")
-    if not path:
-        return None
+class _Environment(EnvSettingsSource):
+    """The variables of a mapping, and the files that `<variable>_FILE` names."""
+
+    def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str]:
+        found = {}
+        for name in self.settings_cls.model_fields:
+            variable = f"{_PREFIX}{name.upper()}"
+            text = self._read(variable)
+            if text is not None:
+                found[variable.lower()] = text
+        if found.get("pika_open_access", "").lower() in {"true", "1", "yes", "on"} and not found.get(
+            "pika_api_keys"
+        ):
+            found.pop("pika_api_keys", None)  # an empty file of keys, which is meant
+        return found
+
+    def _read(self, variable: str) -> str | None:
+        """The variable's value, or its file's content; None where neither is set."""
+        value, path = self._environ.get(variable), self._environ.get(f"{variable}{_FILE}")
+        if value and path:
+            raise SettingsError(f"expected one of {variable} and {variable}{_FILE}, received both")
+        if not path:
+            return value or None
+        try:
+            # Emptiness is an error of its own: the validators tell it, and it never means "not set".
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise SettingsError(
+                f"{variable}{_FILE}: expected a readable file, received {path!r}: {reason}"
+            ) from None
+
+
+def _is_loopback(bind: str) -> bool:
+    host = bind.rsplit(":", 1)[0].strip("[]")
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(
-            f"{variable}_FILE: expected a readable file, received {path!r}: {error}"
-        ) from None
-
-
-def _parse_keys(text: str) -> dict[str, str]:
-    """`name:key` pairs, separated by commas or new lines."""
-    pairs = [pair.strip() for pair in text.replace("\n", ",").split(",") if pair.strip()]
-    keys = dict(pair.split(":", 1) for pair in pairs if ":" in pair)
-    if len(keys) != len(pairs) or not all(name and len(key) >= 16 for name, key in keys.items()):
-        raise ValueError("expected NAME:KEY pairs with different names and keys of at least 16 characters")
-    return keys
-
-
-def _parse_int(text: str) -> int:
-    try:
-        return int(text)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        raise ValueError(f"expected a whole number, received {text!r}") from None
+        return host == "localhost" or bind.startswith("unix:")
 
 
-def _parse_float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"expected a number, received {text!r}") from None
+def _in_words(error: ValidationError) -> str:
+    """One line for each variable. Values are told except those that may be secrets."""
+    lines, missing = [], []
+    for found in error.errors(include_url=False):
+        name = str(found["loc"][0])
+        variable = f"{_PREFIX}{name.upper()}"
+        if found["type"] == "missing":
+            missing.append(variable)
+            continue
+        message = found["msg"].removeprefix("Value error, ")
+        message = _EXPECTED.get(name, message[:1].lower() + message[1:])
+        is_secret = name in {"s3_access_key", "s3_secret_key", "valkey_url", "api_keys"}
+        received = "" if is_secret else f", received {found['input']!r}"
+        lines.append(f"{variable}: {message}{received}")
+    if missing:
+        lines.insert(0, f"these environment variables are required and not set: {', '.join(missing)}")
+    return "; ".join(lines)
 
 
-def _parse_paths(text: str) -> tuple[Path, ...]:
-    return tuple(Path(part).resolve() for part in text.split(os.pathsep) if part)
-
-
-def _parse_list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-_REQUIRED = ("s3_url", "s3_access_key", "s3_secret_key", "valkey_url")
-_PARSERS: dict[str, Any] = {
-    "s3_url": str,
-    "s3_access_key": str,
-    "s3_secret_key": str,
-    "s3_region": str,
-    "bucket_prefix": str,
-    "valkey_url": str,
-    "api_keys": _parse_keys,
-    "state_dir": Path,
-    "model_runtime": str,
-    "max_upload_bytes": _parse_int,
-    "is_pikachu_threshold": _parse_float,
-    "scrape_roots": _parse_paths,
-    "fetch_allow": _parse_list,
-    "gpu_memory_mb": _parse_int,
+_EXPECTED = {
+    "s3_url": "expected an http(s) URL",
+    "model_runtime": "expected one of onnx, tensorflow",
+    "open_access": "expected true or false",
+    "max_upload_bytes": "expected a whole number above 0",
+    "is_pikachu_threshold": "expected a number between 0 and 1",
+    "gpu_memory_mb": "expected at least 512 MiB as a whole number, or nothing",
 }

@@ -70,8 +70,8 @@ class Store:
         )
         client = Minio(
             endpoint=url.netloc,
-            access_key=settings.s3_access_key,
-            secret_key=settings.s3_secret_key,
+            access_key=settings.s3_access_key.get_secret_value(),
+            secret_key=settings.s3_secret_key.get_secret_value(),
             secure=url.scheme == "https",
             # With a region the client never asks for the bucket's, which needs one more right.
             region=settings.s3_region,

@@ -119,6 +119,11 @@ class Project:
     def make_secrets(self) -> None:
         run(sys.executable, "deploy/docker/preflight.py", "--secrets", cwd=self.folder, env=self.environ)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a client with the stack's API key sends."""
+        return {"Authorization": f"Bearer {self.secrets()['api-keys'].partition(':')[2]}"}
+
     def secrets(self) -> dict[str, str]:
         folder = self.folder / "deploy/docker/secrets"
         return {path.name: path.read_text().strip() for path in folder.iterdir()}

@@ -97,7 +97,7 @@ def test_the_childs_command_line_carries_no_password(jobs, fake_worker, stack_se
     with fake_worker() as process:
         _progressed(jobs, job.id)
         (child,) = psutil.Process(process.pid).children()
-        assert stack_settings.s3_secret_key not in " ".join(child.cmdline())
+        assert stack_settings.s3_secret_key.get_secret_value() not in " ".join(child.cmdline())
         jobs.cancel(job.id)
         _end(jobs, job.id, 10)
 

@@ -2,14 +2,14 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from pika_kit.models import NoModel, Registry, UnknownVersion
-from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store, StoreUnavailable
-from pika_kit.testing import MemoryStore
+from pika_kit.testing import MemoryStore, settings_for_tests
 
 
 @pytest.fixture(params=["real", "memory"])
@@ -104,6 +104,6 @@ def test_two_trainers_never_get_the_same_version(any_store, tmp_path):
 
 
 def test_a_dead_store_is_an_error_of_its_own():
-    settings = Settings("http://127.0.0.1:9", "a", "b", "redis://127.0.0.1:9/0")
+    settings = settings_for_tests(Path("/nowhere"))
     with pytest.raises(StoreUnavailable):
         Store.connect(settings).get(Bucket.RAW, "a")

@@ -137,8 +137,10 @@ def test_loopback(address, loopback):
 
 def test_open_to_others_without_keys(folder):
     keys = folder / "api-keys"
-    assert front.check_keys({}, keys).level == "ok"
-    open_door = {"PIKA_BIND_ADDRESS": "0.0.0.0"}
+    replace(keys, "")
+    assert front.check_keys({}, keys).level == "problem"
+    assert front.check_keys({"PIKA_OPEN_ACCESS": "true"}, keys).level == "ok"
+    open_door = {"PIKA_BIND_ADDRESS": "0.0.0.0", "PIKA_OPEN_ACCESS": "true"}
     assert front.check_keys(open_door, keys).level == "warning"
     assert front.check_keys(open_door, folder / "missing").level == "warning"
     replace(keys, "app:0fe1dc2ba3987654\n")

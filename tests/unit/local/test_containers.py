@@ -49,6 +49,15 @@ def test_the_port_stands_in_the_environment_or_in_the_file(env_file, monkeypatch
     assert containers.front_door_url(env_file) == "http://127.0.0.1:9001"
 
 
+def test_the_key_that_preflight_made_is_found(tmp_path):
+    keys = tmp_path / "api-keys"
+    assert containers.find_api_key(keys) is None
+    keys.write_text("pikastack:0123456789abcdef\nother:fedcba9876543210\n")
+    assert containers.find_api_key(keys) == "0123456789abcdef"
+    keys.write_text("")
+    assert containers.find_api_key(keys) is None
+
+
 def test_only_a_front_door_of_ours_is_found(env_file, serve):
     ours = serve(json.dumps({"services": ["scraper", "classifier", "gan"]}).encode())
     env_file.write_text(f"PIKA_PORT={ours}\n")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pikastack.parts import Part
-from pikastack.process import PartProcess
+from pikastack.process import PartProcess, environment_of
 from pikastack.stack import tail
 from pikastack.state import StateFolder
 
@@ -113,6 +113,17 @@ def _runs(pid: int) -> bool:
             return file.read().split()[2] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_what_is_exported_does_not_replace_a_parts_own_settings(monkeypatch):
+    monkeypatch.setenv("PIKA_VALKEY_URL", "redis://another-queue/0")
+    monkeypatch.setenv("PIKA_S3_URL_FILE", "/another/store")
+    monkeypatch.setenv("PIKA_MODEL_RUNTIME", "tensorflow")
+    own = {"PIKA_VALKEY_URL_FILE": "secrets/valkey-url", "PIKA_S3_URL": "http://127.0.0.1:1"}
+    found = environment_of(Part("part", 0, ["true"], lambda _pid: None, own))
+    assert {name: value for name, value in found.items() if name.startswith("PIKA_")} == own | {
+        "PIKA_MODEL_RUNTIME": "tensorflow"
+    }
 
 
 def test_a_long_log_is_moved_aside_and_the_part_writes_on(start, state, monkeypatch):

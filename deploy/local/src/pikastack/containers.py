@@ -8,6 +8,7 @@ from pathlib import Path
 from pikastack.state import CLONE
 
 DEFAULT_PORT = "8080"
+_KEYS = CLONE / "deploy" / "docker" / "secrets" / "api-keys"
 _TIMEOUT_SECONDS = 2.0
 
 
@@ -31,6 +32,15 @@ def find_front_door(env_file: Path = CLONE / ".env") -> str | None:
     # Something else may answer on the same port.
     is_ours = isinstance(document, dict) and document.get("services") == ["scraper", "classifier", "gan"]
     return url if is_ours else None
+
+
+def find_api_key(keys_file: Path = _KEYS) -> str | None:
+    """The first of that stack's keys, which `preflight.py --secrets` made, where this user may read it."""
+    try:
+        first = keys_file.read_text(encoding="utf-8").replace("\n", ",").partition(",")[0]
+    except (OSError, UnicodeDecodeError):
+        return None
+    return first.partition(":")[2].strip() or None
 
 
 def _in_env_file(path: Path, name: str) -> str | None:

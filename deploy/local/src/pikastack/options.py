@@ -95,7 +95,7 @@ def open_session(
         )
     in_containers = containers.find_front_door()
     if in_containers:
-        return Session(Client(in_containers, api_key), terminal, None)
+        return Session(Client(in_containers, api_key or containers.find_api_key()), terminal, None)
     raise click.ClickException(
         f"no stack runs on {state.root}, and none answers at {containers.front_door_url()}. Start one with "
         "`pikastack up` or `docker compose up --wait`, or name another one with --url."

@@ -63,7 +63,7 @@ class PartProcess:
 
     def start(self) -> None:
         """Start the process; it answers later, see `tick`."""
-        environ = {**os.environ, **self.part.environ}
+        environ = environment_of(self.part)
         with self._log.open("ab") as output:
             output.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} starting {self.part.name}\n".encode())
             output.flush()
@@ -171,6 +171,17 @@ class PartProcess:
         if self._log.exists() and self._log.stat().st_size > LOG_BYTES:
             shutil.copyfile(self._log, self._log.with_suffix(".log.1"))
             os.truncate(self._log, 0)
+
+
+def environment_of(part: Part) -> dict[str, str]:
+    """The caller's environment with the part's own settings, which nothing exported replaces.
+
+    `PIKA_X` and `PIKA_X_FILE` say the same thing: with one of them set here, the caller's other one goes.
+    """
+    twins = {
+        name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE" for name in part.environ
+    }
+    return {name: value for name, value in os.environ.items() if name not in twins} | dict(part.environ)
 
 
 def _die_with_parent(death_signal: int, parent: int) -> Callable[[], None]:
