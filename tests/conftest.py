@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from servers import Servers, servers
 
-from pika_kit.jobs import JobQueue
+from pika_kit.queue import JobQueue
 from pika_kit.settings import Settings
 from pika_kit.storage import Store
 

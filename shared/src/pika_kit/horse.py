@@ -8,12 +8,15 @@ import logging
 import os
 import signal
 import sys
+from typing import Any
 
 from rq.executions import Execution
 from rq.job import Job
 
-from pika_kit.jobs import SERIALIZER, connect_valkey
-from pika_kit.settings import Settings
+from pika_kit.outages import patiently
+from pika_kit.queue import SERIALIZER, connect_valkey
+from pika_kit.settings import Settings, SettingsError
+from pika_kit.worker import SETTINGS_EXIT_STATUS, PikaWorker
 
 _PR_SET_PDEATHSIG = 1
 
@@ -26,21 +29,31 @@ def die_with_worker() -> None:
         sys.exit("horse: the worker died before its child began")
 
 
-def main() -> None:
+def main() -> int:
     """Fetch the job that the environment names and perform it; the exit status is RQ's."""
-    from pika_kit.worker import PikaWorker
-
     die_with_worker()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    connection = connect_valkey(Settings.from_environment())
-    name = os.environ["RQ_WORKER_ID"]
-    worker = PikaWorker.find_by_key(
-        PikaWorker.redis_worker_namespace_prefix + name, connection=connection, serializer=SERIALIZER
+    try:
+        connection = connect_valkey(Settings.from_environment())
+    except SettingsError as error:
+        print(f"horse: {error}", file=sys.stderr)
+        return SETTINGS_EXIT_STATUS
+    patiently(lambda: _perform(connection), "begin a job")
+    return 0
+
+
+def _perform(connection: Any) -> None:
+    """Does not return: RQ ends the process."""
+    # Not looked up in the queue's server, where the worker's record may have expired during an outage.
+    worker = PikaWorker(
+        [os.environ["PIKA_QUEUE"]],
+        name=os.environ["RQ_WORKER_ID"],
+        connection=connection,
+        serializer=SERIALIZER,
+        prepare_for_work=False,
     )
-    if worker is None:
-        sys.exit(f"horse: worker {name} is not registered")
+    (queue,) = worker.queues
     job = Job.fetch(os.environ["RQ_JOB_ID"], connection=connection, serializer=SERIALIZER)
-    queue = worker.queue_class(os.environ["PIKA_QUEUE"], connection=connection, serializer=SERIALIZER)
     execution = Execution.fetch(os.environ["RQ_EXECUTION_ID"], job.id, connection=connection)
     execution._job = job
     worker.execution = execution
@@ -48,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,7 +9,7 @@ from flask import Response, current_app, jsonify, stream_with_context
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from pika_kit.jobs import JobExpired, JobQueue, JobView
+from pika_kit.queue import JobExpired, JobQueue, JobView
 
 _TAG = Tag(name="jobs", description="Long work: progress, events, cancel")
 _HEARTBEAT_SECONDS = 15.0

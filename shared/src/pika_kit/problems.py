@@ -11,8 +11,8 @@ from flask import Flask, Response, g, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
-from pika_kit.jobs import JobExpired, JobUnknown, QueueUnavailable
 from pika_kit.models import NoModel, UnknownVersion
+from pika_kit.queue import JobExpired, JobUnknown, QueueUnavailable
 from pika_kit.storage import StoreUnavailable
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from flask_openapi3 import APIBlueprint, Info, OpenAPI, Tag
 
 from pika_kit import metrics, problems
 from pika_kit.job_views import job_accepted, jobs_blueprint
-from pika_kit.jobs import JobQueue, QueueUnavailable
 from pika_kit.problems import Problem, request_id
+from pika_kit.queue import JobQueue, QueueUnavailable
 from pika_kit.settings import Settings
 from pika_kit.storage import Store, StoreUnavailable
 

@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     """Folders that the scraper's worker may read for `POST /scrape` from a folder."""
     fetch_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_list)] = ()
     """`host:port` pairs that may be fetched although their addresses are not public."""
+    outage_seconds: float = Field(86_400.0, gt=0)
+    """How long a job waits for a store, queue or disk that is away before it fails."""
     gpu_memory_mb: int | None = Field(None, ge=512)
     """At most so much of a GPU's memory, in MiB; without it, memory is taken as it is needed."""
 

@@ -1,9 +1,8 @@
 """The worker of one queue: `python -m pika_kit.worker QUEUE`.
 
-RQ's spawning worker with three changes. Its child (`pika_kit.horse`) reads the connection from the
-environment, so that no password stands on a command line. SIGTERM is passed on to the child, which writes a
-checkpoint and goes back on the queue. And a worker that starts takes up at once what a killed worker of the
-same host left, instead of waiting for that one's heartbeat to run out.
+RQ's spawning worker, which outlives an outage of the queue's server. Its child (`pika_kit.horse`) reads the
+connection from the environment, so that no password stands on a command line. SIGTERM is passed on to the
+child, which writes a checkpoint and goes back on the queue. What dead workers left is found by `orphans`.
 """
 
 import logging
@@ -14,22 +13,95 @@ import sys
 import time
 from typing import Any
 
-import redis.exceptions
 import rq
+from redis.exceptions import RedisError
+from rq.executions import Execution
 from rq.job import Job
-from rq.registry import StartedJobRegistry
+from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.worker import SpawnWorker
 
-from pika_kit.jobs import RESULT_TTL_SECONDS, SERIALIZER, connect_valkey
+from pika_kit.orphans import ALIVE_SECONDS, OrphanWatch, birth, place
+from pika_kit.outages import is_queue_outage, patiently
+from pika_kit.queue import RESULT_TTL_SECONDS, SERIALIZER, connect_valkey
 from pika_kit.settings import Settings, SettingsError
 from pika_kit.stages import QueueName
 from pika_kit.storage import Store, StoreUnavailable
 
+MAX_DEATHS = 3
+"""So often a job is tried whose process is killed, as by the kernel for want of memory."""
+SETTINGS_EXIT_STATUS = 78
+"""How the child ends where the settings cannot be read: EX_CONFIG of sysexits.h."""
+MONITORING_SECONDS = 5
+_SWEEP_SECONDS = 10
+# RQ listens to an idle queue for 15 s less than this, and a heartbeat is due before ALIVE_SECONDS are over.
+_WORKER_TTL_SECONDS = 25
+
 log = logging.getLogger("pika_kit.worker")
+
+
+class PatientJob(Job):
+    """A job whose end is not lost because the queue's server is away when it is asked for."""
+
+    def get_status(self, refresh: bool = True) -> Any:
+        """See Job."""
+        return patiently(lambda: super(PatientJob, self).get_status(refresh), "tell a job's status")
 
 
 class PikaWorker(SpawnWorker):
     """Runs one job at a time in a fresh interpreter, which is thrown away after it."""
+
+    job_class = PatientJob
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._lost_execution: str | None = None
+        """Of a job that was given to another worker while this one was silent."""
+        self._watches = [OrphanWatch(queue, self.redis_worker_namespace_prefix) for queue in self.queues]
+
+    # What others must know to tell whether this worker lives.
+
+    def serialize(self) -> dict[str, Any]:
+        """The worker's record, with where its process id holds and when the process began."""
+        found: dict[str, Any] = super().serialize()
+        return found | {"place": place(), "process_birth": birth(os.getpid()) or ""}
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ARG002
+        """Live for ALIVE_SECONDS more, whatever RQ would say; an outage makes no difference."""
+        try:
+            super().heartbeat(ALIVE_SECONDS, pipeline)
+        except RedisError as error:
+            self._note(error)
+
+    def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
+        """The heartbeats of worker and job; an outage is none of the job's business."""
+        try:
+            super().maintain_heartbeats(job, execution)
+            registry = StartedJobRegistry(job.origin, connection=self.connection, serializer=SERIALIZER)
+            if self.connection.zscore(registry.key, execution.composite_key) is None:
+                # This worker was silent for so long that another one has been given its job.
+                log.error("job %s was taken away from this worker; its child ends", job.id)
+                self._lost_execution = execution.id
+                self.kill_horse()
+        except RedisError as error:
+            self._note(error)
+
+    def _note(self, error: RedisError) -> None:
+        if not is_queue_outage(error):
+            raise error
+        log.warning("the job queue does not answer: %s", error)
+        for watch in self._watches:
+            watch.forget()
+
+    # One job.
+
+    def execute_job(self, job: Job, queue: rq.Queue) -> None:
+        """Run a job in a child and wait for its end, however often the queue's server is away meanwhile."""
+        execution = patiently(lambda: self.prepare_execution(job), "begin a job")
+        # The child does the same. Done here too, the job is known to be this worker's before there is one.
+        patiently(lambda: self.prepare_job_execution(job, True), "begin a job")
+        self.fork_work_horse(job, queue)
+        self.monitor_work_horse(job, queue, execution)
+        patiently(lambda: self.set_state("idle"), "say that this worker is idle")
 
     def fork_work_horse(self, job: Job, queue: rq.Queue) -> None:
         """Start `python -m pika_kit.horse` for the job, in a process group of its own."""
@@ -45,6 +117,66 @@ class PikaWorker(SpawnWorker):
         self._horse_pid = os.posix_spawn(
             sys.executable, [sys.executable, "-m", "pika_kit.horse"], environ, setpgroup=0
         )
+        if self._stop_requested:
+            self.handle_warm_shutdown_request()
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
+        """Count the deaths of a job's process; after MAX_DEATHS, or without settings, the job fails."""
+        del retpid
+        if self._lost_execution:
+            return
+        job.meta = patiently(lambda: job.get_meta(refresh=True), "read a job's record")
+        job.meta["deaths"] = job.meta.get("deaths", 0) + 1
+        if os.WIFEXITED(ret_val) and os.WEXITSTATUS(ret_val) == SETTINGS_EXIT_STATUS:
+            job.retries_left = 0
+            job.meta["error"] = f"the worker's settings cannot be used: {_settings_problem()}"
+        elif job.meta["deaths"] >= MAX_DEATHS:
+            job.retries_left = 0
+            job.meta["error"] = (
+                f"its process died {MAX_DEATHS} times, the last time {_death(ret_val, rusage)}"
+            )
+        patiently(job.save_meta, "record that a job's process died")
+
+    def handle_job_failure(self, *arguments: Any, **options: Any) -> None:
+        """See RQ; which loses the failure where the server does not answer, so that is waited for."""
+        execution: Execution | None = options.get("execution")
+        if execution is not None and execution.id == self._lost_execution:
+            self._lost_execution = None  # how the job goes on is another worker's affair
+            return
+        patiently(self.connection.ping, "record a failure")
+        super().handle_job_failure(*arguments, **options)
+
+    def _finalize_success(self, *arguments: Any, **options: Any) -> None:
+        """See RQ; in the child. A result that took hours is worth waiting for the server."""
+        finalize = super()._finalize_success
+        patiently(lambda: finalize(*arguments, **options), "record a result")
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
+        """See RQ; in the child."""
+        prepare = super().prepare_job_execution
+        patiently(lambda: prepare(job, remove_from_intermediate_queue), "begin a job")
+
+    # Between jobs.
+
+    def check_for_suspension(self, burst: bool) -> None:
+        """Nobody suspends workers here."""
+
+    def run_maintenance_tasks(self) -> None:
+        """Find what dead workers left, and let old results go."""
+        try:
+            for watch in self._watches:
+                watch.sweep()
+            self.clean_registries()
+        except RedisError as error:
+            self._note(error)
+
+    def clean_registries(self) -> None:
+        """RQ's, without its own way of finding abandoned jobs, which takes minutes."""
+        for queue in self.queues:
+            FinishedJobRegistry(queue=queue).cleanup()
+            FailedJobRegistry(queue=queue).cleanup()
+            queue.intermediate_queue.cleanup(self, queue)
+        self.last_cleaned_at = rq.utils.now()  # type: ignore[assignment]
 
     def handle_warm_shutdown_request(self) -> None:
         """Pass SIGTERM on to the child; it checkpoints and its job goes back on the queue."""
@@ -52,49 +184,31 @@ class PikaWorker(SpawnWorker):
         if self._horse_pid:
             os.kill(self._horse_pid, signal.SIGTERM)
 
-    def clean_registries(self) -> None:
-        """RQ's maintenance, after marking as expired what dead workers of this host left running."""
-        for queue in self.queues:
-            expire_orphans(queue)
-        super().clean_registries()
-
-
-def expire_orphans(queue: rq.Queue) -> list[str]:
-    """Mark as abandoned the jobs whose worker ran on this host and is gone; RQ then runs them again.
-
-    Returns the job ids.
-    """
-    registry = StartedJobRegistry(queue=queue)
-    orphans = []
-    entries: list[Any] = queue.connection.zrange(registry.key, 0, -1)
-    for entry in entries:
-        job_id = registry.parse_job_id(entry.decode())
+    def register_death(self) -> None:
+        """Say goodbye, where anybody listens."""
         try:
-            job = Job.fetch(job_id, connection=queue.connection, serializer=SERIALIZER)
-        except rq.exceptions.NoSuchJobError:
-            continue
-        if job.worker_name and not _worker_lives(queue, job.worker_name):
-            queue.connection.zadd(registry.key, {entry: 1})
-            orphans.append(job_id)
-    return orphans
+            super().register_death()
+        except RedisError as error:
+            log.warning("the job queue does not answer: %s", error)
 
 
-def _worker_lives(queue: rq.Queue, name: str) -> bool:
-    """Whether the named worker may still be running; a worker of another host is trusted to its heartbeat."""
-    found: list[Any] = queue.connection.hmget(
-        PikaWorker.redis_worker_namespace_prefix + name, "hostname", "pid"
-    )
-    hostname, pid = (value.decode() if value else None for value in found)
-    if hostname != socket.gethostname() or pid is None:
-        return hostname is not None
+def _settings_problem() -> str:
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    # A pid is used again: the name carries the one that it was born with, and ours is never it.
-    return int(pid) != os.getpid()
+        Settings.from_environment()
+    except SettingsError as error:
+        return str(error)
+    return "its child could not read them; they can be read now"
+
+
+def _death(status: int, rusage: Any) -> str:
+    """How a process ended, and how much memory it had, for the person who has to give it more."""
+    megabytes = f"with {rusage.ru_maxrss / 1024:.0f} MB of memory" if rusage else "of unknown size"
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        name = signal.strsignal(number) or str(number)
+        hint = ": the system kills what takes too much memory" if number == signal.SIGKILL else ""
+        return f"by {name}, {megabytes}{hint}"
+    return f"with exit status {os.waitstatus_to_exitcode(status)}, {megabytes}"
 
 
 def main(arguments: list[str]) -> int:
@@ -109,26 +223,31 @@ def main(arguments: list[str]) -> int:
         print(f"worker: {error}", file=sys.stderr)
         return 2
     connection = connect_valkey(settings)
-    store = Store.connect(settings)
-    while True:
-        try:
-            connection.ping()
-            store.ensure_buckets()
-            break
-        except (redis.exceptions.RedisError, StoreUnavailable) as error:
-            log.warning("waiting for queue and object store: %s", error)
-            time.sleep(1)
+    _wait_for_servers(connection, Store.connect(settings))
     worker = PikaWorker(
         [arguments[0]],
         name=f"{arguments[0]}-{socket.gethostname()}-{os.getpid()}-{int(time.time())}",
         connection=connection,
         serializer=SERIALIZER,
         default_result_ttl=RESULT_TTL_SECONDS,
-        job_monitoring_interval=5,
-        maintenance_interval=30,
+        worker_ttl=_WORKER_TTL_SECONDS,
+        job_monitoring_interval=MONITORING_SECONDS,
+        maintenance_interval=_SWEEP_SECONDS,
     )
     worker.work(with_scheduler=False, logging_level="INFO")
     return 0
+
+
+def _wait_for_servers(connection: Any, store: Store) -> None:
+    while True:
+        try:
+            connection.ping()
+            store.ensure_buckets()
+        except (RedisError, StoreUnavailable) as error:
+            log.warning("waiting for queue and object store: %s", error)
+            time.sleep(1)
+        else:
+            return
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ import urllib3
 from servers import free_ports, process, scripts, wait_for, worker
 
 from pika_kit.images import encode_png, sha256
-from pika_kit.jobs import JobView
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.queue import JobView
 from pika_kit.stages import Bucket
 
 MEMORY_LIMIT = 250 * 2**20

@@ -1,22 +1,63 @@
 """A worker that runs the fake service beside this file in place of the scraper's jobs."""
 
+import itertools
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from servers import worker
+from servers import process, servers
 
 FAKE_SERVICE = Path(__file__).parent / "fake_service"
+_NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
 def fake_worker(stack_environment, tmp_path):
     """A function that starts such a worker: `with fake_worker() as process: …`."""
-    environment = stack_environment | {"PYTHONPATH": str(FAKE_SERVICE)}
+    return _starter(stack_environment, tmp_path)
 
+
+@pytest.fixture(scope="session")
+def fragile_servers(tmp_path_factory):
+    """Servers that tests stop and kill; each test leaves them running."""
+    with servers(tmp_path_factory.mktemp("fragile"), is_durable=True) as found:
+        yield found
+
+
+@pytest.fixture
+def fragile_environment(fragile_servers, tmp_path):
+    """As `stack_environment`, on the servers that can be stopped."""
+    number = next(_NUMBERS)
+    environment = dict(fragile_servers.environment)
+    environment["PIKA_BUCKET_PREFIX"] = f"fragile{number}-"
+    environment["PIKA_VALKEY_URL"] = environment["PIKA_VALKEY_URL"].removesuffix("/0") + f"/{number}"
+    environment["PIKA_STATE_DIR"] = str(tmp_path / "scratch")
+    return environment
+
+
+@pytest.fixture
+def fragile_worker(fragile_environment, tmp_path):
+    """As `fake_worker`, on the servers that can be stopped."""
+    return _starter(fragile_environment, tmp_path)
+
+
+def _starter(environment, folder):
     @contextmanager
-    def start():
-        with worker("scraper", environment, tmp_path) as process:
-            yield process
+    def start(host: str | None = None, **more: str):
+        """`host`: the name of another machine, on which the worker seems to run."""
+        path = f"{FAKE_SERVICE}{':' + str(FAKE_SERVICE.parent / 'elsewhere') if host else ''}"
+        changes = {"PYTHONPATH": path, "FAKE_HOST": host or "", **more}
+        command = [sys.executable, "-m", "pika_kit.worker", "scraper"]
+        log = folder / f"worker-{next(_NUMBERS)}.log"
+        with process(command, log, _environ(environment, changes)) as child:
+            child.log = log
+            yield child
 
     return start
+
+
+def _environ(environment, changes):
+    import os
+
+    return os.environ | dict(environment) | changes

@@ -3,7 +3,7 @@
 import pytest
 from servers import wait_for
 
-from pika_kit.jobs import JobExpired, JobUnknown
+from pika_kit.queue import JobExpired, JobUnknown
 
 
 def _end(queue, job_id, seconds=60):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from pika_kit.images import encode_png, sha256
-from pika_kit.jobs import JobContext
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.testing import MemoryStore, settings_for_tests
 

@@ -10,9 +10,9 @@ from pika_classifier.labels import Label, LabelSet
 from pika_classifier.next_labels import choose_next
 from pika_classifier.predict import CurrentPredictor, Predictor, load_predictor
 from pika_classifier.tensorflow_runtime import TensorflowRuntime
-from pika_kit.jobs import JobCancelled, JobError
 from pika_kit.models import NoModel, Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobCancelled, JobError
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket
 from pika_kit.testing import MemoryStore, settings_for_tests

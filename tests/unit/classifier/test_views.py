@@ -14,7 +14,7 @@ from pika_classifier.labels import LabelSet
 from pika_classifier.predict import CurrentPredictor
 from pika_classifier.views import PREDICTOR
 from pika_kit.images import encode, encode_png
-from pika_kit.jobs import JobView, Progress
+from pika_kit.queue import JobView, Progress
 from pika_kit.testing import MemoryStore, settings_for_tests
 
 

@@ -12,8 +12,8 @@ import pytest
 from pika_gan.config import PRESETS, Preset
 from pika_gan.data import Dataset, make_dataset
 from pika_kit.images import encode_png
-from pika_kit.jobs import JobContext
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.testing import MemoryStore, settings_for_tests
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pika_gan.runs import RunFolder, list_runs
-from pika_kit.jobs import JobCancelled, JobError
 from pika_kit.models import Registry
+from pika_kit.runner import JobCancelled, JobError
 from pika_kit.stages import Bucket
 from pika_kit.testing import MemoryStore
 
@@ -29,7 +29,7 @@ def test_the_result_is_published_with_a_card(trained_store):
 
 
 def test_a_cancelled_run_keeps_a_checkpoint_and_goes_on_from_the_bucket(tmp_path, monkeypatch):
-    monkeypatch.setattr("pika_kit.jobs._PROGRESS_INTERVAL_SECONDS", 0.0)  # each report asks
+    monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)  # each report asks
     store = MemoryStore()
     fill(store)
     with pytest.raises(JobCancelled):

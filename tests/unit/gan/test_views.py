@@ -12,8 +12,8 @@ from PIL import Image
 from pika_gan.app import create_app
 from pika_gan.serving import ModelShelf
 from pika_gan.views import SHELF
-from pika_kit.jobs import JobView, Progress
 from pika_kit.models import Registry
+from pika_kit.queue import JobView, Progress
 from pika_kit.testing import MemoryStore, settings_for_tests
 
 

@@ -3,8 +3,8 @@
 import pytest
 from flask import jsonify
 
-from pika_kit.jobs import JobExpired, JobUnknown, JobView, Progress
 from pika_kit.models import NoModel, UnknownVersion
+from pika_kit.queue import JobExpired, JobUnknown, JobView, Progress
 from pika_kit.service import Problem, create_app, job_accepted, request_id
 from pika_kit.testing import settings_for_tests
 

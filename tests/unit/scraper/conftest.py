@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pika_kit.jobs import JobContext
+from pika_kit.runner import JobContext
 from pika_kit.testing import MemoryStore, settings_for_tests
 
 

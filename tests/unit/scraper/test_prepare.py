@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pika_kit import images
-from pika_kit.jobs import JobInterrupted
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobInterrupted
 from pika_kit.stages import Bucket
 from pika_scraper.config import PrepareConfig
 from pika_scraper.intake import make_origin, take
@@ -99,7 +99,7 @@ def test_one_drawing_in_two_colourings_is_two_pictures(add, squares, make_contex
 def test_interrupted_anywhere_it_ends_with_the_same_bucket(
     make_picture, make_context, memory_store, monkeypatch
 ):
-    monkeypatch.setattr("pika_kit.jobs._PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)
     originals = [make_picture(number, (200 + number, 200)) for number in range(12)]
     data = originals + [smaller(found, (100 + n, 90 + n)) for n, found in enumerate(originals)]
     raw = PictureBucket(memory_store, Bucket.RAW)

@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from pika_kit.jobs import JobCancelled, JobError, JobInterrupted
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobCancelled, JobError, JobInterrupted
 from pika_kit.stages import Bucket
 from pika_scraper import jobs, ledger
 from pika_scraper.intake import make_origin, take
@@ -111,7 +111,7 @@ def test_a_job_that_is_stopped_goes_on_and_reports_as_if_undisturbed(
 
     for count in (5, 17):
         context = make_context("job", stops_after(count))
-        monkeypatch.setattr("pika_kit.jobs._PROGRESS_INTERVAL_SECONDS", 0.0)
+        monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)
         with pytest.raises(stop):
             jobs.scrape(context, source="folder", location="many")
     report = jobs.scrape(make_context("job"), source="folder", location="many")

@@ -9,8 +9,8 @@ import zipfile
 import pytest
 
 from pika_kit import images
-from pika_kit.jobs import JobView, Progress
 from pika_kit.pictures import PictureBucket
+from pika_kit.queue import JobView, Progress
 from pika_kit.stages import Bucket
 from pika_kit.testing import settings_for_tests
 from pika_scraper.app import create_app

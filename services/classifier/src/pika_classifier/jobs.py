@@ -24,9 +24,9 @@ from pika_classifier.predict import MODEL_NAME, load_predictor, prepare
 from pika_classifier.predictions import Predictions, histogram
 from pika_classifier.selection import Decision, apply
 from pika_classifier.vocabulary import SPLITS
-from pika_kit.jobs import JobContext, JobError
 from pika_kit.models import NoModel, Registry, UnknownVersion
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobContext, JobError
 from pika_kit.stages import Bucket
 
 _LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "tf2onnx", "onnxruntime", "numpy", "pillow")

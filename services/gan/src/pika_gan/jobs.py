@@ -29,9 +29,9 @@ from pika_gan.runs import RunFolder
 from pika_gan.train import TrainingDiverged, TrainingResult
 from pika_gan.train import train as train_folder
 from pika_kit.images import decode
-from pika_kit.jobs import JobCancelled, JobContext, JobError, JobInterrupted
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobCancelled, JobContext, JobError, JobInterrupted
 from pika_kit.stages import Bucket
 
 MINIMUM_PICTURES = 30

@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Any
 
 from pika_kit.images import PictureError
-from pika_kit.jobs import JobCancelled, JobContext, JobError
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobCancelled, JobContext, JobError
 from pika_kit.stages import Bucket
 from pika_scraper.config import NUM_INTAKE_THREADS
 from pika_scraper.errors import Refused, SourceError

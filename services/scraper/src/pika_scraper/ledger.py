@@ -6,7 +6,7 @@ nothing but the time it takes: a picture is saved once, under the hash of its by
 
 import time
 
-from pika_kit.jobs import JobCancelled
+from pika_kit.runner import JobCancelled
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 from pika_scraper.config import LEDGER_SECONDS

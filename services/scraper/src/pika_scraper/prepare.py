@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageStat
 
 from pika_kit.images import PictureError, Pixels, decode, encode_png, perceptual_hash, square
-from pika_kit.jobs import JobContext
 from pika_kit.pictures import PictureBucket, PictureEntry
+from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
 from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig

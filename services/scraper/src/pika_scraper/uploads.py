@@ -17,8 +17,8 @@ from typing import IO, Any, cast
 from flask import Request
 
 from pika_kit.images import PictureError
-from pika_kit.jobs import JobView
 from pika_kit.pictures import PictureBucket
+from pika_kit.queue import JobView
 from pika_kit.service import Problem, ServiceState
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket

@@ -1,28 +1,23 @@
-"""Jobs on RQ: enqueue by name, report progress, cancel, and run again what a dead worker left.
+"""Jobs as their users see them: enqueue by name, look up, watch, cancel. What runs them is in `runner`."""
 
-A job function is `def train(context: JobContext, **arguments) -> dict`. Arguments, progress and result are
-JSON. An interrupted or killed job is run again with the same id and arguments, so job functions resume by
-`context.job_id`.
-"""
-
-import importlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import rq
 from redis import Redis
+from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 
 from pika_kit.settings import Settings
 from pika_kit.stages import JOBS
-from pika_kit.storage import Store
 
 SERIALIZER = "json"
 RESULT_TTL_SECONDS = 30 * 86_400
@@ -32,18 +27,9 @@ MAX_RECOVERIES = 50
 """How often a job whose worker died is run again before it counts as failed."""
 
 _INDEX_KEY = "pika:jobs"
-_CANCEL_KEY = "pika:cancel:{}"
-_PROGRESS_INTERVAL_SECONDS = 0.4
+CANCEL_KEY = "pika:cancel:{}"
 
 log = logging.getLogger(__name__)
-
-
-class JobCancelled(Exception):
-    """The user cancelled the running job; a job function may tidy up and must re-raise."""
-
-
-class JobInterrupted(Exception):
-    """The worker is told to stop; a job function may write a checkpoint and must re-raise."""
 
 
 class JobUnknown(KeyError):
@@ -56,10 +42,6 @@ class JobExpired(KeyError):
 
 class QueueUnavailable(ConnectionError):
     """The queue's server does not answer."""
-
-
-class JobError(Exception):
-    """An error of the job that its user can act on: the message is shown as it is, without a trace."""
 
 
 @dataclass(frozen=True)
@@ -97,43 +79,6 @@ class JobView:
         return asdict(self)
 
 
-class JobContext:
-    """What a running job function is given: settings, store, and the way to report and to be stopped."""
-
-    def __init__(
-        self,
-        job_id: str,
-        settings: Settings,
-        store: Store,
-        publish: Callable[[Progress], None],
-        is_cancelled: Callable[[], bool],
-    ) -> None:
-        self.job_id = job_id
-        self.settings = settings
-        self.store = store
-        self.stop_requested = False
-        self._publish = publish
-        self._is_cancelled = is_cancelled
-        self._published_at = 0.0
-
-    def progress(self, done: int, total: int | None, message: str, **details: Any) -> None:
-        """Tell how far the job is; cheap enough to call for every item (it is passed on 2.5 times a second).
-
-        Raises:
-            JobCancelled: the user cancelled this job.
-            JobInterrupted: the worker is told to stop; the job will be run again later.
-        """
-        if self.stop_requested:
-            raise JobInterrupted
-        now = time.monotonic()
-        if now - self._published_at < _PROGRESS_INTERVAL_SECONDS and done != total:
-            return
-        self._published_at = now
-        self._publish(Progress(done, total, message, details))
-        if self._is_cancelled():
-            raise JobCancelled
-
-
 class JobQueue:
     """The queues of all services. Safe to share between threads."""
 
@@ -158,7 +103,7 @@ class JobQueue:
             self.connection.zadd(_INDEX_KEY, {job_id: time.time()})
             queue = rq.Queue(kind.queue.value, connection=self.connection, serializer=SERIALIZER)
             queue.enqueue(
-                "pika_kit.jobs.perform",
+                "pika_kit.runner.perform",
                 kwargs={"name": name, "arguments": arguments},
                 job_id=job_id,
                 job_timeout=kind.timeout_seconds,
@@ -199,7 +144,7 @@ class JobQueue:
             return view
         with _translate():
             # Set first: a worker that takes the job between these lines then finds the mark.
-            self.connection.set(_CANCEL_KEY.format(job_id), "1", ex=RESULT_TTL_SECONDS)
+            self.connection.set(CANCEL_KEY.format(job_id), "1", ex=RESULT_TTL_SECONDS)
             if view.status == "queued":
                 self._fetch(job_id).cancel()
         return self.get(job_id)
@@ -220,63 +165,20 @@ class JobQueue:
         return Job.fetch(job_id, connection=self.connection, serializer=SERIALIZER)
 
 
-def connect_valkey(settings: Settings) -> Redis:
-    """A client for the queue's server, with time-outs, so that a dead server is an error and not a hang."""
-    return Redis.from_url(
-        settings.valkey_url.get_secret_value(), socket_connect_timeout=5, health_check_interval=30
-    )
+def connect_valkey(settings: Settings, *, seconds: float = 5.0, num_retries: int = 2) -> Redis:
+    """A client for the queue's server, with time-outs, so that a dead server is an error and not a hang.
 
-
-def perform(name: str, arguments: dict[str, Any]) -> Any:
-    """Run one job inside the worker's child process; RQ calls this by its dotted path.
-
-    Returns the job function's result, a mark when the user cancelled it, or `rq.Retry` when the worker is
-    told to stop, which puts the job back on its queue.
+    Args:
+        seconds: for a connection, and for each answer.
+        num_retries: how often a call is made again, within about a second, when the connection broke.
     """
-    job = rq.get_current_job()
-    if job is None:
-        raise RuntimeError("perform() runs inside an RQ worker only")
-    settings = Settings.from_environment()
-    context = JobContext(
-        job_id=job.id,
-        settings=settings,
-        store=Store.connect(settings),
-        publish=lambda progress: _publish(job, progress),
-        is_cancelled=lambda: bool(job.connection.exists(_CANCEL_KEY.format(job.id))),
+    return Redis.from_url(
+        settings.valkey_url.get_secret_value(),
+        socket_connect_timeout=seconds,
+        socket_timeout=seconds,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), num_retries),
     )
-    _stop_with_worker(context)
-    module, _, function = JOBS[name].function.rpartition(".")
-    try:
-        context.progress(0, None, "starting")
-        return getattr(importlib.import_module(module), function)(context, **arguments)
-    except JobCancelled:
-        job.meta["cancelled"] = True
-        job.save_meta()
-        return None
-    except JobInterrupted:
-        log.info("job %s goes back on its queue: the worker is told to stop", job.id)
-        return rq.Retry(max=1_000_000)
-    except Exception as error:
-        # What the function itself raised would be raised again by another try: only a job whose worker died
-        # is worth one.
-        job.retries_left = 0
-        job.meta["error"] = str(error) if isinstance(error, JobError) else f"{type(error).__name__}: {error}"
-        job.save_meta()
-        raise
-
-
-def _stop_with_worker(context: JobContext) -> None:
-    import signal
-
-    def request_stop(_signum: int, _frame: object) -> None:
-        context.stop_requested = True
-
-    signal.signal(signal.SIGTERM, request_stop)
-
-
-def _publish(job: Job, progress: Progress) -> None:
-    job.meta["progress"] = asdict(progress)
-    job.save_meta()
 
 
 _STATUS = {

@@ -1,0 +1,78 @@
+"""What counts as an outage: the store, the queue or the disk cannot serve now, and later they can.
+
+An outage is nobody's mistake, neither the user's nor the program's, so it is waited out and never ends
+anything. Everything else is an error.
+"""
+
+import errno
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
+
+from pika_kit.queue import QueueUnavailable
+from pika_kit.storage import StoreUnavailable
+
+OBJECT_STORE = "the object store"
+JOB_QUEUE = "the job queue"
+DISK_SPACE = "free space on the disk"
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_LONGEST_PAUSE_SECONDS = 3.0
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def outage_behind(error: BaseException) -> str | None:
+    """What is away, such as "the object store", where the error or one of its causes says so; else None."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        if isinstance(current, StoreUnavailable):
+            return OBJECT_STORE
+        if isinstance(current, QueueUnavailable) or is_queue_outage(current):
+            return JOB_QUEUE
+        if isinstance(current, OSError) and current.errno in _FULL:
+            return DISK_SPACE
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return None
+
+
+def is_queue_outage(error: BaseException) -> bool:
+    """Whether the queue's server is away, still loading, or cannot write for lack of memory or disk."""
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | OutOfMemoryError | ReadOnlyError):
+        return True
+    return isinstance(error, ResponseError) and str(error).startswith(("MISCONF", "LOADING", "MASTERDOWN"))
+
+
+def patiently(call: Callable[[], T], what: str) -> T:
+    """Call until the queue's server answers; other errors rise at once.
+
+    For the few records that a worker must not lose: that a job began, and how it ended. The call may be made
+    again although it reached the server the first time, so it must be one that can be repeated.
+    """
+    pause = 0.1
+    while True:
+        try:
+            return call()
+        except RedisError as error:
+            if not is_queue_outage(error):
+                raise
+            log.warning("waiting for the job queue to %s: %s", what, error)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
