@@ -158,6 +158,12 @@ class PikaWorker(SpawnWorker):
 
     # Between jobs.
 
+    def subscribe(self) -> None:
+        """No commands come by way of the queue's server: a cancel is a mark that the job finds.
+
+        RQ's listener would be a second thread, which can catch the alarm that wakes the first one up.
+        """
+
     def check_for_suspension(self, burst: bool) -> None:
         """Nobody suspends workers here."""
 
