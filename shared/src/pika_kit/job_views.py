@@ -1,18 +1,20 @@
 """The views of jobs, the same in every service: list, one, its events as they happen, cancel."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Response, current_app, jsonify, stream_with_context
+from flask import Response, current_app, g, jsonify, request, stream_with_context
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from pika_kit.queue import JobExpired, JobQueue, JobView
+from pika_kit.queue import JobExpired, JobQueue, JobView, Once
 
 _TAG = Tag(name="jobs", description="Long work: progress, events, cancel")
 _HEARTBEAT_SECONDS = 15.0
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 jobs_blueprint = APIBlueprint("jobs", __name__, abp_tags=[_TAG])
 
@@ -25,9 +27,43 @@ class JobListQuery(BaseModel):
     limit: int = Field(50, ge=1, le=500, description="At most so many, the newest first")
 
 
-def job_accepted(view: JobView) -> tuple[Response, int, dict[str, str]]:
+def start_job(name: str, arguments: dict[str, Any]) -> tuple[Response, int, dict[str, str]]:
+    """Start a job for the current request; one that comes again with its `Idempotency-Key` gets the same job.
+
+    Raises:
+        OnceConflict: the key came before, with another request.
+    """
+    once = once_of({"job": name, "arguments": arguments})
+    if once is None:
+        return job_accepted(_queue().enqueue(name, arguments))
+    view, was_there = _queue().enqueue_once(name, arguments, once)
+    return job_accepted(view, was_there)
+
+
+def once_of(what: Any) -> Once | None:
+    """The current request's idempotency key with `what` it asks for (JSON-able); None where it has no key.
+
+    Raises:
+        BadIdempotencyKey: the header holds something else than 1 to 128 printable characters.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise BadIdempotencyKey(key)
+    return Once.of(key, g.get("api_key_name", ""), {"path": request.path, "what": what})
+
+
+class BadIdempotencyKey(ValueError):
+    """The Idempotency-Key header cannot be used."""
+
+
+def job_accepted(view: JobView, was_there: bool = False) -> tuple[Response, int, dict[str, str]]:
     """The answer to a request that started a job: 202, the job's view, and where to look it up."""
-    return jsonify(view.to_json()), 202, {"Location": f"/jobs/{view.id}"}
+    headers = {"Location": f"/jobs/{view.id}"}
+    if was_there:
+        headers["Idempotency-Replayed"] = "true"
+    return jsonify(view.to_json()), 202, headers
 
 
 def _queue() -> JobQueue:

@@ -10,20 +10,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
+from redis.exceptions import RedisError
 
-from pika_kit.queue import QueueUnavailable
+from pika_kit.queue import QueueUnavailable, is_queue_outage
 from pika_kit.storage import StoreUnavailable
 
 OBJECT_STORE = "the object store"
@@ -51,13 +40,6 @@ def outage_behind(error: BaseException) -> str | None:
             return DISK_SPACE
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return None
-
-
-def is_queue_outage(error: BaseException) -> bool:
-    """Whether the queue's server is away, still loading, or cannot write for lack of memory or disk."""
-    if isinstance(error, RedisConnectionError | RedisTimeoutError | OutOfMemoryError | ReadOnlyError):
-        return True
-    return isinstance(error, ResponseError) and str(error).startswith(("MISCONF", "LOADING", "MASTERDOWN"))
 
 
 def patiently(call: Callable[[], T], what: str) -> T:

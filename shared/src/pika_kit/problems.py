@@ -11,8 +11,9 @@ from flask import Flask, Response, g, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from pika_kit.job_views import BadIdempotencyKey
 from pika_kit.models import NoModel, UnknownVersion
-from pika_kit.queue import JobExpired, JobUnknown, QueueUnavailable
+from pika_kit.queue import JobExpired, JobUnknown, OnceConflict, QueueUnavailable
 from pika_kit.storage import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(QueueUnavailable, _unavailable("queue-unavailable", "job queue"))
     app.register_error_handler(JobUnknown, _unknown_job)
     app.register_error_handler(JobExpired, _expired_job)
+    app.register_error_handler(OnceConflict, _once_conflict)
+    app.register_error_handler(BadIdempotencyKey, _bad_idempotency_key)
     app.register_error_handler(NoModel, _no_model)
     app.register_error_handler(UnknownVersion, _unknown_version)
     app.register_error_handler(Exception, _unexpected)
@@ -143,6 +146,23 @@ def _unknown_job(error: JobUnknown) -> Response:
 def _expired_job(error: JobExpired) -> Response:
     detail = f"Job {error.args[0]!r} existed; its record was removed because of its age."
     return Problem(410, "job-expired", "Expired job", detail).response()
+
+
+def _once_conflict(error: OnceConflict) -> Response:
+    detail = "This Idempotency-Key came before, with another request; each request needs a key of its own."
+    return Problem(
+        422, "idempotency-key-reused", "The key belongs to another request", detail, received=error.args[0]
+    ).response()
+
+
+def _bad_idempotency_key(error: BadIdempotencyKey) -> Response:
+    return Problem(
+        422,
+        "request-invalid",
+        "The request does not fit",
+        "Idempotency-Key: expected 1 to 128 printable ASCII characters without spaces.",
+        received=error.args[0][:80],
+    ).response()
 
 
 def _no_model(error: NoModel) -> Response:

@@ -1,5 +1,7 @@
 """Jobs as their users see them: enqueue by name, look up, watch, cancel. What runs them is in `runner`."""
 
+import hashlib
+import json
 import logging
 import time
 import uuid
@@ -11,7 +13,19 @@ from typing import Any
 import rq
 from redis import Redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+from redis.exceptions import (
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    WatchError,
+)
+from redis.exceptions import (
+    TimeoutError as RedisTimeoutError,
+)
 from redis.retry import Retry
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
@@ -23,6 +37,8 @@ SERIALIZER = "json"
 RESULT_TTL_SECONDS = 30 * 86_400
 """How long a finished or failed job can be looked up; after that it is told to be expired."""
 INDEX_TTL_SECONDS = 180 * 86_400
+ONCE_SECONDS = 86_400
+"""How long a request is remembered by its idempotency key."""
 MAX_RECOVERIES = 50
 """How often a job whose worker died is run again before it counts as failed."""
 
@@ -38,6 +54,10 @@ class JobUnknown(KeyError):
 
 class JobExpired(KeyError):
     """There was such a job, and its record is gone by age."""
+
+
+class OnceConflict(ValueError):
+    """An idempotency key came again, with another request."""
 
 
 class QueueUnavailable(ConnectionError):
@@ -79,6 +99,26 @@ class JobView:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Once:
+    """A request that may come again: what its client called it (`key`), who that is, and what it asks for."""
+
+    key: str
+    client: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, key: str, client: str, request: Any) -> "Once":
+        """`request`: JSON-able; the same one gives the same fingerprint."""
+        text = json.dumps(request, sort_keys=True)
+        return cls(key, client, hashlib.sha256(text.encode()).hexdigest())
+
+    @property
+    def record(self) -> str:
+        """Where the queue's server remembers the request."""
+        return f"pika:once:{hashlib.sha256(f'{self.client} {self.key}'.encode()).hexdigest()}"
+
+
 class JobQueue:
     """The queues of all services. Safe to share between threads."""
 
@@ -97,22 +137,67 @@ class JobQueue:
 
     def enqueue(self, name: str, arguments: dict[str, Any]) -> JobView:
         """Put a job of kind `name` (a key of `stages.JOBS`) on its queue."""
-        kind = JOBS[name]
         job_id = uuid.uuid4().hex
-        with _translate():
-            self.connection.zadd(_INDEX_KEY, {job_id: time.time()})
-            queue = rq.Queue(kind.queue.value, connection=self.connection, serializer=SERIALIZER)
-            queue.enqueue(
-                "pika_kit.runner.perform",
-                kwargs={"name": name, "arguments": arguments},
-                job_id=job_id,
-                job_timeout=kind.timeout_seconds,
-                result_ttl=RESULT_TTL_SECONDS,
-                failure_ttl=RESULT_TTL_SECONDS,
-                retry=rq.Retry(max=MAX_RECOVERIES),
-                description=f"{name} {job_id}",
-            )
+        with _translate(), self.connection.pipeline() as pipe:
+            pipe.multi()
+            self._put(pipe, job_id, name, arguments)
+            pipe.execute()
         return self.get(job_id)
+
+    def enqueue_once(self, name: str, arguments: dict[str, Any], once: Once) -> tuple[JobView, bool]:
+        """As `enqueue`, but a request that is sent again gets the job that the first one has started.
+
+        Returns:
+            The job, and whether it was there already.
+
+        Raises:
+            OnceConflict: the same key came with another request.
+        """
+        job_id = uuid.uuid4().hex
+        with _translate(), self.connection.pipeline() as pipe:
+            while True:
+                try:
+                    pipe.watch(once.record)
+                    earlier = self.find(once)
+                    if earlier is not None:
+                        return earlier, True
+                    # The key and the job in one step: of two requests at the same time one starts it.
+                    pipe.multi()
+                    pipe.set(once.record, json.dumps([job_id, once.fingerprint]), ex=ONCE_SECONDS)
+                    self._put(pipe, job_id, name, arguments)
+                    pipe.execute()
+                    break
+                except WatchError:
+                    continue
+        return self.get(job_id), False
+
+    def find(self, once: Once) -> JobView | None:
+        """The job that a request with this key has started, or None; raises OnceConflict."""
+        with _translate():
+            found: Any = self.connection.get(once.record)
+        if found is None:
+            return None
+        job_id, fingerprint = json.loads(found)
+        if fingerprint != once.fingerprint:
+            raise OnceConflict(once.key)
+        return self.get(job_id)
+
+    def _put(self, pipe: Any, job_id: str, name: str, arguments: dict[str, Any]) -> None:
+        """Add the commands that queue a job to a transaction."""
+        kind = JOBS[name]
+        pipe.zadd(_INDEX_KEY, {job_id: time.time()})
+        queue = rq.Queue(kind.queue.value, connection=self.connection, serializer=SERIALIZER)
+        queue.enqueue(
+            "pika_kit.runner.perform",
+            kwargs={"name": name, "arguments": arguments},
+            job_id=job_id,
+            job_timeout=kind.timeout_seconds,
+            result_ttl=RESULT_TTL_SECONDS,
+            failure_ttl=RESULT_TTL_SECONDS,
+            retry=rq.Retry(max=MAX_RECOVERIES),
+            description=f"{name} {job_id}",
+            pipeline=pipe,
+        )
 
     def get(self, job_id: str) -> JobView:
         """One job.
@@ -181,6 +266,13 @@ def connect_valkey(settings: Settings, *, seconds: float = 5.0, num_retries: int
     )
 
 
+def is_queue_outage(error: BaseException) -> bool:
+    """Whether the queue's server is away, still loading, or cannot write for lack of memory or disk."""
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | OutOfMemoryError | ReadOnlyError):
+        return True
+    return isinstance(error, ResponseError) and str(error).startswith(("MISCONF", "LOADING", "MASTERDOWN"))
+
+
 _STATUS = {
     JobStatus.QUEUED: "queued",
     JobStatus.DEFERRED: "queued",
@@ -226,5 +318,5 @@ class _translate:  # noqa: N801 — reads as a statement
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RedisError):
+        if isinstance(error, RedisError) and is_queue_outage(error):
             raise QueueUnavailable(f"the job queue does not answer: {type(error).__name__}") from error

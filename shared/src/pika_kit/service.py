@@ -19,13 +19,22 @@ from flask import Flask, Response, current_app, g, jsonify, redirect, request
 from flask_openapi3 import APIBlueprint, Info, OpenAPI, Tag
 
 from pika_kit import metrics, problems
-from pika_kit.job_views import job_accepted, jobs_blueprint
+from pika_kit.job_views import job_accepted, jobs_blueprint, once_of, start_job
 from pika_kit.problems import Problem, request_id
 from pika_kit.queue import JobQueue, QueueUnavailable
 from pika_kit.settings import Settings
 from pika_kit.storage import Store, StoreUnavailable
 
-__all__ = ["Problem", "ServiceState", "create_app", "job_accepted", "request_id", "state"]
+__all__ = [
+    "Problem",
+    "ServiceState",
+    "create_app",
+    "job_accepted",
+    "once_of",
+    "request_id",
+    "start_job",
+    "state",
+]
 
 API_VERSION = "0.1.0"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

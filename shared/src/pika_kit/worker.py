@@ -21,8 +21,8 @@ from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegist
 from rq.worker import SpawnWorker
 
 from pika_kit.orphans import ALIVE_SECONDS, OrphanWatch, birth, place
-from pika_kit.outages import is_queue_outage, patiently
-from pika_kit.queue import RESULT_TTL_SECONDS, SERIALIZER, connect_valkey
+from pika_kit.outages import patiently
+from pika_kit.queue import RESULT_TTL_SECONDS, SERIALIZER, connect_valkey, is_queue_outage
 from pika_kit.settings import Settings, SettingsError
 from pika_kit.stages import QueueName
 from pika_kit.storage import Store, StoreUnavailable

@@ -1,9 +1,12 @@
 """Jobs on a real Valkey, run by real workers that are stopped and killed."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from servers import wait_for
 
-from pika_kit.queue import JobExpired, JobUnknown
+from pika_kit.queue import JobExpired, JobUnknown, Once, OnceConflict
 
 
 def _end(queue, job_id, seconds=60):
@@ -109,6 +112,34 @@ def test_unknown_and_expired_jobs_are_different_answers(jobs):
     jobs._fetch(job.id).delete()
     with pytest.raises(JobExpired):
         jobs.get(job.id)
+
+
+def test_a_request_that_is_sent_again_starts_one_job(jobs):
+    """Also when sixteen of them come at the same moment."""
+    arguments = {"steps": 1}
+    once = Once.of("key-1", "app", arguments)
+    start = threading.Barrier(16)
+
+    def send(_number):
+        start.wait()
+        return jobs.enqueue_once("scrape", arguments, once)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(send, range(16)))
+    assert len({view.id for view, _ in answers}) == 1
+    assert sorted(was_there for _, was_there in answers) == [False] + [True] * 15
+    assert len(jobs.list()) == 1
+    assert jobs.connection.llen("rq:queue:scraper") == 1
+    assert jobs.find(once).id == answers[0][0].id
+
+
+def test_a_key_belongs_to_one_request_of_one_client(jobs):
+    first, _ = jobs.enqueue_once("scrape", {"steps": 1}, Once.of("key-1", "app", {"steps": 1}))
+    with pytest.raises(OnceConflict):
+        jobs.enqueue_once("scrape", {"steps": 2}, Once.of("key-1", "app", {"steps": 2}))
+    other, was_there = jobs.enqueue_once("scrape", {"steps": 1}, Once.of("key-1", "other", {"steps": 1}))
+    assert other.id != first.id
+    assert not was_there
 
 
 def test_jobs_are_listed_newest_first(jobs):

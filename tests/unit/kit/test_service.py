@@ -1,11 +1,11 @@
 """The Flask base: what every answer of every service has, tested without the servers behind it."""
 
 import pytest
-from flask import jsonify
+from flask import jsonify, request
 
 from pika_kit.models import NoModel, UnknownVersion
-from pika_kit.queue import JobExpired, JobUnknown, JobView, Progress
-from pika_kit.service import Problem, create_app, job_accepted, request_id
+from pika_kit.queue import JobExpired, JobUnknown, JobView, OnceConflict, Progress
+from pika_kit.service import Problem, create_app, request_id, start_job
 from pika_kit.testing import settings_for_tests
 
 KEY = "0123456789abcdef"
@@ -16,6 +16,18 @@ class FakeQueue:
 
     def __init__(self):
         self.seen = iter(range(10))
+        self.remembered = {}
+        self.starts = 0
+
+    def enqueue(self, name, arguments):
+        return self.get("here")
+
+    def enqueue_once(self, name, arguments, once):
+        earlier = self.remembered.setdefault(once.record, once.fingerprint)
+        if earlier != once.fingerprint:
+            raise OnceConflict(once.key)
+        self.starts += 1
+        return self.get("here"), self.starts > 1
 
     def get(self, job_id):
         if job_id == "gone":
@@ -57,7 +69,7 @@ def make_client(tmp_path):
 
         @app.post("/work")
         def work():
-            return job_accepted(app.config["PIKA"].queue.get("here"))
+            return start_job("filter", request.get_json())
 
         return app.test_client()
 
@@ -99,8 +111,6 @@ def test_an_oversized_body_is_413_with_the_limit(make_client):
 
     @client.application.post("/body")
     def body():
-        from flask import request
-
         return jsonify(len(request.get_data()))
 
     assert client.post("/body", data=b"x" * 10).json == 10
@@ -146,9 +156,21 @@ def test_the_openapi_document_and_its_page(make_client):
 
 
 def test_accepted_work_says_where_to_look(make_client):
-    answer = make_client().post("/work")
+    answer = make_client().post("/work", json={})
     assert answer.status_code == 202
     assert answer.headers["Location"] == "/jobs/here"
+
+
+def test_work_that_is_sent_again_with_its_key_is_the_same_job(make_client):
+    client = make_client()
+    key = {"Idempotency-Key": "mine-1"}
+    assert "Idempotency-Replayed" not in client.post("/work", json={"a": 1}, headers=key).headers
+    again = client.post("/work", json={"a": 1}, headers=key)
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
+    other = client.post("/work", json={"a": 2}, headers=key)
+    assert (other.status_code, other.json["received"]) == (422, "mine-1")
+    for bad in ("", "x" * 129, "a b"):
+        assert client.post("/work", json={}, headers={"Idempotency-Key": bad}).status_code == 422, bad
 
 
 def test_events_come_at_each_change_and_end(make_client):

@@ -37,6 +37,13 @@ class _Service(BaseHTTPRequestHandler):
         else:
             self._answer(200, {"ok": True})
 
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def do_DELETE(self):
+        self.do_GET()
+
     def _stream(self):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -92,6 +99,24 @@ def test_a_busy_service_is_asked_again_when_it_says_so(service):
     handler.busy = 2
     assert Client(url).get("/busy").json() == {"ok": True}
     assert len(handler.requests) == 3
+
+
+def test_a_post_is_repeated_with_its_key_and_each_has_its_own(service):
+    handler, url = service
+    handler.busy = 2
+    client = Client(url)
+    client.post("/busy", {})
+    client.post("/busy", {})
+    keys = [headers["Idempotency-Key"] for _, headers in handler.requests]
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+
+
+def test_what_cannot_be_told_apart_from_a_second_one_is_not_repeated(service):
+    handler, url = service
+    handler.busy = 1
+    with pytest.raises(ServiceError, match="Busy"):
+        Client(url).delete("/busy")
+    assert len(handler.requests) == 1
 
 
 def test_a_service_that_stays_busy_is_an_error(service):

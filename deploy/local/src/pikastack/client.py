@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,16 +136,19 @@ class Client:
     def _request(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **content: Any
     ) -> Answer:
+        sent = {**self._headers, **(headers or {})}
+        if method == "POST":
+            # With it a request that comes again finds the job that the first one has started.
+            sent["Idempotency-Key"] = uuid.uuid4().hex
+        may_repeat = method in ("GET", "POST")
         for attempt in range(_RETRIES):
             try:
-                response = self._pool.request(
-                    method, f"{self.url}{path}", headers={**self._headers, **(headers or {})}, **content
-                )
+                response = self._pool.request(method, f"{self.url}{path}", headers=sent, **content)
             except HTTPError as error:
                 raise ServiceError(_no_answer(self.url, error)) from error
-            # A service says that it is busy before it has begun anything, so asking again is safe.
             wait = response.headers.get("Retry-After", "")
-            if response.status in _BUSY and wait.isdigit() and int(wait) <= 10 and attempt < _RETRIES - 1:
+            is_busy = response.status in _BUSY and wait.isdigit() and int(wait) <= 10
+            if is_busy and may_repeat and attempt < _RETRIES - 1:
                 time.sleep(int(wait))
                 continue
             break

@@ -12,7 +12,7 @@ from pika_classifier.received import picture_problem, read_pictures
 from pika_classifier.requests import AskQuery, CurrentModelRequest, FilterRequest, TrainRequest
 from pika_kit.images import PictureError
 from pika_kit.models import NoModel, Registry
-from pika_kit.service import Problem, job_accepted, request_id, state
+from pika_kit.service import Problem, request_id, start_job, state
 
 PREDICTOR = "PIKA_CLASSIFIER_PREDICTOR"
 _ASK = Tag(name="is it Pikachu?", description="Ask about pictures")
@@ -105,7 +105,7 @@ def _pixels(picture: bytes | Problem) -> np.ndarray | Problem:
 @blueprint.post("/classifier/train", tags=[_MODELS])
 def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
     """Train on all labels, as a job: 202 and its view."""
-    return job_accepted(state().queue.enqueue("classifier-train", body.model_dump()))
+    return start_job("classifier-train", body.model_dump())
 
 
 @blueprint.post("/filter", tags=[_MODELS])
@@ -113,7 +113,7 @@ def start_filter(body: FilterRequest) -> tuple[Response, int, dict[str, str]]:
     """Make the pikachu bucket hold the pictures of images that pass, as a job: 202 and its view."""
     if body.model_version is None:
         current_predictor()  # without a model the job could only fail
-    return job_accepted(state().queue.enqueue("filter", body.model_dump()))
+    return start_job("filter", body.model_dump())
 
 
 @blueprint.get("/classifier/models", tags=[_MODELS])

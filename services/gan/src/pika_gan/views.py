@@ -23,7 +23,7 @@ from pika_gan.requests import (
 from pika_gan.serving import LoadedModel, ModelShelf
 from pika_kit.images import encode, sheet
 from pika_kit.models import NoModel
-from pika_kit.service import Problem, job_accepted, request_id, state
+from pika_kit.service import Problem, request_id, start_job
 
 SHELF = "PIKA_GAN_SHELF"
 _DRAW = Tag(name="generate", description="New pictures")
@@ -155,7 +155,7 @@ def _as_json(
 def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
     """Train on the pikachu bucket; the run's samples are at /gan/samples/{job id}."""
     _check_body()
-    return job_accepted(state().queue.enqueue("gan-train", body.model_dump()))
+    return start_job("gan-train", body.model_dump())
 
 
 @blueprint.get("/gan/models", tags=[_MODELS])

@@ -71,7 +71,7 @@ def upload_images(query: UploadQuery) -> Any:
     with received_files(request, state().settings) as files:
         job = zip_as_job(files, state(), then_prepare=query.prepare is not False)
         if job is not None:
-            return job_accepted(job)
+            return job_accepted(*job)
         body, status = answer_uploads(files, PictureBucket(state().store, Bucket.RAW))
     headers = {}
     if body["taken"] and query.prepare:

@@ -3,6 +3,7 @@
 Bodies are spooled to a file, so that sixteen uploads at a time need no sixteen times their size in memory.
 """
 
+import hashlib
 import shutil
 import tempfile
 import uuid
@@ -19,7 +20,7 @@ from flask import Request
 from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket
 from pika_kit.queue import JobView
-from pika_kit.service import Problem, ServiceState
+from pika_kit.service import Problem, ServiceState, once_of
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 from pika_scraper.config import MAX_PICTURE_BYTES, InlineLimits
@@ -75,14 +76,26 @@ def received_files(request: Request, settings: Settings) -> Iterator[list[Upload
         yield uploads
 
 
-def zip_as_job(uploads: list[Upload], service: ServiceState, then_prepare: bool) -> JobView | None:
-    """Start a job for a single zip that is large or to be prepared; None for what can be answered at once."""
+def zip_as_job(
+    uploads: list[Upload], service: ServiceState, then_prepare: bool
+) -> tuple[JobView, bool] | None:
+    """Start a job for a single zip that is large or to be prepared; None for what can be answered at once.
+
+    Returns:
+        The job, and whether an earlier request with the same idempotency key has started it.
+    """
     if len(uploads) != 1 or not uploads[0].is_zip():
         return None
     file = uploads[0].file
     with _opened(file) as archive:
         if _is_small(archive) and not then_prepare:
             return None
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    once = once_of({"zip": digest, "prepare": then_prepare})
+    earlier = service.queue.find(once) if once else None
+    if earlier:
+        return earlier, True
     # A name of its own, and not the hash: each job removes its upload when it ends.
     key = f"uploads/{uuid.uuid4().hex}.zip"
     with tempfile.NamedTemporaryFile(dir=service.settings.state_dir) as copy:
@@ -90,7 +103,13 @@ def zip_as_job(uploads: list[Upload], service: ServiceState, then_prepare: bool)
         shutil.copyfileobj(file, copy)
         copy.flush()
         service.store.put_file(Bucket.RAW, key, Path(copy.name), content_type="application/zip")
-    return service.queue.enqueue("scrape", {"source": "zip", "upload": key, "then_prepare": then_prepare})
+    arguments = {"source": "zip", "upload": key, "then_prepare": then_prepare}
+    if once is None:
+        return service.queue.enqueue("scrape", arguments), False
+    view, was_there = service.queue.enqueue_once("scrape", arguments, once)
+    if was_there:  # sent twice at the same time: the other one's upload is the job's
+        service.store.delete(Bucket.RAW, key)
+    return view, was_there
 
 
 def answer_uploads(uploads: list[Upload], raw: PictureBucket) -> tuple[dict[str, Any], int]:

@@ -5,7 +5,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from pika_kit.pictures import PictureBucket
-from pika_kit.service import Problem, job_accepted, state
+from pika_kit.service import Problem, start_job, state
 from pika_kit.stages import Bucket
 from pika_scraper.errors import SourceError
 from pika_scraper.prepare import near_duplicate_ids
@@ -63,13 +63,13 @@ def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
         "then_prepare": body.prepare,
     }
     given = {key: value for key, value in arguments.items() if value is not None}
-    return job_accepted(state().queue.enqueue("scrape", given))
+    return start_job("scrape", given)
 
 
 @scraper_blueprint.post("/prepare")
 def start_prepare() -> tuple[Response, int, dict[str, str]]:
     """Make squares of all raw pictures that are new, as a job: 202 and its view."""
-    return job_accepted(state().queue.enqueue("prepare", {}))
+    return start_job("prepare", {})
 
 
 @scraper_blueprint.get("/buckets")
