@@ -1,19 +1,15 @@
 """The views of jobs, the same in every service: list, one, its events as they happen, cancel."""
 
-import json
 import re
-import time
-from collections.abc import Iterator
 from typing import Any
 
-from flask import Response, current_app, g, jsonify, request, stream_with_context
+from flask import Response, current_app, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
-from pika_kit.queue import JobExpired, JobQueue, JobView, Once
+from pika_kit.queue import JobQueue, JobView, Once
 
 _TAG = Tag(name="jobs", description="Long work: progress, events, cancel")
-_HEARTBEAT_SECONDS = 15.0
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 jobs_blueprint = APIBlueprint("jobs", __name__, abp_tags=[_TAG])
@@ -91,32 +87,14 @@ def cancel_job(path: JobPath) -> tuple[Response, int]:
 
 @jobs_blueprint.get("/jobs/<job_id>/events")
 def job_events(path: JobPath) -> Response:
-    """Server-sent events: `progress` with the job's view at each change, then `end` with the last one."""
-    queue = _queue()
-    queue.get(path.job_id)  # an unknown job is a problem and no empty stream
+    """Server-sent events: `progress` with the job's view at each change, then `end` with the last one.
+
+    A stream ends after ten minutes at most; an EventSource comes back by itself. 429 where too many watch.
+    """
+    service = current_app.config["PIKA"]
+    service.queue.get(path.job_id)  # an unknown job is a problem and no empty stream
     return Response(
-        stream_with_context(_events(queue, path.job_id)),
+        service.hub.events(path.job_id),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
-
-
-def _events(queue: JobQueue, job_id: str) -> Iterator[str]:
-    last: dict[str, Any] | None = None
-    sent_at = time.monotonic()
-    while True:
-        try:
-            view = queue.get(job_id)
-        except JobExpired:
-            return
-        body = view.to_json()
-        if body != last:
-            yield f"event: {'end' if view.is_over else 'progress'}\ndata: {json.dumps(body)}\n\n"
-            last, sent_at = body, time.monotonic()
-        elif time.monotonic() - sent_at > _HEARTBEAT_SECONDS:
-            # A comment line keeps proxies from closing a quiet stream.
-            yield ": still here\n\n"
-            sent_at = time.monotonic()
-        if view.is_over:
-            return
-        time.sleep(0.5)

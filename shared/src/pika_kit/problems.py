@@ -11,6 +11,7 @@ from flask import Flask, Response, g, json, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
+from pika_kit.events import TooManyWatchers
 from pika_kit.job_views import BadIdempotencyKey
 from pika_kit.models import NoModel, UnknownVersion
 from pika_kit.queue import JobExpired, JobUnknown, OnceConflict, QueueUnavailable
@@ -87,6 +88,8 @@ def install(app: Flask) -> None:
     app.register_error_handler(QueueUnavailable, _unavailable("queue-unavailable", "job queue"))
     app.register_error_handler(JobUnknown, _unknown_job)
     app.register_error_handler(JobExpired, _expired_job)
+    app.register_error_handler(TooManyWatchers, _too_many_watchers)
+    app.register_error_handler(RecursionError, _too_deep)
     app.register_error_handler(OnceConflict, _once_conflict)
     app.register_error_handler(BadIdempotencyKey, _bad_idempotency_key)
     app.register_error_handler(NoModel, _no_model)
@@ -146,6 +149,17 @@ def _unknown_job(error: JobUnknown) -> Response:
 def _expired_job(error: JobExpired) -> Response:
     detail = f"Job {error.args[0]!r} existed; its record was removed because of its age."
     return Problem(410, "job-expired", "Expired job", detail).response()
+
+
+def _too_many_watchers(error: TooManyWatchers) -> Response:
+    detail = f"{error.args[0]} streams of events are open already; ask GET /jobs/ID now and then instead."
+    return Problem(429, "busy", "Too many watchers", detail, headers={"Retry-After": "10"}).response()
+
+
+def _too_deep(error: RecursionError) -> Response:
+    log.warning("a body was nested too deeply: %s", error)
+    detail = "Expected JSON that is nested less than a hundred deep."
+    return Problem(400, "json-unreadable", "The body cannot be read as JSON", detail).response()
 
 
 def _once_conflict(error: OnceConflict) -> Response:

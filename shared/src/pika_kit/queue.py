@@ -5,7 +5,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +34,7 @@ from pika_kit.settings import Settings
 from pika_kit.stages import JOBS
 
 SERIALIZER = "json"
+PROBE_SECONDS = 1.0
 RESULT_TTL_SECONDS = 30 * 86_400
 """How long a finished or failed job can be looked up; after that it is told to be expired."""
 INDEX_TTL_SECONDS = 180 * 86_400
@@ -122,18 +123,19 @@ class Once:
 class JobQueue:
     """The queues of all services. Safe to share between threads."""
 
-    def __init__(self, connection: Redis) -> None:
+    def __init__(self, connection: Redis, probe: Redis) -> None:
         self.connection = connection
+        self._probe = probe
 
     @classmethod
     def connect(cls, settings: Settings) -> "JobQueue":
         """Queues on the Valkey (or Redis) of the settings; nothing is sent until the first call."""
-        return cls(connect_valkey(settings))
+        return cls(connect_valkey(settings), connect_valkey(settings, seconds=PROBE_SECONDS, num_retries=0))
 
-    def check(self) -> None:
-        """Raise QueueUnavailable unless the server answers."""
+    def probe(self) -> None:
+        """Raise QueueUnavailable unless the server answers within PROBE_SECONDS."""
         with _translate():
-            self.connection.ping()
+            self._probe.ping()
 
     def enqueue(self, name: str, arguments: dict[str, Any]) -> JobView:
         """Put a job of kind `name` (a key of `stages.JOBS`) on its queue."""
@@ -212,6 +214,12 @@ class JobQueue:
                 if self.connection.zscore(_INDEX_KEY, job_id) is not None:
                     raise JobExpired(job_id) from None
                 raise JobUnknown(job_id) from None
+
+    def get_many(self, job_ids: Collection[str]) -> dict[str, JobView]:
+        """The views of those jobs that are there, in one call."""
+        with _translate():
+            jobs = Job.fetch_many(sorted(job_ids), connection=self.connection, serializer=SERIALIZER)
+        return {job.id: _view(job) for job in jobs if job is not None}
 
     def list(self, limit: int = 50) -> list[JobView]:
         """The newest jobs first, at most `limit`; expired ones are left out."""

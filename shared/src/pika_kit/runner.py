@@ -196,7 +196,7 @@ def _wait_out(job: Job, context: JobContext, line: Line, away: str, began: float
 def _answers(away: str, context: JobContext) -> bool:
     if away == OBJECT_STORE:
         try:
-            context.store.check()
+            context.store.probe()
         except StoreUnavailable:
             return False
     if away == DISK_SPACE:

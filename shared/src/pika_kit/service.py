@@ -12,13 +12,15 @@ import hmac
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response, current_app, g, jsonify, redirect, request
 from flask_openapi3 import APIBlueprint, Info, OpenAPI, Tag
 
 from pika_kit import metrics, problems
+from pika_kit.events import EventHub
+from pika_kit.gates import Cached
 from pika_kit.job_views import job_accepted, jobs_blueprint, once_of, start_job
 from pika_kit.problems import Problem, request_id
 from pika_kit.queue import JobQueue, QueueUnavailable
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 API_VERSION = "0.1.0"
+READY_SECONDS = 2.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OPERATIONS = Tag(name="operations", description="Health and metrics")
 
@@ -49,8 +52,11 @@ class ServiceState:
     settings: Settings
     store: Store
     queue: JobQueue
-    ready_checks: dict[str, Callable[[], None]] = field(default_factory=dict)
-    """Name → a function that raises when the service cannot answer."""
+    hub: EventHub
+    readiness: Cached[dict[str, str]]
+    """What of the servers behind this one answers: name → "ok", or what is wrong."""
+    model_version: Callable[[], str | None] | None = None
+    """For a service that serves a model: which version is loaded."""
 
 
 def state() -> ServiceState:
@@ -59,13 +65,16 @@ def state() -> ServiceState:
     return found
 
 
-def create_app(name: str, title: str, settings: Settings) -> OpenAPI:
+def create_app(
+    name: str, title: str, settings: Settings, *, store: Store | None = None, queue: JobQueue | None = None
+) -> OpenAPI:
     """A Flask application with everything that all services share.
 
     Args:
         name: the service's name, which is also its path prefix at the front door: "scraper".
         title: one line for its OpenAPI document.
         settings: checked settings; nothing is connected to before the first request.
+        store, queue: for tests, in place of the servers that the settings name.
 
     Raises:
         SettingsError: others than this machine could use the service without a key, and nobody allowed that.
@@ -79,10 +88,10 @@ def create_app(name: str, title: str, settings: Settings) -> OpenAPI:
         doc_prefix=f"/{name}/docs",
     )
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes
-    store, queue = Store.connect(settings), JobQueue.connect(settings)
-    service = ServiceState(name, settings, store, queue)
-    service.ready_checks = {"object store": store.check, "job queue": queue.check}
-    app.config["PIKA"] = service
+    store, queue = store or Store.connect(settings), queue or JobQueue.connect(settings)
+    checks = {"object store": store.probe, "job queue": queue.probe}
+    readiness = Cached(lambda: {what: _outcome(check) for what, check in checks.items()}, READY_SECONDS)
+    app.config["PIKA"] = ServiceState(name, settings, store, queue, EventHub(queue), readiness)
     problems.install(app)
     _install_request_ids(app)
     metrics.install(app, name)
@@ -151,10 +160,16 @@ def _operations(name: str, prefix: str) -> APIBlueprint:
 
     @blueprint.get("/health/ready")
     def ready() -> tuple[Response, int]:
-        """Whether requests can be served: object store and queue answer."""
-        checks = {what: _outcome(check) for what, check in state().ready_checks.items()}
+        """Whether requests can be served: object store and queue answer. A model service names its model.
+
+        The answer is at most a few seconds old, and costs the servers behind one question for all who ask.
+        """
+        service = state()
+        checks = service.readiness.get()
         is_ready = all(outcome == "ok" for outcome in checks.values())
         body: dict[str, Any] = {"status": "ready" if is_ready else "not ready", "checks": checks}
+        if service.model_version is not None:
+            body["model_version"] = service.model_version()
         return jsonify(body), 200 if is_ready else 503
 
     @blueprint.get("/metrics")

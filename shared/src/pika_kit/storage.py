@@ -25,6 +25,7 @@ from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 
 _MISSING_CODES = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}
+PROBE_SECONDS = 1.5
 _ALREADY_THERE = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}
 
 
@@ -53,31 +54,26 @@ class ObjectInfo:
 class Store:
     """All of the stack's buckets in one object store. Safe to share between threads."""
 
-    def __init__(self, client: Minio, pool: urllib3.PoolManager, prefix: str) -> None:
+    def __init__(self, client: Minio, pool: urllib3.PoolManager, prefix: str, probe: Minio) -> None:
         self._client = client
         self._pool = pool
         self._prefix = prefix
+        self._probe = probe
 
     @classmethod
     def connect(cls, settings: Settings) -> "Store":
         """A store with bounded retries and time-outs; nothing is sent until the first call."""
-        url = urlsplit(settings.s3_url)
         pool = urllib3.PoolManager(
             num_pools=4,
             maxsize=32,
             timeout=urllib3.Timeout(connect=5, read=60),
             retries=urllib3.Retry(total=4, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
         )
-        client = Minio(
-            endpoint=url.netloc,
-            access_key=settings.s3_access_key.get_secret_value(),
-            secret_key=settings.s3_secret_key.get_secret_value(),
-            secure=url.scheme == "https",
-            # With a region the client never asks for the bucket's, which needs one more right.
-            region=settings.s3_region,
-            http_client=pool,
+        # Of its own: a store that hangs shall not keep those who ask whether it answers.
+        probe = urllib3.PoolManager(
+            maxsize=1, timeout=urllib3.Timeout(connect=PROBE_SECONDS, read=PROBE_SECONDS), retries=False
         )
-        return cls(client, pool, settings.bucket_prefix)
+        return cls(_client(settings, pool), pool, settings.bucket_prefix, _client(settings, probe))
 
     def ensure_buckets(self) -> None:
         """Make every bucket of the flow that does not exist yet; may run at the same time elsewhere."""
@@ -92,10 +88,10 @@ class Store:
                     if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
                         raise
 
-    def check(self) -> None:
-        """Raise StoreUnavailable or an S3Error unless the store answers with our rights."""
+    def probe(self) -> None:
+        """Raise StoreUnavailable or an S3Error unless the store answers, with our rights, within seconds."""
         with _translate(self._prefix, ""):
-            self._client.bucket_exists(self.name(Bucket.RAW))
+            self._probe.bucket_exists(self.name(Bucket.RAW))
 
     def name(self, bucket: Bucket) -> str:
         """The bucket's name in the store."""
@@ -207,6 +203,19 @@ class Store:
     def get_json(self, bucket: Bucket, key: str) -> Any:
         """Read a JSON object; raises ObjectMissing."""
         return json.loads(self.get(bucket, key))
+
+
+def _client(settings: Settings, pool: urllib3.PoolManager) -> Minio:
+    url = urlsplit(settings.s3_url)
+    return Minio(
+        endpoint=url.netloc,
+        access_key=settings.s3_access_key.get_secret_value(),
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        secure=url.scheme == "https",
+        # With a region the client never asks for the bucket's, which needs one more right.
+        region=settings.s3_region,
+        http_client=pool,
+    )
 
 
 class _translate:  # noqa: N801 — reads as a statement

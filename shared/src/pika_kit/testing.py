@@ -26,7 +26,7 @@ class MemoryStore:
     def ensure_buckets(self) -> None:
         """Nothing to do: every bucket is there."""
 
-    def check(self) -> None:
+    def probe(self) -> None:
         """Nothing to do: it always answers."""
 
     def name(self, bucket: Bucket) -> str:

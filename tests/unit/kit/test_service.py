@@ -4,7 +4,7 @@ import pytest
 from flask import jsonify, request
 
 from pika_kit.models import NoModel, UnknownVersion
-from pika_kit.queue import JobExpired, JobUnknown, JobView, OnceConflict, Progress
+from pika_kit.queue import JobExpired, JobUnknown, JobView, OnceConflict, Progress, QueueUnavailable
 from pika_kit.service import Problem, create_app, request_id, start_job
 from pika_kit.testing import settings_for_tests
 
@@ -19,6 +19,9 @@ class FakeQueue:
         self.remembered = {}
         self.starts = 0
 
+    def probe(self):
+        raise QueueUnavailable("the job queue does not answer")
+
     def enqueue(self, name, arguments):
         return self.get("here")
 
@@ -28,6 +31,9 @@ class FakeQueue:
             raise OnceConflict(once.key)
         self.starts += 1
         return self.get("here"), self.starts > 1
+
+    def get_many(self, job_ids):
+        return {job_id: self.get(job_id) for job_id in job_ids}
 
     def get(self, job_id):
         if job_id == "gone":
@@ -44,8 +50,7 @@ def make_client(tmp_path):
     """A function that makes a client of a service with the given settings changed."""
 
     def make(**changes):
-        app = create_app("gan", "Draws", settings_for_tests(tmp_path, **changes))
-        app.config["PIKA"].queue = FakeQueue()
+        app = create_app("gan", "Draws", settings_for_tests(tmp_path, **changes), queue=FakeQueue())
 
         @app.post("/problem")
         def problem():
@@ -134,6 +139,12 @@ def test_without_keys_all_is_open_and_with_keys_only_health_is(make_client):
     assert client.get("/id", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
 
 
+def test_json_that_is_nested_too_deeply_is_refused(make_client):
+    body = "[" * 100_000 + "]" * 100_000
+    answer = make_client().post("/work", data=body, content_type="application/json")
+    assert (answer.status_code, answer.json["title"]) == (400, "The body cannot be read as JSON")
+
+
 def test_readiness_tells_which_server_does_not_answer(make_client):
     answer = make_client().get("/health/ready")
     assert answer.status_code == 503
@@ -143,7 +154,9 @@ def test_readiness_tells_which_server_does_not_answer(make_client):
 def test_metrics_count_by_route_and_not_by_path(make_client):
     client = make_client()
     client.get("/jobs/some-job-id")
+    client.open("/jobs/some-job-id", method="INVENTED-BY-A-CLIENT")
     text = client.get("/metrics").text
+    assert "INVENTED" not in text
     assert 'route="/jobs/<job_id>"' in text
     assert "some-job-id" not in text
 

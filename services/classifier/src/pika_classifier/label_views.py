@@ -26,10 +26,12 @@ from pika_classifier.requests import (
     RestoreRequest,
 )
 from pika_classifier.views import PREDICTOR
+from pika_kit.gates import Gate
 from pika_kit.models import NoModel
 from pika_kit.service import Problem, state
 
 LABEL_SET = "PIKA_LABELS"
+_IMPORTING = Gate("imports of labels", at_once=1)  # each is in memory whole
 _TAG = Tag(name="labels", description="Which pictures show Pikachu, said by hand")
 
 label_blueprint = APIBlueprint("labels", __name__, abp_tags=[_TAG])
@@ -65,6 +67,11 @@ def import_labels(query: ImportQuery) -> Response:
 
     The answer counts what was imported, and names every file that was refused, with the reason.
     """
+    with _IMPORTING:
+        return _import(query)
+
+
+def _import(query: ImportQuery) -> Response:
     files = list(request.files.values()) if request.mimetype == "multipart/form-data" else []
     if len(files) > 1:
         raise _not_a_zip(f"expected one zip, received {len(files)} files")

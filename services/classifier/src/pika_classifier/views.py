@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pika_classifier.predict import BATCH_SIZE, MODEL_NAME, CurrentPredictor, Predictor, prepare
 from pika_classifier.received import picture_problem, read_pictures
 from pika_classifier.requests import AskQuery, CurrentModelRequest, FilterRequest, TrainRequest
+from pika_kit.gates import Gate
 from pika_kit.images import PictureError
 from pika_kit.models import NoModel, Registry
 from pika_kit.service import Problem, request_id, start_job, state
@@ -18,6 +19,8 @@ PREDICTOR = "PIKA_CLASSIFIER_PREDICTOR"
 _ASK = Tag(name="is it Pikachu?", description="Ask about pictures")
 _MODELS = Tag(name="classifier models", description="Training, filtering, versions")
 # A large picture takes a hundred megabytes while it is decoded: so many at a time, the others wait.
+# A body of 64 MiB is in memory while it is looked at: so many at a time fit into the container's 768 MiB.
+_ASKING = Gate("pictures to be looked at", at_once=4)
 _DECODING = threading.BoundedSemaphore(2)
 
 blueprint = APIBlueprint("classifier", __name__)
@@ -45,6 +48,11 @@ def is_pikachu(query: AskQuery) -> Response:
     One picture gets an answer or a problem: 415 when it is no picture, 422 when it cannot be read. Many get a
     list in the order sent, in which each that cannot be read has its own `problem`.
     """
+    with _ASKING:
+        return _ask(query)
+
+
+def _ask(query: AskQuery) -> Response:
     received = read_pictures(request)
     predictor = current_predictor()
     threshold = query.threshold or state().settings.is_pikachu_threshold

@@ -13,11 +13,15 @@ from pika_kit.service import ServiceState
 from pika_kit.service import create_app as create_service
 from pika_kit.settings import Settings
 
+MAX_BODY_BYTES = 2**20
+
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
     """The application; without settings they are read from the environment."""
     settings = settings or Settings.from_environment()
     app = create_service("gan", "Draws new pictures and trains the networks that do", settings)
+    # No request to this service holds more than numbers.
+    app.config["MAX_CONTENT_LENGTH"] = min(MAX_BODY_BYTES, settings.max_upload_bytes)
     service: ServiceState = app.config["PIKA"]
     app.config[views.SHELF] = ModelShelf(service.store, settings)
     app.register_api(views.blueprint)

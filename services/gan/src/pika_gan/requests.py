@@ -12,6 +12,9 @@ from pika_gan.generate import MAX_SEED
 
 MAX_PICTURES = 64
 MAX_SIZE = 512
+MAX_PIXELS = MAX_PICTURES * 256**2
+"""Of all pictures of one answer together: 12 MB, and several times that while they are encoded."""
+Latent = Annotated[list[float], Field(max_length=4096)]
 _PART = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?")
 
 
@@ -50,7 +53,7 @@ class GenerateRequest(_Body):
     )
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="The first seed; with n: seed, seed + 1, …")
     seeds: str | list[int] | None = Field(None, description='Seeds: "0,4-6", or a list')
-    latents: list[list[float]] | None = Field(
+    latents: Annotated[list[Latent], Field(max_length=MAX_PICTURES)] | None = Field(
         None, description="Latent vectors themselves, in place of seeds"
     )
     truncation: float = Field(

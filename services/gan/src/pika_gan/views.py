@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pika_gan.data import resize
 from pika_gan.generate import MAX_SEED, latents_of
 from pika_gan.requests import (
+    MAX_PIXELS,
     CurrentModelRequest,
     GenerateQuery,
     GenerateRequest,
@@ -21,11 +23,13 @@ from pika_gan.requests import (
     VersionPath,
 )
 from pika_gan.serving import LoadedModel, ModelShelf
+from pika_kit.gates import Gate
 from pika_kit.images import encode, sheet
 from pika_kit.models import NoModel
 from pika_kit.service import Problem, request_id, start_job
 
 SHELF = "PIKA_GAN_SHELF"
+_DRAWING = Gate("drawing", at_once=os.cpu_count() or 1)
 _DRAW = Tag(name="generate", description="New pictures")
 _MODELS = Tag(name="gan models", description="Training and versions")
 
@@ -67,17 +71,33 @@ def _check_body() -> None:
 def _generate(asked: GenerateRequest) -> Response:
     model = _model(asked.model_version)
     seeds, latents = _latents(asked, model)
-    pictures = model.draw(latents)
-    if asked.size is not None:
-        pictures = np.stack([resize(picture, asked.size) for picture in pictures])
-    shown = [sheet(pictures)] if asked.grid else list(pictures)
-    data = [encode(picture, asked.format, asked.quality) for picture in shown]
+    _check_size(asked, model)
+    with _DRAWING:
+        pictures = model.draw(latents)
+        if asked.size is not None:
+            pictures = np.stack([resize(picture, asked.size) for picture in pictures])
+        shown = [sheet(pictures)] if asked.grid else list(pictures)
+        data = [encode(picture, asked.format, asked.quality) for picture in shown]
     if asked.is_json:
         return jsonify(_as_json(asked, model, seeds, latents, data))
     headers = {"X-Model-Version": model.version, "Cache-Control": "no-store"}
     if seeds is not None:
         headers["X-Seeds"] = ",".join(map(str, seeds))
     return Response(data[0], content_type=f"image/{asked.format}", headers=headers)
+
+
+def _check_size(asked: GenerateRequest, model: LoadedModel) -> None:
+    """A bound on what one answer takes in memory, whatever number and size it is made of."""
+    side = asked.size or model.resolution
+    if asked.num_pictures * side**2 > MAX_PIXELS:
+        raise Problem(
+            422,
+            "request-invalid",
+            "The request does not fit",
+            f"n · size²: expected at most {MAX_PIXELS:,} pixels in one answer; ask for fewer or smaller.",
+            expected=f"at most {MAX_PIXELS // side**2} pictures of {side}×{side}",
+            received=f"{asked.num_pictures} of {side}×{side}",
+        )
 
 
 def _model(version: str | None) -> LoadedModel:

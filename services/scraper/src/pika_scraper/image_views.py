@@ -8,6 +8,7 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
+from pika_kit.gates import Gate
 from pika_kit.images import CONTENT_TYPES, decode, encode, thumbnail
 from pika_kit.pictures import PictureBucket, PictureEntry, is_picture_id
 from pika_kit.service import Problem, job_accepted, state
@@ -19,6 +20,8 @@ from pika_scraper.uploads import answer_uploads, received_files, zip_as_job
 _TAG = Tag(name="pictures", description="Upload, list, look at")
 _NUM_LISTING_THREADS = 8
 
+# Bodies are spooled to the scratch folder, which is 512 MiB in a container.
+_UPLOADS = Gate("uploads", at_once=6)
 images_blueprint = APIBlueprint("images", __name__, abp_tags=[_TAG])
 
 
@@ -68,7 +71,7 @@ def upload_images(query: UploadQuery) -> Any:
     422 when it is one that cannot be read. A zip becomes a job, 202; only a small one with `prepare=false` is
     answered like files.
     """
-    with received_files(request, state().settings) as files:
+    with _UPLOADS, received_files(request, state().settings) as files:
         job = zip_as_job(files, state(), then_prepare=query.prepare is not False)
         if job is not None:
             return job_accepted(*job)
