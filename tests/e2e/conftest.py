@@ -76,4 +76,8 @@ def filtered(stack, scraped, classifier):
 @pytest.fixture(scope="session")
 def generator(stack, filtered):
     """pikachu → models."""
-    return stack.job("/gan/train", {"preset": "tiny", "steps": 30})
+    result = stack.job("/gan/train", {"preset": "tiny", "steps": 30})
+    # What so short a training draws is served only when a person says so.
+    version = {"version": result["model_version"]}
+    assert stack.request("PUT", "/gan/models/current", json=version).status == 200
+    return result

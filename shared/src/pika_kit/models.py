@@ -1,18 +1,21 @@
 """The model registry: versions, a current alias, model cards and rollback, in the MODELS bucket.
 
-    <name>/current.json              {"version": "v3", "history": ["v1", "v3"]}
+    <name>/current.json              {"version": "v3", "history": ["v1", "v3"], "change": an id of its own}
+    <name>/runs/<run id>.json        {"version": "v3", "is_done": true}: which version a run has published
     <name>/v3/card.json              written last, so that a version is seen only when it is whole
     <name>/v3/files/model.onnx       and saved_model/…, whatever was published
 
-A version is immutable; only `current.json` ever changes.
+A version is immutable. `current.json` changes by compare-and-swap, so that two who publish or roll back at
+the same time lose nothing.
 """
 
-import json
 import mimetypes
 import os
 import re
 import shutil
 import threading
+import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 
 _VERSION = re.compile(r"v([1-9][0-9]*)")
+_NO_ALIAS: dict[str, Any] = {"version": None, "history": []}
 
 
 class NoModel(LookupError):
@@ -35,38 +39,69 @@ class Registry:
     """The versions of one model (`"classifier"` or `"gan"`). Safe to share between threads."""
 
     def __init__(self, store: Store, name: str) -> None:
+        self.name = name
         self._store = store
-        self._name = name
+        self._cards: dict[tuple[str, str], dict[str, Any]] = {}
+        """(version, ETag) → card: a card never changes, but a store may be emptied and begun anew."""
         self._fetch_lock = threading.Lock()
 
-    def publish(self, folder: Path, card: dict[str, Any], *, activate: bool = True) -> str:
+    def publish(
+        self,
+        folder: Path,
+        card: dict[str, Any],
+        *,
+        run_id: str | None = None,
+        activate: bool = True,
+        faults: Sequence[str] = (),
+    ) -> str:
         """Upload all files of `folder` as the next version and return it ("v1", "v2", …).
 
         Args:
             folder: what serving needs (`model.onnx`, `saved_model/`) and what the card refers to.
-            card: JSON-able facts about the version; `version` and `published_at` are added.
-            activate: make it the current version.
+            card: JSON-able facts about the version; `version`, `published_at` and `gate` are added.
+            run_id: publishing again for the same run gives the same version, and finishes what a killed
+                process has left undone.
+            activate: make it the current version, where it has no faults.
+            faults: why this version should not be served, such as "its pictures are all alike". It is
+                published all the same, so that it can be looked at, and activated by hand.
         """
-        version = self._reserve()
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                relative = path.relative_to(folder).as_posix()
-                kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-                self._store.put_file(Bucket.MODELS, self._key(version, f"files/{relative}"), path, kind)
-        published_at = datetime.now(UTC).isoformat(timespec="seconds")
-        card = card | {"version": version, "published_at": published_at}
-        self._store.put_json(Bucket.MODELS, self._key(version, "card.json"), card)
-        if activate:
+        run_id = run_id or uuid.uuid4().hex
+        note = self._note(run_id)
+        if note["is_done"]:
+            return str(note["version"])
+        version = str(note["version"])
+        if not self._store.exists(Bucket.MODELS, self._key(version, "card.json")):
+            self._upload(version, folder)
+            gate = {"passed": not faults, "faults": list(faults)}
+            published_at = datetime.now(UTC).isoformat(timespec="seconds")
+            card = card | {"version": version, "published_at": published_at, "gate": gate, "run_id": run_id}
+            self._store.put_json(Bucket.MODELS, self._key(version, "card.json"), card)
+        if activate and not faults:
             self.activate(version)
+        self._store.put_json(
+            Bucket.MODELS, f"{self.name}/runs/{run_id}.json", {"version": version, "is_done": True}
+        )
         return version
+
+    def published_by(self, run_id: str) -> str | None:
+        """The version that a run has published and was done with, or None."""
+        try:
+            note = self._store.get_json(Bucket.MODELS, f"{self.name}/runs/{run_id}.json")
+        except ObjectMissing:
+            return None
+        return str(note["version"]) if note["is_done"] else None
 
     def versions(self) -> list[dict[str, Any]]:
         """The cards of all versions, oldest first; each also tells whether it `is_current`."""
-        found = (info.key.split("/") for info in self._store.list(Bucket.MODELS, f"{self._name}/"))
-        names = {parts[1] for parts in found if len(parts) == 3 and parts[2] == "card.json"}
         current = self.current()
+        found = [
+            (parts[1], info.etag)
+            for info in self._store.list(Bucket.MODELS, f"{self.name}/v")
+            if len(parts := info.key.split("/")) == 3 and parts[2] == "card.json"
+        ]
         return [
-            self.card(version) | {"is_current": version == current} for version in sorted(names, key=_number)
+            self._card(version, etag) | {"is_current": version == current}
+            for version, etag in sorted(found, key=lambda item: _number(item[0]))
         ]
 
     def card(self, version: str) -> dict[str, Any]:
@@ -77,15 +112,26 @@ class Registry:
             raise UnknownVersion(version) from None
         return card
 
+    def _card(self, version: str, etag: str) -> dict[str, Any]:
+        key = (version, etag)
+        if key not in self._cards:
+            self._cards[key] = self.card(version)
+        return self._cards[key]
+
     def current(self) -> str | None:
         """The version in use, or None before the first."""
-        return self._alias()["version"]
+        alias = self._store.read_json(Bucket.MODELS, self._alias_key, _NO_ALIAS)[0]
+        return None if alias["version"] is None else str(alias["version"])
 
     def activate(self, version: str) -> None:
         """Make `version` the current one; raises UnknownVersion."""
         self.card(version)
-        history = [known for known in self._alias()["history"] if known != version]
-        self._write_alias([*history, version])
+
+        def change(alias: dict[str, Any]) -> dict[str, Any]:
+            history = [*(known for known in alias["history"] if known != version), version]
+            return {"version": version, "history": history, "change": uuid.uuid4().hex}
+
+        self._store.update_json(Bucket.MODELS, self._alias_key, change, _NO_ALIAS)
 
     def rollback(self) -> str:
         """Return to the version that was current before, and name it.
@@ -93,11 +139,15 @@ class Registry:
         Raises:
             NoModel: there is no earlier version to return to.
         """
-        history = self._alias()["history"]
-        if len(history) < 2:
-            raise NoModel(f"no {self._name} version was current before this one")
-        self._write_alias(history[:-1])
-        return str(history[-2])
+
+        def change(alias: dict[str, Any]) -> dict[str, Any]:
+            history = alias["history"]
+            if len(history) < 2:
+                raise NoModel(f"no {self.name} version was current before this one")
+            return {"version": history[-2], "history": history[:-1], "change": uuid.uuid4().hex}
+
+        alias = self._store.update_json(Bucket.MODELS, self._alias_key, change, _NO_ALIAS)
+        return str(alias["version"])
 
     def file(self, version: str, relative: str) -> bytes:
         """One published file's bytes; raises UnknownVersion where the version or the file is not there."""
@@ -106,34 +156,40 @@ class Registry:
         except ObjectMissing:
             raise UnknownVersion(f"{version}: {relative}") from None
 
-    def fetch(self, version: str | None, cache: Path) -> tuple[str, Path]:
-        """A local copy of a version's files, downloaded once: `(version, folder)`.
+    def fetch(self, version: str | None, cache: Path, only: str = "") -> tuple[str, Path, dict[str, Any]]:
+        """A local copy of a version's files, downloaded once: `(version, folder, card)`.
 
         Args:
             version: None for the current one.
             cache: a folder that may be shared by processes and lost at any time.
+            only: the files whose names begin so: "model.onnx", "saved_model/".
 
         Raises:
             NoModel: None was asked for and there is no current version. UnknownVersion: no such version.
         """
         version = version or self.current()
         if version is None:
-            raise NoModel(f"no {self._name} model is published yet")
+            raise NoModel(f"no {self.name} model is published yet")
         card = self.card(version)
         # Version numbers begin again in another store: the time keeps its models apart from this one's.
         stamp = re.sub(r"[^0-9]", "", card["published_at"])
-        folder = cache / self._name / f"{version}-{stamp}"
+        what = re.sub(r"[^a-z_]", "", only)
+        folder = cache / self.name / f"{version}-{stamp}-{what}"
         with self._fetch_lock:
-            if not folder.exists():
-                self._download(version, folder)
-        return version, folder
+            if folder.exists():
+                os.utime(folder)  # in use: see `following.evict`
+            else:
+                self._download(version, folder, only)
+        return version, folder, card
 
-    def _download(self, version: str, folder: Path) -> None:
+    def _download(self, version: str, folder: Path, only: str) -> None:
         partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         prefix = self._key(version, "files/")
-        for info in self._store.list(Bucket.MODELS, prefix):
+        for info in self._store.list(Bucket.MODELS, prefix + only):
             self._store.get_file(Bucket.MODELS, info.key, partial / info.key.removeprefix(prefix))
+        if not partial.exists():
+            raise UnknownVersion(f"{version}: {only}")
         try:
             partial.rename(folder)
         except OSError:
@@ -142,37 +198,43 @@ class Registry:
             if not folder.exists():
                 raise
 
-    def _reserve(self) -> str:
+    def _upload(self, version: str, folder: Path) -> None:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                relative = path.relative_to(folder).as_posix()
+                kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+                self._store.put_file(Bucket.MODELS, self._key(version, f"files/{relative}"), path, kind)
+
+    def _note(self, run_id: str) -> dict[str, Any]:
+        """Which version the run publishes, and whether it is done; a number is reserved at the first call."""
+        key = f"{self.name}/runs/{run_id}.json"
+        try:
+            note: dict[str, Any] = self._store.get_json(Bucket.MODELS, key)
+        except ObjectMissing:
+            note = {"version": self._reserve(run_id), "is_done": False}
+            if not self._store.put_json(Bucket.MODELS, key, note, only_if_absent=True):
+                note = self._store.get_json(Bucket.MODELS, key)
+        return note
+
+    def _reserve(self, run_id: str) -> str:
         """Take the next free number; a conditional write lets two trainers never take the same one."""
-        keys = (info.key.split("/") for info in self._store.list(Bucket.MODELS, f"{self._name}/"))
+        keys = (info.key.split("/") for info in self._store.list(Bucket.MODELS, f"{self.name}/v"))
         taken = [_number(parts[1]) for parts in keys if _VERSION.fullmatch(parts[1])]
         number = max(taken, default=0) + 1
         while not self._store.put_json(
-            Bucket.MODELS, self._key(f"v{number}", "reserved.json"), {}, only_if_absent=True
+            Bucket.MODELS, self._key(f"v{number}", "reserved.json"), {"run_id": run_id}, only_if_absent=True
         ):
             number += 1
         return f"v{number}"
 
-    def _alias(self) -> dict[str, Any]:
-        try:
-            alias: dict[str, Any] = self._store.get_json(Bucket.MODELS, f"{self._name}/current.json")
-        except ObjectMissing:
-            return {"version": None, "history": []}
-        return alias
-
-    def _write_alias(self, history: list[str]) -> None:
-        alias = {"version": history[-1], "history": history}
-        self._store.put(
-            Bucket.MODELS,
-            f"{self._name}/current.json",
-            json.dumps(alias).encode(),
-            content_type="application/json",
-        )
+    @property
+    def _alias_key(self) -> str:
+        return f"{self.name}/current.json"
 
     def _key(self, version: str, rest: str) -> str:
         if not _VERSION.fullmatch(version):
             raise UnknownVersion(version)
-        return f"{self._name}/{version}/{rest}"
+        return f"{self.name}/{version}/{rest}"
 
 
 def _number(version: str) -> int:

@@ -1,7 +1,6 @@
 """How a front end runs a model: one small interface, behind which stand ONNX Runtime (here) and TensorFlow.
 
-The TensorFlow runtime lives in each model service (`tensorflow_runtime.py`), because pika_kit never imports
-TensorFlow.
+TensorFlow is imported only where `PIKA_MODEL_RUNTIME=tensorflow` asks for it.
 """
 
 from pathlib import Path
@@ -16,6 +15,20 @@ class Runtime(Protocol):
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name for inputs by name; the first axis of all of them is the batch."""
         ...
+
+
+def files_of(kind: str) -> str:
+    """How the names of the files begin that a runtime of this kind reads."""
+    return {"onnx": "model.onnx", "tensorflow": "saved_model/"}[kind]
+
+
+def load_runtime(kind: str, folder: Path) -> Runtime:
+    """The model in `folder`, in a runtime of the kind that `Settings.model_runtime` names."""
+    if kind == "tensorflow":
+        from pika_kit.tensorflow_runtime import TensorflowRuntime
+
+        return TensorflowRuntime(folder)
+    return OnnxRuntime(folder / "model.onnx")
 
 
 class OnnxRuntime:

@@ -89,8 +89,9 @@ def create_app(
     )
     app.config["MAX_CONTENT_LENGTH"] = settings.max_upload_bytes
     store, queue = store or Store.connect(settings), queue or JobQueue.connect(settings)
-    checks = {"object store": store.probe, "job queue": queue.probe}
-    readiness = Cached(lambda: {what: _outcome(check) for what, check in checks.items()}, READY_SECONDS)
+    readiness = Cached(
+        lambda: {"object store": _outcome(store.probe), "job queue": _outcome(queue.probe)}, READY_SECONDS
+    )
     app.config["PIKA"] = ServiceState(name, settings, store, queue, EventHub(queue), readiness)
     problems.install(app)
     _install_request_ids(app)

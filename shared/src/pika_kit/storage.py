@@ -7,12 +7,14 @@ as they are. `python -m pika_kit.storage` makes the buckets.
 import io
 import json
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -25,6 +27,11 @@ from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 
 _MISSING_CODES = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}
+# The store is there and cannot serve now: full, starting, or asking for patience.
+_AWAY_CODES = {
+    *("XMinioStorageFull", "XMinioServerNotInitialized", "InternalError", "ServiceUnavailable"),
+    *("SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout", "OperationAborted"),
+}
 PROBE_SECONDS = 1.5
 _ALREADY_THERE = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}
 
@@ -105,28 +112,40 @@ class Store:
         *,
         content_type: str = "application/octet-stream",
         only_if_absent: bool = False,
+        only_if_etag: str | None = None,
     ) -> bool:
-        """Write one object whole; with `only_if_absent`, False (and nothing written) where the key exists."""
+        """Write one object whole.
+
+        Args:
+            only_if_absent: False, and nothing written, where the key exists.
+            only_if_etag: False, and nothing written, unless the object still has this ETag.
+        """
         if only_if_absent:
-            return self._put_if_absent(bucket, key, data, content_type)
+            return self._put_if(bucket, key, data, content_type, {"If-None-Match": "*"})
+        if only_if_etag is not None:
+            return self._put_if(bucket, key, data, content_type, {"If-Match": f'"{only_if_etag}"'})
         with _translate(self.name(bucket), key):
             self._client.put_object(
                 self.name(bucket), key, io.BytesIO(data), len(data), content_type=content_type
             )
         return True
 
-    def _put_if_absent(self, bucket: Bucket, key: str, data: bytes, content_type: str) -> bool:
+    def _put_if(
+        self, bucket: Bucket, key: str, data: bytes, content_type: str, condition: dict[str, str]
+    ) -> bool:
         """A conditional write, so that of several writers one wins.
 
-        `put_object` cannot send `If-None-Match`; a presigned PUT can, and the store evaluates it.
+        `put_object` cannot send a condition; a presigned PUT can, and the store evaluates it.
         """
         url = self._client.get_presigned_url("PUT", self.name(bucket), key, expires=timedelta(minutes=5))
         with _translate(self.name(bucket), key):
             response = self._pool.request(
-                "PUT", url, body=data, headers={"If-None-Match": "*", "Content-Type": content_type}
+                "PUT", url, body=data, headers={**condition, "Content-Type": content_type}
             )
             if response.status in _ALREADY_THERE:
                 return False
+            if response.status == HTTPStatus.NOT_FOUND:
+                return False  # the object is gone that had the ETag
             if response.status != HTTPStatus.OK:
                 raise StoreUnavailable(f"the object store refused a conditional write: {response.status}")
         return True
@@ -197,12 +216,35 @@ class Store:
 
     def put_json(self, bucket: Bucket, key: str, value: Any, *, only_if_absent: bool = False) -> bool:
         """Write `value` as UTF-8 JSON."""
-        data = json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
-        return self.put(bucket, key, data, content_type="application/json", only_if_absent=only_if_absent)
+        return self.put(
+            bucket, key, _to_json(value), content_type="application/json", only_if_absent=only_if_absent
+        )
 
     def get_json(self, bucket: Bucket, key: str) -> Any:
         """Read a JSON object; raises ObjectMissing."""
         return json.loads(self.get(bucket, key))
+
+    def read_json(self, bucket: Bucket, key: str, default: Any) -> tuple[Any, str | None]:
+        """A JSON object with its ETag; `(default, None)` where there is none."""
+        try:
+            with _translate(self.name(bucket), key):
+                response = self._client.get_object(self.name(bucket), key)
+                try:
+                    return json.loads(response.read()), str(response.headers["ETag"]).strip('"')
+                finally:
+                    response.close()
+                    response.release_conn()
+        except ObjectMissing:
+            return default, None
+
+    def update_json(self, bucket: Bucket, key: str, change: Callable[[Any], Any], default: Any) -> Any:
+        """Compare-and-swap: change a JSON object so that no other writer's change is lost; the new value.
+
+        Args:
+            change: old value → new value; called again where somebody else was faster. What it raises rises.
+            default: the old value where there is no object.
+        """
+        return update_json(self, bucket, key, change, default)
 
 
 def _client(settings: Settings, pool: urllib3.PoolManager) -> Minio:
@@ -218,6 +260,48 @@ def _client(settings: Settings, pool: urllib3.PoolManager) -> Minio:
     )
 
 
+class _JsonStore(Protocol):
+    def read_json(self, bucket: Bucket, key: str, default: Any) -> tuple[Any, str | None]: ...
+
+    def put(
+        self,
+        bucket: Bucket,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str,
+        only_if_absent: bool,
+        only_if_etag: str | None,
+    ) -> bool: ...
+
+
+def update_json(
+    store: _JsonStore, bucket: Bucket, key: str, change: Callable[[Any], Any], default: Any
+) -> Any:
+    """See `Store.update_json`; apart from it, so that the store of the unit tests has the same."""
+    written: bytes | None = None
+    while True:
+        value, etag = store.read_json(bucket, key, default)
+        if written is not None and _to_json(value) == written:
+            return value  # the write did arrive, and only its answer was lost
+        new = change(value)
+        written = _to_json(new)
+        if store.put(
+            bucket,
+            key,
+            written,
+            content_type="application/json",
+            only_if_absent=etag is None,
+            only_if_etag=etag,
+        ):
+            return new
+        time.sleep(random.uniform(0.005, 0.05))
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
+
+
 class _translate:  # noqa: N801 — reads as a statement
     """Turn the client's two errors that callers act on into ours; a class, so that generators may use it."""
 
@@ -230,6 +314,8 @@ class _translate:  # noqa: N801 — reads as a statement
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, S3Error) and error.code in _MISSING_CODES:
             raise ObjectMissing(self.bucket, self.key) from error
+        if isinstance(error, S3Error) and error.code in _AWAY_CODES:
+            raise StoreUnavailable(f"the object store cannot serve now: {error.code}") from error
         if isinstance(error, ServerError | HTTPError | ConnectionError) and not isinstance(
             error, StoreUnavailable
         ):

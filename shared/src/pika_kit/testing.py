@@ -6,14 +6,14 @@ Integration tests use the real servers instead, and both kinds of store pass the
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectInfo, ObjectMissing
+from pika_kit.storage import ObjectInfo, ObjectMissing, update_json
 
 
 class MemoryStore:
@@ -41,10 +41,14 @@ class MemoryStore:
         *,
         content_type: str = "application/octet-stream",  # noqa: ARG002 — the same interface as Store
         only_if_absent: bool = False,
+        only_if_etag: str | None = None,
     ) -> bool:
         """See Store."""
         with self._lock:
             if only_if_absent and (bucket, key) in self._objects:
+                return False
+            found = self._objects.get((bucket, key))
+            if only_if_etag is not None and (found is None or _etag(found[0]) != only_if_etag):
                 return False
             self._objects[bucket, key] = (bytes(data), datetime.now(UTC))
             return True
@@ -70,8 +74,7 @@ class MemoryStore:
     def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
         """See Store."""
         data = self.get(bucket, key)
-        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        return ObjectInfo(key, len(data), etag, self._objects[bucket, key][1])
+        return ObjectInfo(key, len(data), _etag(data), self._objects[bucket, key][1])
 
     def exists(self, bucket: Bucket, key: str) -> bool:
         """See Store."""
@@ -99,6 +102,22 @@ class MemoryStore:
     def get_json(self, bucket: Bucket, key: str) -> Any:
         """See Store."""
         return json.loads(self.get(bucket, key))
+
+    def read_json(self, bucket: Bucket, key: str, default: Any) -> tuple[Any, str | None]:
+        """See Store."""
+        try:
+            data = self.get(bucket, key)
+        except ObjectMissing:
+            return default, None
+        return json.loads(data), _etag(data)
+
+    def update_json(self, bucket: Bucket, key: str, change: Callable[[Any], Any], default: Any) -> Any:
+        """See Store."""
+        return update_json(self, bucket, key, change, default)
+
+
+def _etag(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def settings_for_tests(state_dir: Path, **changes: Any) -> Settings:

@@ -98,7 +98,10 @@ def walked(stack, drawn):
     stack.job("/classifier/train")
     kept = stack.job("/filter", {"threshold": 0.5})
     assert kept["chosen"] >= 40, kept
-    return stack.job("/gan/train", {"preset": "tiny", "steps": 30})["model_version"]
+    version = stack.job("/gan/train", {"preset": "tiny", "steps": 30})["model_version"]
+    # What so short a training draws is served only when a person says so.
+    assert stack.request("PUT", "/gan/models/current", json={"version": version}).status == 200
+    return version
 
 
 def test_every_combination_of_files_is_valid(clone, images):

@@ -80,7 +80,8 @@ def test_models_are_versioned_activated_and_rolled_back(any_store, tmp_path):
         assert registry.publish(folder, {"steps": number}) == f"v{number}"
     assert [card["version"] for card in registry.versions()] == ["v1", "v2"]
     assert [card["is_current"] for card in registry.versions()] == [False, True]
-    version, fetched = registry.fetch(None, tmp_path / "cache")
+    version, fetched, card = registry.fetch(None, tmp_path / "cache")
+    assert card["steps"] == 2
     assert version == "v2"
     assert (fetched / "saved_model" / "graph.pb").read_text() == "graph 2"
     assert registry.rollback() == registry.current() == "v1"
@@ -101,6 +102,73 @@ def test_two_trainers_never_get_the_same_version(any_store, tmp_path):
     with ThreadPoolExecutor(4) as pool:
         versions = list(pool.map(publish, range(6)))
     assert sorted(versions) == [f"v{number}" for number in range(1, 7)]
+
+
+def test_publishing_again_for_the_same_run_finishes_what_was_left_undone(any_store, tmp_path, monkeypatch):
+    """Killed between card and alias: the run's second try activates, and makes no second version."""
+    registry = Registry(any_store, "gan")
+    (tmp_path / "model.onnx").write_text("model")
+    registry.publish(tmp_path, {}, run_id="earlier")
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "activate", lambda _version: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            registry.publish(tmp_path, {"steps": 1}, run_id="run")
+    assert (registry.current(), registry.published_by("run")) == ("v1", None)
+    assert registry.publish(tmp_path, {"steps": 2}, run_id="run") == registry.current() == "v2"
+    assert registry.card("v2")["steps"] == 1
+    registry.rollback()
+    # Done is done: telling it again does not undo somebody's rollback.
+    assert registry.publish(tmp_path, {}, run_id="run") == registry.published_by("run") == "v2"
+    assert registry.current() == "v1"
+    assert [card["version"] for card in registry.versions()] == ["v1", "v2"]
+
+
+def test_a_version_with_faults_is_published_and_not_activated(any_store, tmp_path):
+    registry = Registry(any_store, "gan")
+    (tmp_path / "model.onnx").write_text("model")
+    registry.publish(tmp_path, {}, faults=["its pictures are all alike"])
+    assert registry.current() is None
+    assert registry.card("v1")["gate"] == {"passed": False, "faults": ["its pictures are all alike"]}
+    registry.activate("v1")
+    assert registry.current() == "v1"
+
+
+def test_activations_and_rollbacks_at_the_same_time_lose_nothing(any_store, tmp_path):
+    registry = Registry(any_store, "gan")
+    (tmp_path / "model.onnx").write_text("model")
+    for _ in range(6):
+        registry.publish(tmp_path, {}, activate=False)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda n: Registry(any_store, "gan").activate(f"v{n}"), range(1, 7)))
+        history = any_store.get_json(Bucket.MODELS, "gan/current.json")["history"]
+        assert sorted(history) == [f"v{n}" for n in range(1, 7)]
+        list(pool.map(lambda _n: Registry(any_store, "gan").rollback(), range(3)))
+    assert any_store.get_json(Bucket.MODELS, "gan/current.json")["history"] == history[:3]
+    assert registry.current() == history[2]
+
+
+def test_only_the_files_that_a_runtime_reads_are_fetched(any_store, tmp_path):
+    registry = Registry(any_store, "gan")
+    (tmp_path / "model" / "saved_model").mkdir(parents=True)
+    (tmp_path / "model" / "model.onnx").write_text("onnx")
+    (tmp_path / "model" / "saved_model" / "graph.pb").write_text("graph")
+    registry.publish(tmp_path / "model", {})
+    _, folder, _ = registry.fetch(None, tmp_path / "cache", only="model.onnx")
+    assert [path.name for path in folder.rglob("*")] == ["model.onnx"]
+    _, folder, _ = registry.fetch(None, tmp_path / "cache", only="saved_model/")
+    assert [path.name for path in folder.rglob("*.*")] == ["graph.pb"]
+
+
+def test_a_changed_json_object_is_never_overwritten_unseen(any_store):
+    names = [f"writer {number}" for number in range(12)]
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda name: any_store.update_json(Bucket.RUNS, "list.json", lambda old: [*old, name], []),
+                names,
+            )
+        )
+    assert sorted(any_store.get_json(Bucket.RUNS, "list.json")) == sorted(names)
 
 
 def test_a_dead_store_is_an_error_of_its_own():

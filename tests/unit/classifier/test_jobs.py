@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 from classifier_samples import context, drawn, put_images
+from servers import wait_for
 
 from pika_classifier.batches import predict_in_batches
 from pika_classifier.jobs import filter_bucket, manifest_hash, train
 from pika_classifier.labels import Label, LabelSet
 from pika_classifier.next_labels import choose_next
-from pika_classifier.predict import CurrentPredictor, Predictor, load_predictor
-from pika_classifier.tensorflow_runtime import TensorflowRuntime
+from pika_classifier.predict import Predictor, follow, load_predictor
 from pika_kit.models import NoModel, Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket
+from pika_kit.tensorflow_runtime import TensorflowRuntime
 from pika_kit.testing import MemoryStore, settings_for_tests
 
 
@@ -46,7 +47,7 @@ def test_the_card_tells_how_the_model_came_to_be(trained):
 
 def test_onnx_and_savedmodel_answer_alike_with_the_preprocessing_inside(trained, tmp_path):
     store, _, _ = trained
-    _, folder = Registry(store, "classifier").fetch(None, tmp_path)
+    _, folder, _ = Registry(store, "classifier").fetch(None, tmp_path)
     pixels = np.stack(drawn(4, is_yellow=True, seed=8) + drawn(4, is_yellow=False, seed=8))
     pixels = np.concatenate([pixels, np.random.default_rng(0).integers(0, 256, (4, 256, 256, 3), np.uint8)])
     onnx = Predictor(OnnxRuntime(folder / "model.onnx"), "v1").probabilities(pixels)
@@ -164,20 +165,20 @@ def test_what_the_model_doubts_most_comes_next(trained, copy, tmp_path):
 
 
 def test_the_current_version_is_followed(trained, copy, tmp_path, monkeypatch):
-    monkeypatch.setattr("pika_classifier.predict._ALIAS_SECONDS", 0.0)
+    monkeypatch.setattr("pika_kit.following.FOLLOW_SECONDS", 0.05)
     registry = Registry(copy, "classifier")
-    current = CurrentPredictor(settings_for_tests(tmp_path), copy)
+    current = follow(settings_for_tests(tmp_path), copy)
     assert current.get().version == "v1"
-    _, folder = registry.fetch(None, tmp_path)
-    registry.publish(folder, {"run_id": "second"})
-    assert current.get().version == "v2"
+    _, folder, card = registry.fetch(None, tmp_path)
+    registry.publish(folder, card, run_id="second")
+    wait_for(lambda: current.get().version == "v2", "the new version serves", 10)
     registry.rollback()
-    assert current.get().version == "v1"
+    wait_for(lambda: current.get().version == "v1", "the old version serves", 10)
 
 
 def test_there_is_no_current_version_before_the_first(memory_store, tmp_path):
     with pytest.raises(NoModel):
-        CurrentPredictor(settings_for_tests(tmp_path), memory_store).get()
+        follow(settings_for_tests(tmp_path), memory_store).get()
 
 
 def test_the_predictor_says_what_it_expects(trained, tmp_path):

@@ -9,10 +9,6 @@ import pytest
 from classifier_samples import drawn
 
 from pika_classifier.app import create_app
-from pika_classifier.label_views import LABEL_SET
-from pika_classifier.labels import LabelSet
-from pika_classifier.predict import CurrentPredictor
-from pika_classifier.views import PREDICTOR
 from pika_kit.images import encode, encode_png
 from pika_kit.queue import JobView, Progress
 from pika_kit.testing import MemoryStore, settings_for_tests
@@ -30,13 +26,7 @@ class FakeQueue:
 
 
 def client_of(store, state_dir):
-    settings = settings_for_tests(state_dir)
-    app = create_app(settings)
-    app.config["PIKA"].store = store
-    app.config["PIKA"].queue = FakeQueue()
-    app.config[PREDICTOR] = CurrentPredictor(settings, store)
-    app.config[LABEL_SET] = LabelSet(store)
-    return app.test_client()
+    return create_app(settings_for_tests(state_dir), store=store, queue=FakeQueue()).test_client()
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from pika_gan import export as exporting
 from pika_gan.gan import Gan
 from pika_gan.generate import latents_of
-from pika_gan.tensorflow_runtime import TensorflowRuntime
 from pika_kit.runtimes import OnnxRuntime
+from pika_kit.tensorflow_runtime import TensorflowRuntime
 
 
 @pytest.fixture(scope="module")

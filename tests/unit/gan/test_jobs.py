@@ -1,13 +1,17 @@
 """The job gan-train on a store in memory: publishing, resuming from the bucket, refusing."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from pika_gan.config import PRESETS
+from pika_gan.jobs import _faults
 from pika_gan.runs import RunFolder, list_runs
 from pika_kit.models import Registry
 from pika_kit.runner import JobCancelled, JobError
 from pika_kit.stages import Bucket
+from pika_kit.storage import StoreUnavailable
 from pika_kit.testing import MemoryStore
 
 from .conftest import fill, run_job
@@ -20,7 +24,6 @@ def test_the_result_is_published_with_a_card(trained_store):
     assert result["num_pictures"] == 60
     json.dumps(result)
     registry = Registry(store, "gan")
-    assert registry.current() == "v1"
     card = registry.card("v1")
     assert card["preset"]["name"] == "tiny"
     assert card["data"]["sha256"] == json.loads(RunFolder(store, "first").read("manifest.json"))["sha256"]
@@ -48,6 +51,46 @@ def test_a_cancelled_run_keeps_a_checkpoint_and_goes_on_from_the_bucket(tmp_path
     assert run_job(store, tmp_path / "third", "again") == result
     assert [card["version"] for card in Registry(store, "gan").versions()] == ["v1"]
     assert not any((tmp_path / "other").rglob("*.npz"))
+
+
+def test_a_collapsed_generator_is_published_and_not_served(tmp_path):
+    """After twelve steps the pictures are alike: it can be looked at, and activated by hand."""
+    store = MemoryStore()
+    fill(store)
+    result = run_job(store, tmp_path, "collapsed")
+    registry = Registry(store, "gan")
+    assert result["collapsed"]
+    assert registry.current() is None
+    assert any("its pictures are alike" in fault for fault in registry.card("v1")["gate"]["faults"])
+    assert any(warning.startswith("not activated: ") for warning in result["warnings"])
+
+
+def test_a_handful_of_steps_is_a_fault(tiny):
+    evaluation = SimpleNamespace(kid=0.1, collapsed=False, diversity=0.9)
+    result = SimpleNamespace(evaluation=evaluation, state=SimpleNamespace(step=12))
+    assert _faults(tiny, result) == []
+    assert _faults(PRESETS["cpu-32"], result) == ["it was trained for 12 steps, of 200 at least"]
+    evaluation.kid = float("nan")
+    assert _faults(tiny, result) == ["its pictures are not finite"]
+
+
+def test_a_store_that_is_away_during_a_checkpoint_does_not_end_the_training(tmp_path, monkeypatch):
+    store = MemoryStore()
+    fill(store)
+    monkeypatch.setattr("pika_gan.jobs.CHECKPOINT_SECONDS", 0.0)
+    upload, tries = RunFolder.upload, []
+
+    def fails_twice(self, folder):
+        tries.append(folder)
+        if len(tries) <= 2:
+            raise StoreUnavailable("away")
+        upload(self, folder)
+
+    monkeypatch.setattr(RunFolder, "upload", fails_twice)
+    result = run_job(store, tmp_path, "steady")
+    assert (result["steps"], result["resumed_from"]) == (12, 0)
+    assert len(tries) > 3
+    assert RunFolder(store, "steady").names("checkpoints/")
 
 
 def test_too_few_pictures_are_refused_with_what_to_do(tmp_path):

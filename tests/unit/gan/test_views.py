@@ -10,8 +10,6 @@ import pytest
 from PIL import Image
 
 from pika_gan.app import create_app
-from pika_gan.serving import ModelShelf
-from pika_gan.views import SHELF
 from pika_kit.models import Registry
 from pika_kit.queue import JobView, Progress
 from pika_kit.testing import MemoryStore, settings_for_tests
@@ -29,12 +27,7 @@ class FakeQueue:
 
 
 def app_over(store, state_dir):
-    settings = settings_for_tests(state_dir)
-    app = create_app(settings)
-    app.config["PIKA"].store = store
-    app.config["PIKA"].queue = FakeQueue()
-    app.config[SHELF] = ModelShelf(store, settings)
-    return app
+    return create_app(settings_for_tests(state_dir), store=store, queue=FakeQueue())
 
 
 @pytest.fixture
@@ -179,12 +172,12 @@ def test_the_current_version_is_followed_and_older_ones_stay_in_reach(trained_st
     export(build_generator(tiny), tmp_path / "second")
     Registry(store, "gan").publish(tmp_path / "second", {"latent_dim": 16, "resolution": 16}, activate=False)
     assert client.get("/generate?seed=1").headers["X-Model-Version"] == "v1"
-    assert client.put("/gan/models/current", json={"version": "v2"}).get_json() == {"version": "v2"}
+    assert client.put("/gan/models/current", json={"version": "v2"}).get_json()["current"] == "v2"
     second = client.get("/generate?seed=1")
     assert second.headers["X-Model-Version"] == "v2"
     assert second.data != first.data
     assert client.get("/generate?seed=1&model_version=v1").data == first.data
-    assert client.put("/gan/models/current", json={"rollback": True}).get_json() == {"version": "v1"}
+    assert client.put("/gan/models/current", json={"rollback": True}).get_json()["current"] == "v1"
     assert client.get("/generate?seed=1").data == first.data
     assert client.put("/gan/models/current", json={"rollback": True}).status_code == 409
     assert client.put("/gan/models/current", json={"version": "v7"}).status_code == 404

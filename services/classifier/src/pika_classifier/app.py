@@ -9,21 +9,30 @@ from flask_openapi3 import OpenAPI
 
 from pika_classifier.label_views import LABEL_SET, label_blueprint
 from pika_classifier.labels import LabelSet
-from pika_classifier.predict import CurrentPredictor
+from pika_classifier.predict import MODEL_NAME, follow
 from pika_classifier.requests import MAX_PICTURES
-from pika_classifier.views import PREDICTOR, blueprint
+from pika_classifier.views import PREDICTOR, blueprint, predictors
+from pika_kit.model_views import model_views
+from pika_kit.queue import JobQueue
+from pika_kit.service import ServiceState
 from pika_kit.service import create_app as create_base
 from pika_kit.settings import Settings
+from pika_kit.storage import Store
 
 
-def create_app(settings: Settings | None = None) -> OpenAPI:
+def create_app(
+    settings: Settings | None = None, *, store: Store | None = None, queue: JobQueue | None = None
+) -> OpenAPI:
     """The application; settings come from the environment unless they are given."""
     settings = settings or Settings.from_environment()
-    app = create_base("classifier", "Learns from labels which pictures show Pikachu, and tells", settings)
+    title = "Learns from labels which pictures show Pikachu, and tells"
+    app = create_base("classifier", title, settings, store=store, queue=queue)
     app.config["MAX_FORM_PARTS"] = MAX_PICTURES + 1  # one more, so that too many are told how many may come
-    store = app.config["PIKA"].store
-    app.config[PREDICTOR] = CurrentPredictor(settings, store)
-    app.config[LABEL_SET] = LabelSet(store)
+    service: ServiceState = app.config["PIKA"]
+    app.config[PREDICTOR] = follower = follow(settings, service.store)
+    service.model_version = follower.version
+    app.config[LABEL_SET] = LabelSet(service.store)
     app.register_api(blueprint)
+    app.register_api(model_views(MODEL_NAME, predictors, lambda _card: {}))
     app.register_api(label_blueprint)
     return app

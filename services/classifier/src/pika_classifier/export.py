@@ -12,8 +12,8 @@ from pika_classifier.config import IMAGE_SIZE
 from pika_classifier.networks import OUTPUT_NAME
 from pika_classifier.predict import Predictor
 from pika_classifier.preprocessing import INPUT_NAME
-from pika_classifier.tensorflow_runtime import TensorflowRuntime
 from pika_kit.runtimes import OnnxRuntime
+from pika_kit.tensorflow_runtime import TensorflowRuntime
 
 TOLERANCE = 1e-4
 """How far two runtimes' probabilities may differ."""

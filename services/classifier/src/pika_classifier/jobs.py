@@ -7,6 +7,7 @@ bucket below `classifier/<run id>/`.
 import hashlib
 import importlib.metadata
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -45,16 +46,18 @@ def train(
         JobError: there are too few labels, or no such preset.
     """
     registry = Registry(context.store, MODEL_NAME)
-    for card in registry.versions():
-        if card["run_id"] == context.job_id:
-            return _result(card)
+    published = registry.published_by(context.job_id)
+    if published:
+        return _result(registry.card(published))
     try:
         chosen = preset_named(preset)
     except ValueError as error:
         raise JobError(str(error)) from error
     with _scratch(context) as folder:
         card = _train(context, folder, chosen, seed)
-        version = registry.publish(folder / "model", card, activate=activate)
+        version = registry.publish(
+            folder / "model", card, run_id=context.job_id, activate=activate, faults=_faults(card)
+        )
     context.store.put_json(Bucket.RUNS, f"classifier/{context.job_id}/version.json", {"version": version})
     return _result(registry.card(version))
 
@@ -94,6 +97,16 @@ def _train(context: JobContext, folder: Path, preset: Preset, seed: int) -> dict
     }
     _keep(context, folder, card, dict(zip(valids.ids, trained.valid_probabilities, strict=True)))
     return card
+
+
+def _faults(card: dict[str, Any]) -> list[str]:
+    """Why a model should not be served, from its validation."""
+    auc = card["validation"]["roc_auc"]
+    if not math.isfinite(auc):
+        return ["its answers on the validation labels are not finite"]
+    if auc <= 0.5:
+        return [f"it ranks the validation pictures no better than chance does: ROC-AUC {auc:.2f}"]
+    return []
 
 
 def _labelled_rows(

@@ -1,22 +1,20 @@
 """Ask a published model, through whichever runtime; numpy only, TensorFlow never at import."""
 
-import threading
-import time
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pika_classifier.config import IMAGE_SIZE
+from pika_kit.following import Follower, load_version
 from pika_kit.images import decode, square
-from pika_kit.models import NoModel, Registry
-from pika_kit.runtimes import OnnxRuntime, Runtime
+from pika_kit.models import Registry
+from pika_kit.runtimes import Runtime
 from pika_kit.settings import Settings
 from pika_kit.storage import Store
 
 MODEL_NAME = "classifier"
 BATCH_SIZE = 16
 INPUT_NAME, OUTPUT_NAME = "pictures", "probability"
-_ALIAS_SECONDS = 1.0
 
 
 def prepare(data: bytes) -> np.ndarray:
@@ -53,41 +51,16 @@ def load_predictor(settings: Settings, store: Store, version: str | None = None)
     Raises:
         NoModel, UnknownVersion: see `pika_kit.models.Registry.fetch`.
     """
-    version, folder = Registry(store, MODEL_NAME).fetch(version, settings.state_dir / "models")
-    return Predictor(_runtime(settings, folder), version)
+    version, runtime, _card = load_version(Registry(store, MODEL_NAME), settings, version)
+    return Predictor(runtime, version)
 
 
-def _runtime(settings: Settings, folder: Path) -> Runtime:
-    if settings.model_runtime == "tensorflow":
-        from pika_classifier.tensorflow_runtime import TensorflowRuntime
-
-        return TensorflowRuntime(folder)
-    return OnnxRuntime(folder / "model.onnx")
+def follow(settings: Settings, store: Store) -> Follower[Predictor]:
+    """The predictor of the current version, followed as it changes, without a restart."""
+    return Follower(Registry(store, MODEL_NAME), settings, _warm)
 
 
-class CurrentPredictor:
-    """The current version, followed as it changes, without a restart."""
-
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store = settings, store
-        self._registry = Registry(store, MODEL_NAME)
-        self._lock = threading.Lock()
-        self._predictor: Predictor | None = None
-        self._looked_at = -_ALIAS_SECONDS
-
-    def get(self) -> Predictor:
-        """The predictor of the current version, at most a second behind the alias.
-
-        Raises:
-            NoModel: nothing was published yet.
-        """
-        with self._lock:
-            now = time.monotonic()
-            if self._predictor is None or now - self._looked_at >= _ALIAS_SECONDS:
-                version = self._registry.current()
-                if version is None:
-                    raise NoModel("no classifier is published yet")
-                if self._predictor is None or self._predictor.version != version:
-                    self._predictor = load_predictor(self._settings, self._store, version)
-                self._looked_at = now
-            return self._predictor
+def _warm(version: str, runtime: Runtime, _card: dict[str, Any]) -> Predictor:
+    predictor = Predictor(runtime, version)
+    predictor.probabilities(np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8))
+    return predictor

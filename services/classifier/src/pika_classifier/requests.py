@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pika_classifier.config import DEFAULT_PRESET, PRESETS
 from pika_classifier.vocabulary import LABELS, SPLITS, TRAINS
@@ -118,16 +118,3 @@ class FilterRequest(_Body):
     model_version: str | None = Field(
         None, pattern=r"^v[1-9][0-9]{0,8}$", description="The current one by default"
     )
-
-
-class CurrentModelRequest(_Body):
-    """Which version shall be in use: a named one, or the one before."""
-
-    version: str | None = Field(None, pattern=r"^v[1-9][0-9]{0,8}$", description="Such as v2")
-    rollback: bool = Field(False, description="Back to the version that was current before")
-
-    @model_validator(mode="after")
-    def _one_of(self) -> CurrentModelRequest:
-        if (self.version is None) == (not self.rollback):
-            raise ValueError('expected {"version": "v2"} or {"rollback": true}')
-        return self

@@ -1,4 +1,4 @@
-"""POST /is-pikachu, and the classifier's jobs and models. No TensorFlow here."""
+"""POST /is-pikachu, and the classifier's jobs. No TensorFlow here."""
 
 import threading
 from typing import Any
@@ -7,12 +7,14 @@ import numpy as np
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from pika_classifier.predict import BATCH_SIZE, MODEL_NAME, CurrentPredictor, Predictor, prepare
+from pika_classifier.predict import BATCH_SIZE, Predictor, prepare
 from pika_classifier.received import picture_problem, read_pictures
-from pika_classifier.requests import AskQuery, CurrentModelRequest, FilterRequest, TrainRequest
+from pika_classifier.requests import AskQuery, FilterRequest, TrainRequest
+from pika_kit.following import Follower
 from pika_kit.gates import Gate
 from pika_kit.images import PictureError
-from pika_kit.models import NoModel, Registry
+from pika_kit.model_views import no_model_problem
+from pika_kit.models import NoModel
 from pika_kit.service import Problem, request_id, start_job, state
 
 PREDICTOR = "PIKA_CLASSIFIER_PREDICTOR"
@@ -26,18 +28,21 @@ _DECODING = threading.BoundedSemaphore(2)
 blueprint = APIBlueprint("classifier", __name__)
 
 
+def predictors() -> Follower[Predictor]:
+    """The predictors of this service."""
+    found: Follower[Predictor] = current_app.config[PREDICTOR]
+    return found
+
+
 def current_predictor() -> Predictor:
     """The predictor of the current version, or the problem that there is none."""
-    found: CurrentPredictor = current_app.config[PREDICTOR]
     try:
-        return found.get()
+        return predictors().get()
     except NoModel:
-        raise Problem(
-            503,
-            "model-missing",
-            "No model yet",
-            "No classifier is published yet: label pictures, train one with `pikastack train classifier` or "
-            "POST /classifier/train, then ask again.",
+        raise no_model_problem(
+            "classifier",
+            "label pictures, train one with `pikastack train classifier` or POST /classifier/train, then ask "
+            "again.",
         ) from None
 
 
@@ -122,25 +127,3 @@ def start_filter(body: FilterRequest) -> tuple[Response, int, dict[str, str]]:
     if body.model_version is None:
         current_predictor()  # without a model the job could only fail
     return start_job("filter", body.model_dump())
-
-
-@blueprint.get("/classifier/models", tags=[_MODELS])
-def list_models() -> Response:
-    """All versions with their cards, oldest first."""
-    registry = Registry(state().store, MODEL_NAME)
-    return jsonify({"models": registry.versions(), "current": registry.current()})
-
-
-@blueprint.put("/classifier/models/current", tags=[_MODELS])
-def set_current_model(body: CurrentModelRequest) -> Response:
-    """Activate a version, or go back to the one before; front ends follow within a second."""
-    registry = Registry(state().store, MODEL_NAME)
-    if body.rollback:
-        try:
-            version = registry.rollback()
-        except NoModel as error:
-            raise Problem(409, "no-earlier-model", "No earlier version", f"{error}.") from None
-    else:
-        version = str(body.version)
-        registry.activate(version)
-    return jsonify({"current": version, "card": registry.card(version)})

@@ -8,22 +8,30 @@ from __future__ import annotations
 from flask_openapi3 import OpenAPI
 
 from pika_gan import sample_views, views
-from pika_gan.serving import ModelShelf
+from pika_gan.serving import REGISTRY_NAME, follow
+from pika_kit.model_views import model_views
+from pika_kit.queue import JobQueue
 from pika_kit.service import ServiceState
 from pika_kit.service import create_app as create_service
 from pika_kit.settings import Settings
+from pika_kit.storage import Store
 
 MAX_BODY_BYTES = 2**20
 
 
-def create_app(settings: Settings | None = None) -> OpenAPI:
+def create_app(
+    settings: Settings | None = None, *, store: Store | None = None, queue: JobQueue | None = None
+) -> OpenAPI:
     """The application; without settings they are read from the environment."""
     settings = settings or Settings.from_environment()
-    app = create_service("gan", "Draws new pictures and trains the networks that do", settings)
+    title = "Draws new pictures and trains the networks that do"
+    app = create_service("gan", title, settings, store=store, queue=queue)
     # No request to this service holds more than numbers.
     app.config["MAX_CONTENT_LENGTH"] = min(MAX_BODY_BYTES, settings.max_upload_bytes)
     service: ServiceState = app.config["PIKA"]
-    app.config[views.SHELF] = ModelShelf(service.store, settings)
+    app.config[views.MODELS] = follower = follow(settings, service.store)
+    service.model_version = follower.version
     app.register_api(views.blueprint)
+    app.register_api(model_views(REGISTRY_NAME, views.models, views.where_pictures_are))
     app.register_api(sample_views.blueprint)
     return app

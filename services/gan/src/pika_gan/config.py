@@ -47,6 +47,7 @@ class Preset:
 
     precision: Precision = "auto"
     default_steps: int | None = None
+    minimum_steps: int = 200  # a generator that was trained for fewer draws noise, and is not served
     default_minutes: float | None = 10.0
     log_every: int = 20  # steps
     sample_every: int = 40
@@ -132,6 +133,7 @@ PRESETS: dict[str, Preset] = {
             batch_size=8,
             precision="float32",
             default_steps=20,
+            minimum_steps=1,
             default_minutes=None,
             log_every=1,
             sample_every=5,

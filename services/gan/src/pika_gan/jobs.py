@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from pika_gan.devices import limit_gpu_memory
 from pika_gan.export import export
 from pika_gan.networks import build_generator
 from pika_gan.runs import RunFolder
+from pika_gan.serving import REGISTRY_NAME
 from pika_gan.train import TrainingDiverged, TrainingResult
 from pika_gan.train import train as train_folder
 from pika_kit.images import decode
@@ -33,10 +36,12 @@ from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobContext, JobError, JobInterrupted
 from pika_kit.stages import Bucket
+from pika_kit.storage import StoreUnavailable
 
 MINIMUM_PICTURES = 30
 CHECKPOINT_SECONDS = 60.0
-REGISTRY_NAME = "gan"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,12 @@ def _train(work: _Work, dataset: Dataset, steps: int | None, minutes: float | No
         work.context.progress(done, total, message, run_id=work.context.job_id, **details)
 
     def keep(step: int) -> None:
-        work.run.upload(work.folder)
-        work.run.set_status(updated_at=_now(), checkpoint_step=step, **last)
+        # The checkpoint is on this disk already. A store that is away is told of the next one.
+        try:
+            work.run.upload(work.folder)
+            work.run.set_status(updated_at=_now(), checkpoint_step=step, **last)
+        except StoreUnavailable as error:
+            log.warning("the checkpoint of step %d stays here for now: %s", step, error)
 
     return train_folder(
         dataset,
@@ -173,7 +182,13 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         for name in ("best.png", "film.webp"):
             shutil.copy(work.folder / name, publication / name)
         card = _card(work, dataset, result) | {"runtimes_differ_by": agreement}
-        version = Registry(work.context.store, REGISTRY_NAME).publish(publication, card, activate=activate)
+        version = Registry(work.context.store, REGISTRY_NAME).publish(
+            publication,
+            card,
+            run_id=work.context.job_id,
+            activate=activate,
+            faults=_faults(work.recipe, result),
+        )
     measured = card["evaluation"]
     return {
         "run_id": work.context.job_id,
@@ -182,9 +197,24 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         "resumed_from": result.resumed_from,
         "minutes": card["minutes"],
         "num_pictures": len(dataset.train_ids) + len(dataset.held_out_ids),
-        "warnings": card["warnings"],
+        "warnings": [
+            *card["warnings"],
+            *(f"not activated: {fault}" for fault in _faults(work.recipe, result)),
+        ],
         **{key: measured[key] for key in ("kid", "kid_interval", "diversity", "near_copy_rate", "collapsed")},
     }
+
+
+def _faults(recipe: Preset, result: TrainingResult) -> list[str]:
+    """Why a generator should not be served."""
+    measured, faults = result.evaluation, []
+    if not math.isfinite(measured.kid):
+        faults.append("its pictures are not finite")
+    if measured.collapsed:
+        faults.append(f"its pictures are alike: {measured.diversity:.2f} of the diversity they should have")
+    if result.state.step < recipe.minimum_steps:
+        faults.append(f"it was trained for {result.state.step} steps, of {recipe.minimum_steps} at least")
+    return faults
 
 
 def _card(work: _Work, dataset: Dataset, result: TrainingResult) -> dict[str, Any]:

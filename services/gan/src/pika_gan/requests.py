@@ -162,19 +162,6 @@ class TrainRequest(_Body):
         return value
 
 
-class CurrentModelRequest(_Body):
-    """Which version shall be in use: a named one, or the one before."""
-
-    version: str | None = Field(None, description="Such as v2")
-    rollback: bool = Field(False, description="Back to the version that was current before")
-
-    @model_validator(mode="after")
-    def _one_of(self) -> CurrentModelRequest:
-        if (self.version is None) == (not self.rollback):
-            raise ValueError('expected {"version": "v2"} or {"rollback": true}')
-        return self
-
-
 class RunPath(BaseModel):
     """A run by its id, which is its job's."""
 

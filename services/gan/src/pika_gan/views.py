@@ -16,19 +16,20 @@ from pika_gan.data import resize
 from pika_gan.generate import MAX_SEED, latents_of
 from pika_gan.requests import (
     MAX_PIXELS,
-    CurrentModelRequest,
     GenerateQuery,
     GenerateRequest,
     TrainRequest,
     VersionPath,
 )
-from pika_gan.serving import LoadedModel, ModelShelf
+from pika_gan.serving import LoadedModel
+from pika_kit.following import Follower
 from pika_kit.gates import Gate
 from pika_kit.images import encode, sheet
+from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel
 from pika_kit.service import Problem, request_id, start_job
 
-SHELF = "PIKA_GAN_SHELF"
+MODELS = "PIKA_GAN_MODELS"
 _DRAWING = Gate("drawing", at_once=os.cpu_count() or 1)
 _DRAW = Tag(name="generate", description="New pictures")
 _MODELS = Tag(name="gan models", description="Training and versions")
@@ -36,10 +37,16 @@ _MODELS = Tag(name="gan models", description="Training and versions")
 blueprint = APIBlueprint("gan", __name__)
 
 
-def shelf() -> ModelShelf:
+def models() -> Follower[LoadedModel]:
     """The models of this service."""
-    found: ModelShelf = current_app.config[SHELF]
+    found: Follower[LoadedModel] = current_app.config[MODELS]
     return found
+
+
+def where_pictures_are(card: dict[str, Any]) -> dict[str, Any]:
+    """What the list of models adds to a card."""
+    base = f"/gan/models/{card['version']}"
+    return {"sheet_url": f"{base}/sheet", "film_url": f"{base}/film"}
 
 
 @blueprint.post("/generate", tags=[_DRAW])
@@ -102,14 +109,10 @@ def _check_size(asked: GenerateRequest, model: LoadedModel) -> None:
 
 def _model(version: str | None) -> LoadedModel:
     try:
-        return shelf().get(version)
+        return models().get(version)
     except NoModel:
-        raise Problem(
-            503,
-            "model-missing",
-            "No model yet",
-            "No generator is published yet: train one with `pikastack train gan` or POST /gan/train, "
-            "then ask again.",
+        raise no_model_problem(
+            "generator", "train one with `pikastack train gan` or POST /gan/train, then ask again."
         ) from None
 
 
@@ -178,43 +181,13 @@ def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
     return start_job("gan-train", body.model_dump())
 
 
-@blueprint.get("/gan/models", tags=[_MODELS])
-def list_models() -> Response:
-    """All versions with their cards, oldest first."""
-    registry = shelf().registry
-    cards = [
-        card
-        | {
-            "sheet_url": f"/gan/models/{card['version']}/sheet",
-            "film_url": f"/gan/models/{card['version']}/film",
-        }
-        for card in registry.versions()
-    ]
-    return jsonify({"current": registry.current(), "models": cards})
-
-
-@blueprint.put("/gan/models/current", tags=[_MODELS])
-def choose_model(body: CurrentModelRequest) -> Response:
-    """Put another version in use, or return to the one before; no restart is needed."""
-    registry = shelf().registry
-    if body.rollback:
-        try:
-            registry.rollback()
-        except NoModel as error:
-            raise Problem(409, "no-earlier-version", "There is no earlier version", f"{error}.") from None
-    elif body.version is not None:
-        registry.activate(body.version)
-    shelf().forget_current()
-    return jsonify({"version": registry.current()})
-
-
 @blueprint.get("/gan/models/<version>/sheet", tags=[_MODELS])
 def model_sheet(path: VersionPath) -> Response:
     """The version's sample sheet."""
-    return Response(shelf().registry.file(path.version, "best.png"), content_type="image/png")
+    return Response(models().registry.file(path.version, "best.png"), content_type="image/png")
 
 
 @blueprint.get("/gan/models/<version>/film", tags=[_MODELS])
 def model_film(path: VersionPath) -> Response:
     """The film of the version's training."""
-    return Response(shelf().registry.file(path.version, "film.webp"), content_type="image/webp")
+    return Response(models().registry.file(path.version, "film.webp"), content_type="image/webp")
