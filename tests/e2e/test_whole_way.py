@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from servers import wait_for
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -152,8 +153,59 @@ def test_the_command_draws_and_lists(stack, generator, tmp_path):
     assert {"scrape", "classifier-train", "filter", "gan-train"} <= names
 
 
-def test_a_second_classifier_can_be_rolled_back(stack, classifier):
-    versions = [card["version"] for card in stack.get("/classifier/models").json["models"]]
-    assert versions[0] == "v1"
-    current = stack.request("PUT", "/classifier/models/current", json={"version": "v9"})
-    assert current.status == 404
+def _asked_version(stack, picture) -> str:
+    answer = stack.post("/is-pikachu", body=picture, headers={"Content-Type": "image/jpeg"})
+    return str(answer.json["model_version"])
+
+
+def _use(stack, body):
+    answer = stack.request("PUT", "/classifier/models/current", json=body)
+    return answer.status, answer.json
+
+
+def test_a_second_classifier_is_used_and_can_be_rolled_back(stack, classifier, filtered, drawn):
+    folder, _truth = drawn
+    picture = some_pictures(folder, "pikachu", 1)[0].read_bytes()
+    first = classifier["version"]
+    second = stack.job("/classifier/train", {"preset": "tiny", "activate": False})["version"]
+    assert _asked_version(stack, picture) == first
+    assert _use(stack, {"version": second})[0] == 200
+    assert _asked_version(stack, picture) == second
+    assert stack.get("/classifier/models").json["current"] == second
+    status, body = _use(stack, {"rollback": True})
+    assert (status, body["current"], body["card"]["version"]) == (200, first, first)
+    assert _asked_version(stack, picture) == first
+    assert _use(stack, {"version": "v99"})[0] == 404
+
+
+def test_a_running_job_is_cancelled_over_http(stack, filtered):
+    job_id = stack.start_job("/gan/train", {"preset": "tiny", "minutes": 10})
+    wait_for(lambda: stack.get(f"/jobs/{job_id}").json["progress"]["done"] > 5, "it trains", 120)
+    answer = stack.request("DELETE", f"/jobs/{job_id}")
+    assert answer.status == 202
+    assert stack.wait_for_job(job_id, 60)["status"] == "cancelled"
+    assert stack.get(f"/gan/samples/{job_id}").json["status"] == "cancelled"
+    # Over is over: another cancel changes nothing.
+    assert stack.request("DELETE", f"/jobs/{job_id}").json["status"] == "cancelled"
+    assert stack.request("DELETE", "/jobs/never-was").status == 404
+
+
+def test_the_same_request_twice_is_one_job(stack, scraped):
+    key = {"Idempotency-Key": "e2e-prepare-1", "Content-Type": "application/json"}
+    first = stack.request("POST", "/prepare", headers=key)
+    again = stack.request("POST", "/prepare", headers=key)
+    assert (first.status, again.status) == (202, 202)
+    assert again.json["id"] == first.json["id"]
+    assert again.headers["Idempotency-Replayed"] == "true"
+    other = stack.request("POST", "/filter", headers=key, body=b"{}")
+    assert other.status == 422, "a key belongs to one request"
+    assert stack.wait_for_job(first.json["id"])["status"] == "finished"
+
+
+def test_events_of_a_job_come_through_the_front_door(stack, scraped):
+    job_id = stack.start_job("/prepare")
+    text = stack.get(f"/jobs/{job_id}/events").data.decode()
+    assert text.startswith("retry: ")
+    assert "id: 1\n" in text
+    assert text.count("event: end\n") == 1
+    assert json.loads(text.split("data: ")[-1])["status"] == "finished"

@@ -89,6 +89,8 @@ class JobView:
     created_at: str | None
     started_at: str | None
     ended_at: str | None
+    error_kind: str | None = None
+    """Of a failed job: "user" (the message says what to do), "outage", "killed", or "bug"."""
 
     @property
     def is_over(self) -> bool:
@@ -298,9 +300,10 @@ def _view(job: Job) -> JobView:
     if job.meta.get("cancelled"):
         status = "cancelled"
     result = job.return_value() if status == "finished" else None
-    error = None
+    error = error_kind = None
     if status == "failed":
         error = job.meta.get("error") or "the worker died while it ran this job, too often to try again"
+        error_kind = job.meta.get("error_kind", "killed")
     return JobView(
         id=job.id,
         name=job.kwargs["name"],
@@ -312,6 +315,7 @@ def _view(job: Job) -> JobView:
         created_at=_time(job.created_at),
         started_at=_time(job.started_at),
         ended_at=_time(job.ended_at) if status in {"finished", "failed", "cancelled"} else None,
+        error_kind=error_kind,
     )
 
 

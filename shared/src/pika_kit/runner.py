@@ -155,7 +155,10 @@ def perform(name: str, arguments: dict[str, Any]) -> Any:
     except Exception as error:
         away = outage_behind(error)
         if away is None or isinstance(error, JobError):
-            _fail(job, str(error) if isinstance(error, JobError) else f"{type(error).__name__}: {error}")
+            if isinstance(error, JobError):
+                _fail(job, str(error), "user")
+            else:
+                _fail(job, f"{type(error).__name__}: {error}", "bug")
             raise
         log.warning("job %s: %s is away: %s", job.id, away, error)
         return _wait_out(job, context, line, away, began)
@@ -188,7 +191,7 @@ def _wait_out(job: Job, context: JobContext, line: Line, away: str, began: float
         waited = time.time() - series["since"]
         if waited > context.settings.outage_seconds:
             message = f"waited {_duration(waited)} for {away}, which did not come back"
-            _fail(job, message)
+            _fail(job, message, "outage")
             raise JobError(message)
         pause = min(_LONGEST_PROBE_SECONDS, 2 * pause)
 
@@ -215,10 +218,10 @@ def _cancelled(job: Job) -> None:
     patiently(job.save_meta, "record that the job is cancelled")
 
 
-def _fail(job: Job, message: str) -> None:
-    """Record the message; the job is not tried again."""
+def _fail(job: Job, message: str, kind: str) -> None:
+    """Record the message; the job is not tried again. `kind`: see `JobView.error_kind`."""
     job.retries_left = 0
-    job.meta["error"] = message
+    job.meta |= {"error": message, "error_kind": kind}
     patiently(job.save_meta, "record why the job failed")
 
 

@@ -76,7 +76,8 @@ class Settings(BaseSettings):
     """A folder of this process's own, for model caches and scratch files; it may be lost at any time."""
     model_runtime: Literal["onnx", "tensorflow"] = "onnx"
     max_upload_bytes: int = Field(64 * 2**20, gt=0)
-    is_pikachu_threshold: float = Field(0.99, gt=0.0, lt=1.0)
+    is_pikachu_threshold: float | None = Field(None, gt=0.0, lt=1.0)
+    """From which probability a picture counts; without it, what the model's card recommends."""
     scrape_roots: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parse_paths)] = ()
     """Folders that the scraper's worker may read for `POST /scrape` from a folder."""
     fetch_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_list)] = ()
@@ -202,6 +203,6 @@ _EXPECTED = {
     "model_runtime": "expected one of onnx, tensorflow",
     "open_access": "expected true or false",
     "max_upload_bytes": "expected a whole number above 0",
-    "is_pikachu_threshold": "expected a number between 0 and 1",
+    "is_pikachu_threshold": "expected a number between 0 and 1, or nothing",
     "gpu_memory_mb": "expected at least 512 MiB as a whole number, or nothing",
 }

@@ -117,10 +117,16 @@ def test_the_way_from_labels_to_chosen_pictures(store, queue, images, stack_envi
             # Killed in the middle: its job is taken up by the next worker.
             wait_for(lambda: any(store.list(Bucket.RUNS, "classifier/predictions/")), "a first batch", 60)
             _kill_children()
+        kept = sum(
+            len(store.get_json(Bucket.RUNS, found.key))
+            for found in store.list(Bucket.RUNS, "classifier/predictions/")
+        )
+        assert 0 < kept < NUM_IMAGES, "it was killed in the middle"
         with worker("classifier", stack_environment, tmp_path):
             view = ended(queue, job["id"])
         assert view.status == "finished", view.error
         assert view.result["looked_at"] == NUM_IMAGES
+        assert view.result["predicted_now"] == NUM_IMAGES - kept
         chosen = set(PictureBucket(store, Bucket.PIKACHU).ids())
         assert len(chosen) == view.result["chosen"]
         right = sum(images[picture_id] for picture_id in chosen)

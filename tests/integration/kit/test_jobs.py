@@ -7,6 +7,7 @@ import pytest
 from servers import wait_for
 
 from pika_kit.queue import JobExpired, JobUnknown, Once, OnceConflict
+from pika_kit.stages import Bucket
 
 
 def _end(queue, job_id, seconds=60):
@@ -35,13 +36,17 @@ def test_a_job_reports_progress_and_its_result(jobs, fake_worker):
     assert views[-1].result == {"steps": 40, "starts": 1}
 
 
-def test_errors_are_told_and_not_tried_again(jobs, fake_worker):
+def test_errors_are_told_and_not_tried_again(jobs, fake_worker, store):
     told = jobs.enqueue("scrape", {"steps": 1, "fail": "error"})
     bug = jobs.enqueue("scrape", {"steps": 1, "fail": "bug"})
     with fake_worker():
         assert _end(jobs, told.id).error == "the fake was asked to fail"
         assert _end(jobs, bug.id).error == "ZeroDivisionError: division by zero"
-    assert jobs.get(bug.id).status == "failed"
+        # Were one of them tried again, it would be so before the job that came after them.
+        assert _end(jobs, jobs.enqueue("scrape", {"steps": 1}).id).status == "finished"
+    for job in (told, bug):
+        assert jobs.get(job.id).status == "failed"
+        assert store.get_json(Bucket.RUNS, f"fake/{job.id}.json")["starts"] == 1
 
 
 def test_a_child_that_dies_is_started_again(jobs, fake_worker):

@@ -70,3 +70,22 @@ def test_separable_pictures_do_not_ask_for_certainty():
     logits = np.array([-4.0, -3.0, 3.0, 4.0])
     temperature = fit_temperature(logits, logits > 0)
     assert 1 / (1 + np.exp(-4.0 / temperature)) < 0.9
+
+
+def test_the_recommended_threshold_lies_between_the_last_yes_and_the_first_no():
+    truth = np.array([1, 1, 1, 0, 0], bool)
+    found = evaluate.recommended_threshold(truth, np.array([0.9, 0.8, 0.7, 0.5, 0.1]))
+    assert found == pytest.approx(0.6)
+
+
+def test_a_wrong_yes_weighs_more_than_a_missed_pikachu():
+    """Three sure ones without a mistake beat all five with two mistakes: F½ 0.88 against 0.76."""
+    truth = np.array([1, 1, 1, 0, 0, 1, 1], bool)
+    scores = np.array([0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4])
+    assert evaluate.recommended_threshold(truth, scores) == pytest.approx(0.75)
+
+
+def test_a_threshold_is_recommended_even_where_nothing_can_be_known():
+    assert evaluate.recommended_threshold(np.zeros(3, bool), np.array([0.1, 0.2, 0.3])) == 0.5
+    assert 0 < evaluate.recommended_threshold(np.ones(3, bool), np.zeros(3)) < 1
+    assert 0 < evaluate.recommended_threshold(np.ones(3, bool), np.ones(3)) < 1

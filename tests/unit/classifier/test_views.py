@@ -10,6 +10,7 @@ from classifier_samples import drawn
 
 from pika_classifier.app import create_app
 from pika_kit.images import encode, encode_png
+from pika_kit.models import Registry
 from pika_kit.queue import JobView, Progress
 from pika_kit.testing import MemoryStore, settings_for_tests
 
@@ -66,10 +67,16 @@ def test_one_picture_as_the_body(client, yellow):
     assert body["request_id"] == answer.headers["X-Request-Id"]
 
 
-def test_the_threshold_is_the_operators_unless_one_is_sent(client, yellow):
-    body = client.post("/is-pikachu", data=yellow, content_type="application/octet-stream").get_json()
-    assert body["threshold"] == 0.99
-    assert body["is_pikachu"] is (body["probability"] >= 0.99)
+def test_the_threshold_is_the_cards_or_the_operators_unless_one_is_sent(client, trained, tmp_path, yellow):
+    card = Registry(trained[0], "classifier").card("v1")
+    settings = settings_for_tests(tmp_path / "operator", is_pikachu_threshold=0.987)
+    operators = create_app(settings, store=trained[0], queue=FakeQueue()).test_client()
+    for asked, threshold in ((client, card["recommended_threshold"]), (operators, 0.987)):
+        body = asked.post("/is-pikachu", data=yellow, content_type="image/png").get_json()
+        assert body["threshold"] == threshold
+        assert body["is_pikachu"] is (body["probability"] >= threshold)
+    body = client.post("/is-pikachu?threshold=0.31", data=yellow, content_type="image/png").get_json()
+    assert body["threshold"] == 0.31
     assert client.post("/is-pikachu?threshold=1", data=yellow, content_type="image/png").status_code == 422
 
 

@@ -31,6 +31,25 @@ def test_each_kind_changes_pictures_and_only_when_it_happens(pictures, draws, ki
     np.testing.assert_allclose(apply(pictures, draws, kinds=(kind,), probability=0.0), pictures, atol=1e-6)
 
 
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_both_networks_are_judged_and_taught_on_augmented_pictures(tiny, monkeypatch, network):
+    """With the augmentation taken out of the step, the same step gives other gradients."""
+    from pika_gan.gan import Gan
+
+    batch = np.random.default_rng(2).integers(0, 256, (tiny.batch_size, 16, 16, 3), dtype=np.uint8)
+
+    def after_one_step():
+        gan = Gan(tiny, seed=0)
+        gan.train_step(batch, 0, 0.0, 0)
+        return {name: value for name, value in gan.state().items() if name.startswith(f"{network}/")}
+
+    with_it = after_one_step()
+    monkeypatch.setattr("pika_gan.gan.augment.augment", lambda pictures, *_args, **_options: pictures)
+    without = after_one_step()
+    assert with_it
+    assert any(np.abs(with_it[name] - without[name]).max() > 1e-6 for name in with_it)
+
+
 def test_a_picture_is_augmented_alike_in_any_batch(pictures, draws):
     np.testing.assert_allclose(apply(pictures, draws)[2:4], apply(pictures[2:4], draws[2:4]), atol=1e-5)
 

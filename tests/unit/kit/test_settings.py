@@ -17,7 +17,7 @@ REQUIRED = {
 def test_the_required_variables_are_enough():
     settings = Settings.from_environment(REQUIRED)
     assert settings.bucket_prefix == "pika-"
-    assert settings.is_pikachu_threshold == 0.99
+    assert settings.is_pikachu_threshold is None
     assert not settings.api_keys
 
 
@@ -42,7 +42,11 @@ def test_secrets_come_from_files(tmp_path):
         ("PIKA_S3_URL", "127.0.0.1:8333", "expected an http"),
         ("PIKA_MODEL_RUNTIME", "torch", "expected one of onnx, tensorflow, received 'torch'"),
         ("PIKA_IS_PIKACHU_THRESHOLD", "99", "between 0 and 1"),
-        ("PIKA_IS_PIKACHU_THRESHOLD", "high", "expected a number between 0 and 1, received 'high'"),
+        (
+            "PIKA_IS_PIKACHU_THRESHOLD",
+            "high",
+            "between 0 and 1, or nothing, received 'high'",
+        ),
         ("PIKA_OPEN_ACCESS", "perhaps", "expected true or false, received 'perhaps'"),
         ("PIKA_GPU_MEMORY_MB", "5", "at least 512 MiB"),
         ("PIKA_MAX_UPLOAD_BYTES", "64MB", "expected a whole number"),

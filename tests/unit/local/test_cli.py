@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pikastack import actions, demo_report
+from pikastack import actions
 from pikastack.cli import pikastack
 from pikastack.commands_models import save_pictures
 from pikastack.state import CLONE
@@ -126,78 +126,3 @@ def test_reports_of_several_uploads_add_up():
         "names": ["a", "b"],
         "source": "zip",
     }
-
-
-@pytest.fixture
-def report():
-    return {
-        "url": "http://127.0.0.1:8080",
-        "intake": {
-            "looked_at": 12,
-            "taken": 9,
-            "already_there": 0,
-            "exact_duplicates": 1,
-            "refused": 2,
-            "refused_by_reason": {"damaged": 2},
-        },
-        "prepared": {"refused": 0, "refused_by_reason": {}},
-        "near_duplicates": 3,
-        "buckets": {"images": 6},
-        "filter": {"chosen": 5, "threshold": 0.9},
-        "default_threshold": 0.99,
-        "chosen_at_default": 1,
-        "labels": {"trains": {"pikachu": 30, "others": 50}, "valids": {"pikachu": 12, "others": 20}},
-        "classifier": {
-            "roc_auc": 0.98765,
-            "pr_auc": 0.9,
-            "validation": {
-                "calibration_error": 0.05,
-                "at_thresholds": [
-                    {"threshold": 0.5, "accuracy": 0.9375, "precision": 1.0, "recall": 0.875},
-                    {"threshold": 0.99, "accuracy": 0.5, "precision": None, "recall": 0.0},
-                ],
-            },
-        },
-        "gan": {
-            "steps": 100,
-            "minutes": 9.0,
-            "num_pictures": 5,
-            "kid": 0.0123,
-            "kid_interval": [0.01, 0.02],
-            "diversity": 0.91,
-            "collapsed": False,
-            "near_copy_rate": 0.015,
-            "warnings": ["watch out"],
-        },
-        "seconds": {"gan": 540.0},
-        "files": {"seed 0": "out/pikachu-0.png"},
-        "asked": [
-            {"file": "a.png", "is_pikachu": True, "probability": 0.995},
-            {"file": "b.png", "title": "The picture cannot be read"},
-        ],
-    }
-
-
-def test_the_demos_report_tells_the_counts_and_a_lowered_threshold(report):
-    text = demo_report.as_markdown(report)
-    assert "12 files: 9 taken" in text
-    assert "refused: 2 (damaged: 2)" in text
-    assert "1 byte for byte, 3 near" in text
-    assert "**the threshold was lowered**: at 0.99 there were only 1" in text
-    assert "| 0.5 | 0.938 | 1 | 0.875 |" in text
-    assert "| 0.99 | 0.5 | – | 0 |" in text
-    assert "KID × 1000 against pictures it never saw: 12 (95 %: 10–20)" in text
-    assert "collapsed: no" in text
-    assert "**warning**: watch out" in text
-    assert "| b.png | no | The picture cannot be read |" in text
-
-
-def test_the_demos_report_gives_lines_to_copy(report):
-    text = demo_report.as_markdown(report, "PIKASTACK_STATE='x' ./run")
-    assert "curl -o pikachu.png 'http://127.0.0.1:8080/generate?seed=7&size=256'" in text
-    assert "PIKASTACK_STATE='x' ./run down" in text
-
-
-def test_a_threshold_that_was_kept_is_not_said_to_be_lowered(report):
-    report["filter"]["threshold"] = 0.99
-    assert "lowered" not in demo_report.as_markdown(report)

@@ -2,16 +2,43 @@
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pikastack import demo
+from pikastack import demo, demo_report
 from pikastack.client import Answer, ServiceError
+from pikastack.demo_results import Choice
 from pikastack.options import Session
 from pikastack.state import StateFolder
 from pikastack.terminal import JobFailed, Terminal
+
+CLASSIFIER = {
+    "version": "v1",
+    "roc_auc": 0.98765,
+    "pr_auc": 0.9,
+    "recommended_threshold": 0.95,
+    "validation": {
+        "calibration_error": 0.05,
+        "at_thresholds": [
+            {"threshold": 0.5, "accuracy": 0.9375, "precision": 1.0, "recall": 0.875},
+            {"threshold": 0.95, "accuracy": 0.5, "precision": None, "recall": 0.0},
+        ],
+    },
+}
+GAN = {
+    "model_version": "v1",
+    "steps": 100,
+    "minutes": 9.0,
+    "num_pictures": 5,
+    "kid": 0.0123,
+    "kid_interval": [0.01, 0.02],
+    "diversity": 0.91,
+    "collapsed": False,
+    "near_copy_rate": 0.015,
+    "warnings": ["watch out"],
+    "passed_gate": True,
+}
 
 
 class FakeStack:
@@ -24,6 +51,7 @@ class FakeStack:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.posted: list[tuple[str, dict[str, Any]]] = []
         self.failing = ""
+        self.error_kind = "bug"
 
     def post(self, path: str, body: dict[str, Any]) -> Answer:
         self.posted.append((path, body))
@@ -39,14 +67,14 @@ class FakeStack:
                 "refused_by_reason": {},
             },
             "/prepare": {"prepared": 8, "refused": 0, "refused_by_reason": {}},
-            "/classifier/train": {"model_version": "v1"},
-            "/gan/train": {"model_version": "v1", "steps": 10},
+            "/classifier/train": CLASSIFIER,
+            "/gan/train": GAN,
         }
-        threshold = body.get("threshold") or 0.99
+        threshold = body.get("threshold") or 0.95
         result = results.get(path) or {"threshold": threshold, "chosen": self.passing[threshold]}
         view = {"id": f"job{len(self.jobs)}", "name": path, "status": "finished", "result": result}
         if path == self.failing:
-            view |= {"status": "failed", "error": "no"}
+            view |= {"status": "failed", "error": "no", "error_kind": self.error_kind}
         self.jobs[view["id"]] = view
         return Answer(202, {}, json.dumps(view).encode())
 
@@ -97,29 +125,53 @@ def thresholds(stack: FakeStack) -> list[float | None]:
     return [body.get("threshold") for path, body in stack.posted if path == "/filter"]
 
 
-def test_the_operators_threshold_is_kept_where_it_leaves_enough(make):
-    stack = FakeStack({0.99: 250})
-    report = make(stack).run()
+def test_the_cards_threshold_is_kept_where_it_leaves_enough(make):
+    stack = FakeStack({0.95: 250})
+    results = make(stack).run()
     assert thresholds(stack) == [None]
-    assert report["filter"] == {"threshold": 0.99, "chosen": 250}
+    assert results.choice == results.at_recommended == Choice(0.95, 250)
 
 
 def test_the_threshold_is_lowered_only_as_far_as_is_needed(make, capsys):
-    stack = FakeStack({0.99: 20, 0.95: 120, 0.9: 201})
-    report = make(stack).run()
-    assert thresholds(stack) == [None, 0.95, 0.9]
-    assert report["filter"]["threshold"] == 0.9
-    assert (report["default_threshold"], report["chosen_at_default"]) == (0.99, 20)
-    assert "only 20 pictures reach 0.99: lowering the threshold to 0.95" in capsys.readouterr().err
+    stack = FakeStack({0.95: 20, 0.9: 42, 0.8: 61})
+    results = make(stack).run()
+    assert thresholds(stack) == [None, 0.9, 0.8]
+    assert (results.choice, results.at_recommended) == (Choice(0.8, 61), Choice(0.95, 20))
+    assert "only 20 pictures reach 0.95: lowering the threshold to 0.9" in capsys.readouterr().err
+    assert "**the threshold was lowered**: at 0.95" in demo_report.as_markdown(results)
 
 
 def test_below_one_half_it_is_never_lowered(make):
-    stack = FakeStack(dict.fromkeys((0.99, *demo.LOWER_THRESHOLDS), 60))
-    assert make(stack).run()["filter"] == {"threshold": 0.5, "chosen": 60}
+    stack = FakeStack(dict.fromkeys((0.95, *demo.LOWER_THRESHOLDS), 50))
+    assert make(stack).run().choice == Choice(0.5, 50)
+
+
+@pytest.mark.parametrize("step", ["/classifier/train", "/filter", "/gan/train"])
+def test_pictures_that_are_not_enough_end_the_way_with_a_report(make, step):
+    """As with a folder of landscapes: the report says what was missing, and nothing is drawn."""
+    stack = FakeStack({0.95: 250})
+    stack.failing, stack.error_kind = step, "user"
+    results = make(stack).run()
+    assert results.shortfalls == [f"{step}: no"]
+    assert results.files == {}
+    assert bool(results.verdicts) == (step != "/classifier/train")
+    text = demo_report.as_markdown(results)
+    assert f"- {step}: no" in text
+    assert "/generate" not in text
+    json.dumps(results.to_json())
+
+
+def test_a_generator_with_faults_is_shown_by_its_version(make, monkeypatch):
+    monkeypatch.setitem(GAN, "passed_gate", False)
+    stack = FakeStack({0.95: 250})
+    results = make(stack).run()
+    drawn = [body for path, body in stack.posted if path == "/generate"]
+    assert {body["model_version"] for body in drawn} == {"v1"}
+    assert "&model_version=v1" in demo_report.commands(results, "./run")
 
 
 def test_an_interrupted_demo_does_not_train_the_classifier_again(make):
-    stack = FakeStack({0.99: 250})
+    stack = FakeStack({0.95: 250})
     stack.failing = "/gan/train"
     with pytest.raises(JobFailed):
         make(stack).run()
@@ -133,29 +185,47 @@ def test_an_interrupted_demo_does_not_train_the_classifier_again(make):
 
 
 def test_a_demo_after_a_complete_one_starts_anew(make):
-    stack = FakeStack({0.99: 250})
+    stack = FakeStack({0.95: 250})
     make(stack).run()
     make(stack).run()
     assert [path for path, _ in stack.posted].count("/classifier/train") == 2
 
 
 def test_jobs_of_a_stack_that_was_emptied_are_started_again(make):
-    first = FakeStack({0.99: 250})
+    first = FakeStack({0.95: 250})
     first.failing = "/gan/train"
     with pytest.raises(JobFailed):
         make(first).run()
-    second = FakeStack({0.99: 250})
+    second = FakeStack({0.95: 250})
     make(second).run()
     assert [path for path, _ in second.posted].count("/classifier/train") == 1
 
 
 def test_sheets_and_single_pictures_are_saved_and_told(make, tmp_path):
-    report = make(FakeStack({0.99: 250})).run()
+    results = make(FakeStack({0.95: 250})).run()
     assert (tmp_path / "out" / "sheet-25.png").read_bytes() == b"sheet"
     singles = sorted((tmp_path / "out" / "singles").iterdir())
     assert len(singles) == demo.NUM_SINGLES
-    assert all(Path(path).exists() for path in report["files"].values())
-    assert [answer["file"] for answer in report["asked"][-2:]] == [
+    assert all(path.exists() for path in results.files.values())
+    assert [verdict.file for verdict in results.verdicts[-2:]] == [
         "valids/pikachu/1.png",
         "valids/others/1.png",
     ]
+
+
+def test_the_report_tells_the_counts_and_figures(make):
+    text = demo_report.as_markdown(make(FakeStack({0.95: 250})).run(), "PIKASTACK_STATE='x' ./run")
+    assert "9 files: 8 taken" in text
+    assert "1 byte for byte, 1 near" in text
+    assert "judged Pikachu: 250 at a threshold of 0.95" in text
+    assert "lowered" not in text
+    assert "ROC AUC 0.988, PR AUC 0.9, calibration error 0.05" in text
+    assert "| 0.5 | 0.938 | 1 | 0.875 |" in text
+    assert "| 0.95 | 0.5 | – | 0 |" in text
+    assert "KID × 1000 against pictures it never saw: 12 (95 %: 10–20)" in text
+    assert "collapsed: no" in text
+    assert "**warning**: watch out" in text
+    assert "Yes from a probability of 0.95, which its card recommends." in text
+    assert "| valids/others/1.png | yes | 1.0000 |" in text
+    assert "curl -o pikachu.png 'http://127.0.0.1:1/generate?seed=7&size=256'" in text
+    assert "PIKASTACK_STATE='x' ./run down" in text

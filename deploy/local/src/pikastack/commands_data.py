@@ -107,7 +107,7 @@ def _label_table(counts: dict[str, Any]) -> str:
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability from which a picture counts as Pikachu.  [default: the operator's, 0.99]",
+    help="Probability from which a picture counts.  [default: the operator's, else the card's]",
 )
 @wait_option
 @session_options

@@ -1,7 +1,8 @@
 """The whole way in one go: pictures → scrape → prepare → labels → classifier → filter → GAN → new pictures.
 
 Every step can be run again: pictures are known by their hash, and the long jobs by their ids, which are
-written down as they start. So a demo that was interrupted goes on where it was.
+written down as they start. So a demo that was interrupted goes on where it was. Pictures that are not enough
+for a step end the way there, and the report says what was missing.
 """
 
 import json
@@ -15,11 +16,14 @@ from typing import Any
 from pikastack import actions
 from pikastack.client import Answer, ServiceError
 from pikastack.commands_models import save_pictures
+from pikastack.demo_results import Choice, ClassifierRun, GanRun, Intake, Results, Verdict
 from pikastack.options import Session
 from pikastack.state import StateFolder, write_private
+from pikastack.terminal import JobFailed
 
-ENOUGH_PICTURES = 200
-LOWER_THRESHOLDS = (0.95, 0.9, 0.8, 0.65, 0.5)
+ENOUGH_PICTURES = 60
+"""Below it the GAN would learn from too few, and the threshold is lowered."""
+LOWER_THRESHOLDS = (0.9, 0.8, 0.65, 0.5)
 NUM_SINGLES = 8
 NUM_ASKED = 4
 SHEETS = (25, 64)
@@ -41,112 +45,117 @@ class Sources:
         return "drawn" if self.is_drawn else str(self.pictures.resolve())
 
 
+class Shortfall(Exception):
+    """The pictures are not enough for a step; the message is for the report."""
+
+
 @dataclass
 class Demo:
-    """One run of the demo on a running stack; `report` grows as it goes."""
+    """One run of the demo on a running stack; `results` grow as it goes."""
 
     session: Session
     state: StateFolder
     sources: Sources
     out: Path
     minutes: float
-    report: dict[str, Any] = field(default_factory=dict)
+    results: Results = field(init=False)
     _step: int = 0
 
-    def run(self) -> dict[str, Any]:
-        """All steps; the report."""
-        self.report = {
-            "source": self.sources.description(),
-            "url": self.session.client.url,
-            "state": str(self.state.root),
-            "seconds": {},
-        }
-        self._collect()
-        self._label()
-        self._train_classifier()
-        self._filter()
-        self._train_gan()
-        self._draw()
-        self._ask()
+    def __post_init__(self) -> None:
+        self.results = Results(self.sources.description(), self.session.client.url, str(self.state.root))
+
+    def run(self) -> Results:
+        """All steps, as far as the pictures allow."""
+        try:
+            self._collect()
+            self._label()
+            self._train_classifier()
+            self._filter()
+            version = self._train_gan()
+            self._draw(version)
+        except Shortfall as shortfall:
+            self.results.shortfalls.append(str(shortfall))
+            self._say(f"[yellow]{shortfall}[/]")
+        if self.results.classifier:
+            self._ask()
         # The next demo is a new one.
         self._jobs_file.unlink(missing_ok=True)
-        return self.report
+        return self.results
 
     def _collect(self) -> None:
         with self._stage("taking pictures in", "scrape"):
-            intake = actions.scrape_folder(self.session, self.sources.pictures)
+            scraped = actions.scrape_folder(self.session, self.sources.pictures)
         with self._stage("making them square, finding duplicates", "prepare"):
             prepared = actions.prepare(self.session)
         buckets = self.session.client.get("/buckets").json()
-        self.report["intake"] = intake
-        self.report["prepared"] = prepared
-        self.report["buckets"] = buckets["buckets"]
-        self.report["near_duplicates"] = buckets["near_duplicates"]
+        self.results.intake = intake = Intake.of(scraped, prepared, buckets)
         self._say(
-            f"{intake['looked_at']} files: {intake['taken']} taken, {intake['already_there']} there before, "
-            f"{intake['exact_duplicates']} exact and {buckets['near_duplicates']} near duplicates, "
-            f"{intake['refused']} refused"
+            f"{intake.looked_at} files: {intake.taken} taken, {intake.already_there} there before, "
+            f"{intake.exact_duplicates} exact and {intake.near_duplicates} near duplicates, "
+            f"{intake.refused} refused"
         )
 
     def _label(self) -> None:
         with self._stage("taking labels in", "label"):
             actions.import_labels(self.session, self.sources.labels)
-        self.report["labels"] = actions.count_labels(self.session)
+        self.results.labels = actions.count_labels(self.session)
 
     def _train_classifier(self) -> None:
         with self._stage("learning which pictures show Pikachu", "classifier"):
-            self.report["classifier"] = self._job("classifier", lambda: self._post("/classifier/train", {}))
+            result = self._job("classifier", lambda: self._post("/classifier/train", {}))
+        self.results.classifier = ClassifierRun.of(result)
 
     def _filter(self) -> None:
-        """Filter at the operator's threshold; lower it, and say so, where that leaves too few."""
+        """Filter at the card's threshold; lower it, and say so, where that leaves too few."""
         with self._stage("choosing the Pikachus", "filter"):
-            chosen = self._filter_at(None)
-            self.report["default_threshold"] = chosen["threshold"]
-            self.report["chosen_at_default"] = chosen["chosen"]
+            self.results.at_recommended = choice = self._filter_at(None)
             for threshold in LOWER_THRESHOLDS:
-                if chosen["chosen"] >= ENOUGH_PICTURES:
+                if choice.chosen >= ENOUGH_PICTURES:
                     break
-                if threshold >= chosen["threshold"]:
+                if threshold >= choice.threshold:
                     continue
                 self._say(
-                    f"[yellow]only {chosen['chosen']} pictures reach {chosen['threshold']}: "
+                    f"[yellow]only {choice.chosen} pictures reach {choice.threshold:.3g}: "
                     f"lowering the threshold to {threshold}[/]"
                 )
-                chosen = self._filter_at(threshold)
-        self.report["filter"] = chosen
-        self._say(f"{chosen['chosen']} pictures are Pikachu at {chosen['threshold']}")
+                choice = self._filter_at(threshold)
+        self.results.choice = choice
+        self._say(f"{choice.chosen} pictures are Pikachu at {choice.threshold:.3g}")
 
-    def _filter_at(self, threshold: float | None) -> dict[str, Any]:
-        return self._job(f"filter-{threshold}", lambda: self._post("/filter", {"threshold": threshold}))
+    def _filter_at(self, threshold: float | None) -> Choice:
+        found = self._job(f"filter-{threshold}", lambda: self._post("/filter", {"threshold": threshold}))
+        return Choice(found["threshold"], found["chosen"])
 
-    def _train_gan(self) -> None:
+    def _train_gan(self) -> str:
         with self._stage(f"learning to draw them, {self.minutes:g} minutes", "gan"):
             request = {"minutes": self.minutes}
-            self.report["gan"] = self._job("gan", lambda: self._post("/gan/train", request))
+            result = self._job("gan", lambda: self._post("/gan/train", request))
+        self.results.gan = GanRun.of(result)
+        return self.results.gan.version
 
-    def _draw(self) -> None:
+    def _draw(self, version: str) -> None:
+        """With the version just trained, also where its faults keep it from being served."""
+        asked = {"seed": 0, "size": SHOWN_SIZE, "model_version": version}
+        files = self.results.files
         with self._stage("drawing", "generate"):
-            files = {}
             for num in SHEETS:
-                (sheet,) = actions.draw(self.session, {"n": num, "seed": 0, "grid": True, "size": SHOWN_SIZE})
+                (sheet,) = actions.draw(self.session, {**asked, "n": num, "grid": True})
                 (files[f"sheet of {num}"],) = save_pictures([sheet], self.out / f"sheet-{num}.png", "png")
-            singles = actions.draw(self.session, {"n": NUM_SINGLES, "seed": 0, "size": SHOWN_SIZE})
+            singles = actions.draw(self.session, {**asked, "n": NUM_SINGLES})
             for picture, path in zip(
                 singles, save_pictures(singles, self.out / "singles", "png"), strict=True
             ):
                 files[f"seed {picture.seeds[0]}"] = path
-            files["film of the training"] = self._save_film()
-        self.report["files"] = {name: str(path) for name, path in files.items()}
+            files["film of the training"] = self._save_film(version)
 
-    def _save_film(self) -> Path:
-        film = self.session.client.get(f"/gan/models/{self.report['gan']['model_version']}/film")
+    def _save_film(self, version: str) -> Path:
         path = self.out / "film.webp"
-        path.write_bytes(film.data)
+        path.write_bytes(self.session.client.get(f"/gan/models/{version}/film").data)
         return path
 
     def _ask(self) -> None:
-        """What the classifier says of some drawn and some given pictures."""
-        drawn = [Path(path) for name, path in self.report["files"].items() if name.startswith("seed")]
+        """What the classifier says of some drawn and some given pictures, at the card's threshold."""
+        drawn = [path for name, path in self.results.files.items() if name.startswith("seed")]
         given = [
             path
             for label in ("pikachu", "others")
@@ -154,22 +163,31 @@ class Demo:
         ]
         asked = [*drawn[:NUM_ASKED], *given]
         answers = actions.ask_is_pikachu(self.session, [(path.name, path.read_bytes()) for path in asked])
-        self.report["asked"] = [
-            {"file": _short_name(path), **answer} for path, answer in zip(asked, answers, strict=True)
+        self.results.verdicts = [
+            Verdict.of(_short_name(path), answer) for path, answer in zip(asked, answers, strict=True)
         ]
 
     def _post(self, path: str, request: dict[str, Any]) -> Answer:
         return self.session.client.post(path, request)
 
     def _job(self, key: str, start: Callable[[], Answer]) -> dict[str, Any]:
-        """The result of this step's job: the one an earlier, interrupted demo has started, else a new one."""
+        """The result of this step's job: the one an earlier, interrupted demo has started, else a new one.
+
+        Raises:
+            Shortfall: the job says that these pictures or labels will not do.
+        """
         jobs = json.loads(self._jobs_file.read_text()) if self._jobs_file.exists() else {}
         view = self._earlier(jobs.get(key))
         if view is None:
             view = start().json()
             self._jobs_file.parent.mkdir(parents=True, exist_ok=True)
             write_private(self._jobs_file, json.dumps({**jobs, key: view["id"]}))
-        view = self.session.terminal.watch(self.session.client, view, f"  {view['name']}")
+        try:
+            view = self.session.terminal.watch(self.session.client, view, f"  {view['name']}")
+        except JobFailed as failed:
+            if failed.view.get("error_kind") != "user":
+                raise
+            raise Shortfall(f"{view['name']}: {failed}") from failed
         result: dict[str, Any] = view["result"]
         return result
 
@@ -192,7 +210,7 @@ class Demo:
         started = time.monotonic()
         self._say(f"[bold][{self._step}/{_NUM_STEPS}] {what}[/]".replace("[bold][", "[bold]\\["))
         yield
-        self.report["seconds"][key] = round(time.monotonic() - started, 1)
+        self.results.seconds[key] = round(time.monotonic() - started, 1)
 
     def _say(self, text: str) -> None:
         self.session.terminal.say(text)

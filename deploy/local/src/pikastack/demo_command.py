@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.markdown import Markdown
@@ -14,6 +13,7 @@ from pikastack import demo_report, stack
 from pikastack.client import Client
 from pikastack.commands_stack import start
 from pikastack.demo import Demo, Sources
+from pikastack.demo_results import Results
 from pikastack.options import Session, stack_options
 from pikastack.state import DEFAULT_STATE, StateFolder
 from pikastack.terminal import Terminal
@@ -80,9 +80,9 @@ def demo(
         sources = Sources(pictures, labels, is_drawn=False)
     (state.demo / "source.json").write_text(json.dumps({"source": description}))
     folder = (out or state.demo / "out").absolute()
-    report = Demo(session, state, sources, folder, minutes).run()
-    report["seconds"]["all"] = round(time.monotonic() - began, 1)
-    _tell(terminal, report, folder, state)
+    results = Demo(session, state, sources, folder, minutes).run()
+    results.seconds["all"] = round(time.monotonic() - began, 1)
+    _tell(terminal, results, folder, state)
 
 
 def _stack_for(
@@ -152,10 +152,11 @@ def draw_sources(
     return Sources(pictures, labels, is_drawn=True)
 
 
-def _tell(terminal: Terminal, report: dict[str, Any], folder: Path, state: StateFolder) -> None:
+def _tell(terminal: Terminal, results: Results, folder: Path, state: StateFolder) -> None:
     run = "./run" if state.root == DEFAULT_STATE else f"PIKASTACK_STATE='{state.root}' ./run"
-    text = demo_report.as_markdown(report, run)
+    text = demo_report.as_markdown(results, run)
     folder.mkdir(parents=True, exist_ok=True)
+    report = results.to_json()
     (folder / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False))
     (folder / "report.md").write_text(f"# Demo\n\n{text}")
     terminal.result({**report, "out": str(folder)})
@@ -163,10 +164,10 @@ def _tell(terminal: Terminal, report: dict[str, Any], folder: Path, state: State
         return
     terminal.out.print(Markdown(text.partition(demo_report.NEXT)[0]))
     # As they are, so that they can be copied.
-    lines = demo_report.commands(report, run).splitlines()[1:-1]
+    lines = demo_report.commands(results, run).splitlines()[1:-1]
     terminal.out.print("\n" + "\n".join(lines), soft_wrap=True, markup=False)
     terminal.result(
         None,
-        f"\n[bold green]The services keep running[/]: {report['url']}/generate, {report['url']}/is-pikachu\n"
+        f"\n[bold green]The services keep running[/]: {results.url}/generate, {results.url}/is-pikachu\n"
         f"Pictures and this report: [bold]{folder}[/]\nStop with: [bold]{run} down[/]",
     )

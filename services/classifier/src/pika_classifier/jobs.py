@@ -21,7 +21,7 @@ import numpy as np
 
 from pika_classifier import labels as label_log
 from pika_classifier.config import Preset, preset_named
-from pika_classifier.predict import MODEL_NAME, load_predictor, prepare
+from pika_classifier.predict import MODEL_NAME, default_threshold, load_predictor, prepare
 from pika_classifier.predictions import Predictions, histogram
 from pika_classifier.selection import Decision, apply
 from pika_classifier.vocabulary import SPLITS
@@ -89,6 +89,7 @@ def _train(context: JobContext, folder: Path, preset: Preset, seed: int) -> dict
         "labels": label_log.counts(current),
         "label_manifest_sha256": manifest_hash(current),
         "validation": trained.validation,
+        "recommended_threshold": trained.validation["recommended_threshold"],
         "temperature": trained.temperature,
         "curves": trained.history,
         "training_seconds": round(trained.seconds, 1),
@@ -148,6 +149,7 @@ def _result(card: dict[str, Any]) -> dict[str, Any]:
         "preset": card["preset"]["name"],
         "roc_auc": validation["roc_auc"],
         "pr_auc": validation["pr_auc"],
+        "recommended_threshold": card["recommended_threshold"],
         "labels": card["labels"],
         "validation": validation,
         "training_seconds": card["training_seconds"],
@@ -189,14 +191,13 @@ def filter_bucket(
     Safe to run again: nothing is predicted twice for one version, and the same decision changes nothing.
 
     Args:
-        threshold: probability from which a picture passes; None for the operator's.
+        threshold: probability from which a picture passes; None for the operator's, or else the card's.
         model_version: None for the current one.
 
     Raises:
         JobError: no such bucket, version or model, or a threshold outside of 0 … 1.
     """
-    threshold = context.settings.is_pikachu_threshold if threshold is None else threshold
-    if not 0.0 < threshold < 1.0:
+    if threshold is not None and not 0.0 < threshold < 1.0:
         raise JobError(f"threshold: expected a number between 0 and 1, received {threshold}")
     if (source, target) != (Bucket.IMAGES.value, Bucket.PIKACHU.value):
         raise JobError(f"expected source 'images' and target 'pikachu', received {source!r} and {target!r}")
@@ -206,6 +207,8 @@ def filter_bucket(
         raise JobError(f"{error}: train one first (POST /classifier/train)") from error
     except UnknownVersion as error:
         raise JobError(f"model_version: there is no {error.args[0]!r}") from error
+    if threshold is None:
+        threshold = default_threshold(context.settings, predictor)
     kept = Predictions(context.store, predictor.version, Bucket(source))
     probabilities, num_predicted = kept.complete(
         predictor, lambda done, total: context.progress(done, total, "looking at the pictures")

@@ -27,11 +27,15 @@ def prepare(data: bytes) -> np.ndarray:
 
 
 class Predictor:
-    """One loaded version. Safe to share between threads."""
+    """One loaded version. Safe to share between threads.
 
-    def __init__(self, runtime: Runtime, version: str) -> None:
+    `recommended_threshold`: the probability from which its card says that a picture counts.
+    """
+
+    def __init__(self, runtime: Runtime, version: str, recommended_threshold: float = 0.5) -> None:
         self._runtime = runtime
         self.version = version
+        self.recommended_threshold = recommended_threshold
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (N, 256, 256, 3) → float32 (N,), 0–1: how surely each picture shows Pikachu."""
@@ -51,8 +55,12 @@ def load_predictor(settings: Settings, store: Store, version: str | None = None)
     Raises:
         NoModel, UnknownVersion: see `pika_kit.models.Registry.fetch`.
     """
-    version, runtime, _card = load_version(Registry(store, MODEL_NAME), settings, version)
-    return Predictor(runtime, version)
+    return _predictor(*load_version(Registry(store, MODEL_NAME), settings, version))
+
+
+def default_threshold(settings: Settings, predictor: Predictor) -> float:
+    """The operator's threshold where there is one, else the model card's."""
+    return settings.is_pikachu_threshold or predictor.recommended_threshold
 
 
 def follow(settings: Settings, store: Store) -> Follower[Predictor]:
@@ -60,7 +68,11 @@ def follow(settings: Settings, store: Store) -> Follower[Predictor]:
     return Follower(Registry(store, MODEL_NAME), settings, _warm)
 
 
-def _warm(version: str, runtime: Runtime, _card: dict[str, Any]) -> Predictor:
-    predictor = Predictor(runtime, version)
+def _predictor(version: str, runtime: Runtime, card: dict[str, Any]) -> Predictor:
+    return Predictor(runtime, version, card.get("recommended_threshold", 0.5))
+
+
+def _warm(version: str, runtime: Runtime, card: dict[str, Any]) -> Predictor:
+    predictor = _predictor(version, runtime, card)
     predictor.probabilities(np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8))
     return predictor

@@ -14,7 +14,11 @@ PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256
 Annotator = Annotated[str, Field(min_length=1, max_length=64, description="Who says so")]
 Threshold = Annotated[
     float | None,
-    Field(gt=0, lt=1, description="Probability from which a picture counts; the operator's by default"),
+    Field(
+        gt=0,
+        lt=1,
+        description="Probability from which a picture counts; by default the operator's, or the card's",
+    ),
 ]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from pika_classifier.predict import BATCH_SIZE, Predictor, prepare
+from pika_classifier.predict import BATCH_SIZE, Predictor, default_threshold, prepare
 from pika_classifier.received import picture_problem, read_pictures
 from pika_classifier.requests import AskQuery, FilterRequest, TrainRequest
 from pika_kit.following import Follower
@@ -60,7 +60,7 @@ def is_pikachu(query: AskQuery) -> Response:
 def _ask(query: AskQuery) -> Response:
     received = read_pictures(request)
     predictor = current_predictor()
-    threshold = query.threshold or state().settings.is_pikachu_threshold
+    threshold = query.threshold or default_threshold(state().settings, predictor)
     answers: list[dict[str, Any] | Problem] = []
     waiting: list[bytes | Problem] = []
     for picture in received.pictures:

@@ -182,12 +182,9 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         for name in ("best.png", "film.webp"):
             shutil.copy(work.folder / name, publication / name)
         card = _card(work, dataset, result) | {"runtimes_differ_by": agreement}
+        faults = _faults(work.recipe, result)
         version = Registry(work.context.store, REGISTRY_NAME).publish(
-            publication,
-            card,
-            run_id=work.context.job_id,
-            activate=activate,
-            faults=_faults(work.recipe, result),
+            publication, card, run_id=work.context.job_id, activate=activate, faults=faults
         )
     measured = card["evaluation"]
     return {
@@ -197,10 +194,8 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         "resumed_from": result.resumed_from,
         "minutes": card["minutes"],
         "num_pictures": len(dataset.train_ids) + len(dataset.held_out_ids),
-        "warnings": [
-            *card["warnings"],
-            *(f"not activated: {fault}" for fault in _faults(work.recipe, result)),
-        ],
+        "passed_gate": not faults,
+        "warnings": [*card["warnings"], *(f"not activated: {fault}" for fault in faults)],
         **{key: measured[key] for key in ("kid", "kid_interval", "diversity", "near_copy_rate", "collapsed")},
     }
 
@@ -211,7 +206,7 @@ def _faults(recipe: Preset, result: TrainingResult) -> list[str]:
     if not math.isfinite(measured.kid):
         faults.append("its pictures are not finite")
     if measured.collapsed:
-        faults.append(f"its pictures are alike: {measured.diversity:.2f} of the diversity they should have")
+        faults.append(f"its pictures are alike: {measured.diversity:.2f} of the training pictures' diversity")
     if result.state.step < recipe.minimum_steps:
         faults.append(f"it was trained for {result.state.step} steps, of {recipe.minimum_steps} at least")
     return faults

@@ -1,0 +1,162 @@
+"""What the demo finds out, step by step; a step that could not be done is None, and `shortfalls` says why."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of the files. `ready`: squares that can be used."""
+
+    looked_at: int
+    taken: int
+    already_there: int
+    exact_duplicates: int
+    near_duplicates: int
+    refused: int
+    refused_by_reason: dict[str, int]
+    ready: int
+
+    @classmethod
+    def of(cls, scraped: dict[str, Any], prepared: dict[str, Any], buckets: dict[str, Any]) -> "Intake":
+        """From the reports of the jobs scrape and prepare, and `GET /buckets`."""
+        reasons: dict[str, int] = {}
+        for report in (scraped, prepared):
+            for reason, count in report["refused_by_reason"].items():
+                reasons[reason] = reasons.get(reason, 0) + count
+        return cls(
+            looked_at=scraped["looked_at"],
+            taken=scraped["taken"],
+            already_there=scraped["already_there"],
+            exact_duplicates=scraped["exact_duplicates"],
+            near_duplicates=buckets["near_duplicates"],
+            refused=scraped["refused"] + prepared["refused"],
+            refused_by_reason=reasons,
+            ready=buckets["buckets"]["images"],
+        )
+
+
+@dataclass(frozen=True)
+class AtThreshold:
+    """The classifier on the validation labels, where a probability of at least `threshold` means Pikachu."""
+
+    threshold: float
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True)
+class ClassifierRun:
+    """A trained classifier; `recommended_threshold` is its card's, and everything asks with it."""
+
+    version: str
+    roc_auc: float | None
+    pr_auc: float | None
+    calibration_error: float | None
+    recommended_threshold: float
+    at_thresholds: tuple[AtThreshold, ...]
+
+    @classmethod
+    def of(cls, result: dict[str, Any]) -> "ClassifierRun":
+        """From the job's result."""
+        validation = result["validation"]
+        rows = tuple(
+            AtThreshold(row["threshold"], row["accuracy"], row["precision"], row["recall"])
+            for row in validation["at_thresholds"]
+        )
+        return cls(
+            result["version"],
+            result["roc_auc"],
+            result["pr_auc"],
+            validation["calibration_error"],
+            result["recommended_threshold"],
+            rows,
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How many pictures were judged Pikachu at which threshold."""
+
+    threshold: float
+    chosen: int
+
+
+@dataclass(frozen=True)
+class GanRun:
+    """A trained generator, measured against pictures it never saw."""
+
+    version: str
+    steps: int
+    minutes: float
+    num_pictures: int
+    kid: float
+    kid_interval: tuple[float, float] | None
+    diversity: float
+    collapsed: bool
+    near_copy_rate: float
+    warnings: tuple[str, ...]
+    is_served: bool
+    """Whether it became the current version; one with faults does not."""
+
+    @classmethod
+    def of(cls, result: dict[str, Any]) -> "GanRun":
+        """From the job's result."""
+        interval = result["kid_interval"]
+        return cls(
+            result["model_version"],
+            result["steps"],
+            result["minutes"],
+            result["num_pictures"],
+            result["kid"],
+            (interval[0], interval[1]) if interval else None,
+            result["diversity"],
+            result["collapsed"],
+            result["near_copy_rate"],
+            tuple(result["warnings"]),
+            result["passed_gate"],
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the classifier says of one picture: a probability, or why there is none."""
+
+    file: str
+    probability: float | None
+    is_pikachu: bool | None
+    problem: str | None
+
+    @classmethod
+    def of(cls, file: str, answer: dict[str, Any]) -> "Verdict":
+        """From an answer of `/is-pikachu`, or the problem in its place."""
+        if "probability" in answer:
+            return cls(file, answer["probability"], answer["is_pikachu"], None)
+        return cls(file, None, None, answer.get("title", "no answer"))
+
+
+@dataclass
+class Results:
+    """One demo, as far as it came."""
+
+    source: str
+    url: str
+    state: str
+    intake: Intake | None = None
+    labels: dict[str, dict[str, int]] = field(default_factory=dict)
+    classifier: ClassifierRun | None = None
+    at_recommended: Choice | None = None
+    choice: Choice | None = None
+    """The pictures that the GAN learned from; differs from the one before where that left too few."""
+    gan: GanRun | None = None
+    files: dict[str, Path] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    shortfalls: list[str] = field(default_factory=list)
+    """What could not be done with these pictures, and what would help."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON-able data."""
+        return asdict(self) | {"files": {name: str(path) for name, path in self.files.items()}}
