@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -27,16 +28,17 @@ class Stack:
         self.root = root
         self.home = home
 
-    def cli(self, *words, status=0):
+    def cli(self, *words, status=0, **environ):
         done = subprocess.run(
             [PROGRAM, *words, "--state", str(self.root), "--json"],
-            env={**os.environ, "HOME": str(self.home)},
+            env={**os.environ, "HOME": str(self.home), **environ},
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == status, done.stderr
-        return json.loads(done.stdout)
+        self.said = done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else None
 
     def up(self):
         return self.cli("up", "--port", str(WISHED_PORT))
@@ -145,8 +147,33 @@ def test_a_second_up_finds_the_first(stacks):
     supervisor = stacks[0].state["supervisor"]
     found = stacks[0].up()
     assert found["ran_already"]
+    assert found["other_settings"] == []
     assert found["url"] == stacks[0].state["url"]
     assert stacks[0].state["supervisor"] == supervisor
+
+
+def test_a_running_stack_with_other_settings_is_said_to_have_them(stacks, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    root = str(tmp_path / "pictures")
+    found = stacks[0].cli("up", "--scrape-root", root, PIKA_IS_PIKACHU_THRESHOLD="0.5")
+    assert found["other_settings"] == ["PIKA_IS_PIKACHU_THRESHOLD", f"--scrape-root {root}"]
+    assert "other settings" in stacks[0].said
+
+
+def test_a_part_that_cannot_start_is_named_and_nothing_is_left(tmp_path, home):
+    stack = Stack(tmp_path / "state", home)
+    assert stack.cli("up", status=1, PIKA_FETCH_ALLOW="", PIKA_OUTAGE_SECONDS="soon") is None
+    assert re.search(r"(scraper|classifier|gan)(-worker)? does not start", stack.said)
+    assert "PIKA_OUTAGE_SECONDS: " in stack.said
+    assert stack.cli("status", status=1)["status"] == "down"
+
+
+def test_what_libraries_write_stays_in_the_state_folder(stacks):
+    """TensorFlow's generated code, spooled uploads: each part has a folder of its own for them."""
+    for process in stacks[0].processes():
+        line = " ".join(process.cmdline())
+        if "gunicorn" in line or "pika_kit.worker" in line:
+            assert process.environ()["TMPDIR"].startswith(f"{stacks[0].root}/scratch/")
 
 
 @pytest.mark.parametrize("part", ["gan", "scraper-worker", "valkey", "seaweedfs", "caddy"])

@@ -1,11 +1,13 @@
 """One part's process, with small real programs in the parts' place."""
 
+import errno
 import signal
 import sys
 import time
 
 import pytest
 
+from pikastack import supervisor
 from pikastack.parts import Part
 from pikastack.process import PartProcess, environment_of
 from pikastack.stack import tail
@@ -114,6 +116,48 @@ def _runs(pid: int) -> bool:
             return file.read().split()[2] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_part_that_cannot_be_started_is_tried_again_and_says_why(state):
+    process = PartProcess(Part("part", 0, ["/nowhere/program"], lambda _pid: None), state)
+    process.start()
+    assert process.status == "restarting"
+    assert "cannot be started: [Errno 2]" in process.problem
+    assert process.view()["pid"] is None
+    tick_until(process, lambda: process.restarts == 2)
+    process.terminate()
+    process.has_stopped()
+    assert process.status == "stopped"
+
+
+def test_a_full_disk_does_not_end_the_supervisor_but_delays_a_part(start, state):
+    """/dev/full says of every write that there is no space left."""
+    log = state.logs / "part.log"
+    log.symlink_to("/dev/full")
+    process = start("import time; time.sleep(60)")
+    assert process.status == "restarting"
+    assert "No space left on device" in process.problem
+    log.unlink()
+    tick_until(process, lambda: process.status == "up")
+
+
+def test_a_state_that_cannot_be_written_keeps_no_part_from_being_stopped(state, monkeypatch):
+    parts = [
+        Part(name, level, [sys.executable, "-c", "import time; time.sleep(60)"], lambda _pid: None)
+        for level, name in enumerate(("store", "service"))
+    ]
+    monkeypatch.setattr(supervisor, "build_parts", lambda *_: parts)
+    watched = supervisor.Supervisor(state, {"front": 1}, [])
+    for process in watched._parts:
+        process.start()
+
+    def full(_state):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(state, "write", full)
+    watched._write()
+    watched._stop()
+    assert [process.is_running for process in watched._parts] == [False, False]
 
 
 def test_what_is_exported_does_not_replace_a_parts_own_settings(monkeypatch):

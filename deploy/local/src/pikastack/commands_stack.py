@@ -40,7 +40,13 @@ def up(state: StateFolder, terminal: Terminal, port: int | None, scrape_roots: t
     found, ran_already = start(state, terminal, port, scrape_roots)
     where = " (it ran already)" if ran_already else ""
     terminal.result(
-        {"url": found["url"], "ran_already": ran_already, "state": str(state.root), "ports": found["ports"]},
+        {
+            "url": found["url"],
+            "ran_already": ran_already,
+            "other_settings": stack.different_settings(found, scrape_roots) if ran_already else [],
+            "state": str(state.root),
+            "ports": found["ports"],
+        },
         f"pikastack is up at [bold]{found['url']}[/]{where}",
     )
 
@@ -56,6 +62,12 @@ def start(
             line.update(f"starting: waiting for {', '.join(waiting)}")
 
         found, ran_already = stack.up(state, port=port, scrape_roots=scrape_roots, report=report)
+    others = stack.different_settings(found, scrape_roots) if ran_already else []
+    if others:
+        terminal.say(
+            f"[yellow]it runs with other settings than asked for now: {', '.join(others)}. They take effect "
+            "after `pikastack down` and `pikastack up`[/]"
+        )
     actual = found["ports"]["front"]
     if port is not None and actual != port:
         why = "runs already" if ran_already else f"port {port} is taken"

@@ -1,6 +1,7 @@
 """The parts of a stack: what each runs, with which settings, and how one knows that it answers."""
 
 import os
+import shutil
 import signal
 import sys
 import sysconfig
@@ -143,7 +144,7 @@ def _service(state: StateFolder, name: str, port: int, settings: Mapping[str, st
         environ={
             **settings,
             "PIKA_BIND": f"127.0.0.1:{port}",
-            "PIKA_STATE_DIR": str(_scratch(state, name)),
+            **_scratch_environ(state, name),
         },
         grace_seconds=25.0,
     )
@@ -155,7 +156,7 @@ def _worker(state: StateFolder, name: str, url_file: Path, settings: Mapping[str
         level=1,
         command=[sys.executable, "-m", "pika_kit.worker", name],
         check=worker_check(url_file, name),
-        environ={**settings, "PIKA_STATE_DIR": str(_scratch(state, f"{name}-worker"))},
+        environ={**settings, **_scratch_environ(state, f"{name}-worker")},
         grace_seconds=WORKER_GRACE_SECONDS,
         # With the queue gone too there is nobody to hand a job back to; the next worker takes it up from its
         # last checkpoint.
@@ -181,6 +182,15 @@ def _front_door(state: StateFolder, ports: Mapping[str, int]) -> Part:
             "XDG_DATA_HOME": str(storage),
         },
     )
+
+
+def _scratch_environ(state: StateFolder, name: str) -> dict[str, str]:
+    """A part's own folder, also for what libraries would write to /tmp, such as TensorFlow's own code."""
+    folder = _scratch(state, name)
+    temporary = folder / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    return {"PIKA_STATE_DIR": str(folder), "TMPDIR": str(temporary)}
 
 
 def _scratch(state: StateFolder, name: str) -> Path:

@@ -62,7 +62,16 @@ class PartProcess:
         }
 
     def start(self) -> None:
-        """Start the process; it answers later, see `tick`."""
+        """Start the process; it answers later, see `tick`. One that cannot be started is tried again."""
+        try:
+            self._spawn()
+        except OSError as error:
+            # A full disk, a program that is not there: as if it had ended at once.
+            self._process = self._who = None
+            self.problem = f"cannot be started: {error}"
+            self._try_again_later(time.monotonic())
+
+    def _spawn(self) -> None:
         environ = environment_of(self.part)
         with self._log.open("ab") as output:
             output.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} starting {self.part.name}\n".encode())
@@ -127,11 +136,14 @@ class PartProcess:
         assert self._process is not None  # noqa: S101 — tick() calls this after start() only
         code = self._process.returncode
         self.problem = f"ended by itself: {_describe_exit(code)}"
+        self._kill_group()
+        self._try_again_later(now)
+
+    def _try_again_later(self, now: float) -> None:
         delay = min(MAX_BACK_OFF_SECONDS, 0.5 * 2**self._failures)
         self._failures += 1
         self.status = "restarting"
         self._next_look = now + delay
-        self._kill_group()
         log.warning("%s %s; starting it again in %.1f s", self.part.name, self.problem, delay)
 
     def terminate(self) -> None:
@@ -167,10 +179,19 @@ class PartProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def rotate_log(self) -> None:
-        """Keep one older log; the part goes on in the emptied file, which it has open for appending."""
-        if self._log.exists() and self._log.stat().st_size > LOG_BYTES:
-            shutil.copyfile(self._log, self._log.with_suffix(".log.1"))
-            os.truncate(self._log, 0)
+        """Keep one older log; the part goes on in the emptied file, which it has open for appending.
+
+        Where the disk is full the older log is given up, which makes room.
+        """
+        if not self._log.exists() or self._log.stat().st_size <= LOG_BYTES:
+            return
+        older = self._log.with_suffix(".log.1")
+        try:
+            shutil.copyfile(self._log, older)
+        except OSError as error:
+            log.warning("the log of %s is not kept: %s", self.part.name, error)
+            older.unlink(missing_ok=True)
+        os.truncate(self._log, 0)
 
 
 def environment_of(part: Part) -> dict[str, str]:

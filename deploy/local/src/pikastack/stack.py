@@ -1,5 +1,6 @@
 """Start, find and stop a stack from outside; what `pikastack up`, `down`, `status` and `logs` do."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pikastack.state import CLONE, StateFolder, find_process
 
 START_SECONDS = 180.0
 STOP_SECONDS = 90.0
+RECOVERY_SECONDS = 45.0
+"""How long `up` waits for a part of a running stack that is just being started again."""
+_OF_THE_CLIENT = {"PIKA_API_KEY", "PIKA_PORT"}
 _GIVE_UP_RESTARTS = 3
 
 Report = Callable[[dict[str, Any]], None]
@@ -54,16 +58,18 @@ def up(
             )
     state.create()
     found = state.running()
-    if found and found["status"] == "ready":
+    if found and _is_whole(found):
         return found, True
     supervisor = None if found else _spawn(state, port, scrape_roots)
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + (
+        RECOVERY_SECONDS if found and found["status"] == "ready" else START_SECONDS
+    )
     while time.monotonic() < deadline:
         time.sleep(0.1)
         now = state.running()
         if now:
             report(now)
-            if now["status"] == "ready":
+            if _is_whole(now):
                 return now, found is not None
             _give_up_on_failing(state, now)
         elif supervisor is None:
@@ -75,11 +81,42 @@ def up(
             time.sleep(0.5)
         elif supervisor.poll() is not None:
             raise StackError("the supervisor ended while it started", tail(state, "supervisor"))
-    slow = [name for name, part in (state.read() or {}).get("parts", {}).items() if part["status"] != "up"]
+    slow = _not_up(state.read() or {})
+    log = tail(state, slow[0]) if slow else ""
+    if found:
+        raise StackError(f"the stack runs, but not all of it: {_problems(state.read() or {})}", log)
     down(state)
-    raise StackError(
-        f"not ready after {START_SECONDS:.0f} s: {', '.join(slow)}", tail(state, slow[0]) if slow else ""
-    )
+    raise StackError(f"not ready after {START_SECONDS:.0f} s: {', '.join(slow)}", log)
+
+
+def _is_whole(now: dict[str, Any]) -> bool:
+    return now["status"] == "ready" and not _not_up(now)
+
+
+def _not_up(now: dict[str, Any]) -> list[str]:
+    return [name for name, part in now.get("parts", {}).items() if part["status"] != "up"]
+
+
+def _problems(now: dict[str, Any]) -> str:
+    return "; ".join(f"{name}: {now['parts'][name]['problem']}" for name in _not_up(now))
+
+
+def settings_digests() -> dict[str, str]:
+    """The PIKA_ variables of this process, each with a digest that tells whether it is another value."""
+    return {
+        name: hashlib.sha256(value.encode()).hexdigest()[:16]
+        for name, value in sorted(os.environ.items())
+        if name.startswith("PIKA_") and name not in _OF_THE_CLIENT
+    }
+
+
+def different_settings(found: dict[str, Any], scrape_roots: Sequence[Path] = ()) -> list[str]:
+    """What this process asks for and the running stack was not started with, by name."""
+    theirs, ours = found.get("settings", {}), settings_digests()
+    names = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
+    known = [Path(root) for root in found.get("scrape_roots", [])]
+    roots = [str(root) for root in scrape_roots if not any(root.resolve().is_relative_to(k) for k in known)]
+    return names + [f"--scrape-root {root}" for root in roots]
 
 
 def may_be_scraped(state: StateFolder, root: Path) -> bool:
@@ -107,12 +144,15 @@ def _spawn(state: StateFolder, port: int | None, scrape_roots: Sequence[Path]) -
 
 
 def _give_up_on_failing(state: StateFolder, now: dict[str, Any]) -> None:
-    """Stop a stack of which a part keeps dying while it starts."""
-    for name, part in now["parts"].items():
-        if now["status"] == "starting" and part["restarts"] >= _GIVE_UP_RESTARTS:
+    """Name a part that keeps dying; a stack that never was ready is stopped again."""
+    for name in _not_up(now):
+        part = now["parts"][name]
+        if part["restarts"] >= _GIVE_UP_RESTARTS and part["problem"]:
             log = tail(state, name)
-            down(state)
-            raise StackError(f"{name} does not start: {part['problem']}", log)
+            if now["status"] == "starting":
+                down(state)
+                raise StackError(f"{name} does not start: {part['problem']}", log)
+            raise StackError(f"{name} does not run: {part['problem']}", log)
 
 
 def down(state: StateFolder, report: Report = lambda _state: None) -> bool:

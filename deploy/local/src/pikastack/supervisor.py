@@ -18,7 +18,7 @@ from typing import Any
 from pikastack.parts import build_parts
 from pikastack.ports import FRONT, choose_ports, reserve
 from pikastack.process import PartProcess
-from pikastack.stack import end_orphans
+from pikastack.stack import end_orphans, settings_digests
 from pikastack.state import StateFolder, identity
 
 log = logging.getLogger("pikastack.supervisor")
@@ -84,15 +84,19 @@ class Supervisor:
             self._is_stopping = True
             return
         for process in self._parts:
-            process.rotate_log()
+            try:
+                process.rotate_log()
+            except OSError as error:
+                log.warning("cannot look after the log of %s: %s", process.part.name, error)
 
     def _stop(self) -> None:
+        """Stop the parts first and write it down afterwards: what cannot be written must not keep them."""
         self._status = "stopping"
-        self._write()
         for level in sorted({process.part.level for process in self._parts}, reverse=True):
             group = [process for process in self._parts if process.part.level == level]
             for process in group:
                 process.terminate()
+            self._write()
             deadline = time.monotonic() + max(process.part.grace_seconds for process in group)
             while any(process.is_running for process in group) and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -112,10 +116,15 @@ class Supervisor:
             "started_at": self._started_at,
             "ports": self._ports,
             "scrape_roots": [str(root) for root in self._scrape_roots],
+            "settings": settings_digests(),
             "parts": {process.part.name: process.view() for process in self._parts},
         }
-        if self._state.run.is_dir():
+        if not self._state.run.is_dir():
+            return
+        try:
             self._state.write(state)
+        except OSError as error:
+            log.error("cannot write the state, the parts go on: %s", error)
 
 
 def _reserve_ports(
