@@ -6,7 +6,7 @@ in one piece: a picture that is listed is whole and has its provenance, and an i
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,8 @@ class PictureBucket:
         if not is_new:
             if self.has(picture_id):
                 return False
-            self.set_provenance(picture_id, provenance)  # what an interrupted `add` left
+            # Left by an interrupted `add`, or by one that is under way elsewhere: its origins are kept.
+            self.update_provenance(picture_id, lambda old: _with_all_origins(old, provenance))
         return self.store.put(
             self.bucket,
             f"pictures/{picture_id}.{extension}",
@@ -102,6 +103,27 @@ class PictureBucket:
         _check_id(picture_id)
         self.store.put_json(self.bucket, f"provenance/{picture_id}.json", provenance)
 
+    def update_provenance(
+        self, picture_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Change the provenance so that no other process's change is lost; returns the new one.
+
+        See `Store.update_json`.
+
+        Raises:
+            ObjectMissing: there is none.
+        """
+        _check_id(picture_id)
+        key = f"provenance/{picture_id}.json"
+
+        def change_found(old: dict[str, Any] | None) -> dict[str, Any]:
+            if old is None:
+                raise ObjectMissing(str(self.bucket), key)
+            return change(old)
+
+        new: dict[str, Any] = self.store.update_json(self.bucket, key, change_found, None)
+        return new
+
     def has(self, picture_id: str) -> bool:
         """Whether the picture is there."""
         try:
@@ -123,6 +145,13 @@ class PictureBucket:
     def count(self) -> int:
         """How many pictures there are; asks for a listing of all of them."""
         return sum(1 for _ in self.entries())
+
+
+def _with_all_origins(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The new provenance with the old one's origins before its own."""
+    earlier = old.get("origins", [])
+    added = [origin for origin in new.get("origins", []) if origin not in earlier]
+    return new | {"origins": [*earlier, *added]} if earlier or added else new
 
 
 def is_picture_id(text: str) -> bool:

@@ -19,14 +19,17 @@ import logging
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
 import rq
+from redis import Redis
 from redis.exceptions import RedisError
 from rq.job import Job
 
+from pika_kit.exclusive import exclusively
 from pika_kit.outages import DISK_SPACE, OBJECT_STORE, outage_behind, patiently
 from pika_kit.queue import CANCEL_KEY, SERIALIZER, Progress, connect_valkey
 from pika_kit.settings import Settings
@@ -68,10 +71,13 @@ class JobContext:
         store: Store,
         publish: Callable[[Progress], None],
         is_cancelled: Callable[[], bool],
+        *,
+        connection: Redis | None = None,
     ) -> None:
         self.job_id = job_id
         self.settings = settings
         self.store = store
+        self._connection = connection
         self.stop_requested = False
         self._publish = publish
         self._is_cancelled = is_cancelled
@@ -95,6 +101,26 @@ class JobContext:
         self._publish(Progress(done, total, message, details))
         if self._is_cancelled():
             raise JobCancelled
+
+    @contextmanager
+    def exclusive(self, what: str) -> Iterator[None]:
+        """Be the only job that does `what`, such as "filter"; wait for another one that does, and show that.
+
+        Raises:
+            JobCancelled, JobInterrupted: while it waits.
+        """
+        if self._connection is None:  # in unit tests there is one job
+            yield
+            return
+
+        def wait() -> None:
+            self.progress(0, None, f"waiting for another job to end its {what}")
+
+        with exclusively(self._connection, what, self.job_id, wait, self._request_stop):
+            yield
+
+    def _request_stop(self) -> None:
+        self.stop_requested = True
 
 
 class Line:
@@ -141,7 +167,8 @@ def perform(name: str, arguments: dict[str, Any]) -> Any:
         raise RuntimeError("perform() runs inside an RQ worker only")
     settings = Settings.from_environment()
     line = Line(job, settings)
-    context = JobContext(job.id, settings, Store.connect(settings), line.publish, line.is_cancelled)
+    store = Store.connect(settings)
+    context = JobContext(job.id, settings, store, line.publish, line.is_cancelled, connection=job.connection)
     _stop_with_worker(context)
     module, _, function = JOBS[name].function.rpartition(".")
     began = time.time()

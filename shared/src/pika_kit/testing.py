@@ -6,6 +6,7 @@ Integration tests use the real servers instead, and both kinds of store pass the
 import hashlib
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,8 +74,11 @@ class MemoryStore:
 
     def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
         """See Store."""
-        data = self.get(bucket, key)
-        return ObjectInfo(key, len(data), _etag(data), self._objects[bucket, key][1])
+        try:
+            data, modified = self._objects[bucket, key]
+        except KeyError:
+            raise ObjectMissing(self.name(bucket), key) from None
+        return ObjectInfo(key, len(data), _etag(data), modified)
 
     def exists(self, bucket: Bucket, key: str) -> bool:
         """See Store."""
@@ -114,6 +118,47 @@ class MemoryStore:
     def update_json(self, bucket: Bucket, key: str, change: Callable[[Any], Any], default: Any) -> Any:
         """See Store."""
         return update_json(self, bucket, key, change, default)
+
+
+class VanishingStore(MemoryStore):
+    """A copy of a store from which some objects are deleted between their listing and their reading."""
+
+    def __init__(self, store: MemoryStore, *prefixes: str) -> None:
+        super().__init__()
+        self._objects = dict(store._objects)
+        self._prefixes = prefixes
+
+    def get(self, bucket: Bucket, key: str) -> bytes:
+        """See Store; what vanishes is not there."""
+        if key.startswith(self._prefixes):
+            raise ObjectMissing(self.name(bucket), key)
+        return super().get(bucket, key)
+
+
+class CountingStore(MemoryStore):
+    """A copy of a store that counts what it is asked for: `num_calls` by method's name."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__()
+        self._objects = dict(store._objects)
+        self.num_calls: Counter[str] = Counter()
+
+    def get(self, bucket: Bucket, key: str) -> bytes:
+        """See Store."""
+        self.num_calls["get"] += 1
+        return super().get(bucket, key)
+
+    def put(self, *arguments: Any, **options: Any) -> bool:
+        """See Store."""
+        self.num_calls["put"] += 1
+        return super().put(*arguments, **options)
+
+    def list(self, bucket: Bucket, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """See Store; counts the pages of a thousand that a real store would send."""
+        for number, info in enumerate(super().list(bucket, prefix, start_after=start_after)):
+            if number % 1000 == 0:
+                self.num_calls["list"] += 1
+            yield info
 
 
 def _etag(data: bytes) -> str:

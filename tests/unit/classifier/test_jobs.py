@@ -16,7 +16,7 @@ from pika_kit.runner import JobCancelled, JobError
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket
 from pika_kit.tensorflow_runtime import TensorflowRuntime
-from pika_kit.testing import MemoryStore, settings_for_tests
+from pika_kit.testing import CountingStore, MemoryStore, VanishingStore, settings_for_tests
 
 
 @pytest.fixture
@@ -141,6 +141,41 @@ def _copy_of(store: MemoryStore) -> MemoryStore:
     found = MemoryStore()
     found._objects = dict(store._objects)
     return found
+
+
+def test_pictures_that_are_deleted_meanwhile_do_not_fail_a_filter(trained, copy, tmp_path):
+    ids = trained[2]["pikachu"]
+    gone = (f"pictures/{ids[-1]}", f"provenance/{ids[-2]}")
+    report = filter_bucket(context(VanishingStore(copy, *gone), tmp_path), threshold=0.01)
+    assert report["looked_at"] == 39
+    whole = filter_bucket(context(_copy_of(copy), tmp_path), threshold=0.01)
+    assert whole["added"] - report["added"] == 2
+
+
+def test_a_labelled_picture_that_was_deleted_does_not_fail_the_training(trained, copy, tmp_path):
+    ids = trained[2]["pikachu"]
+    result = train(context(VanishingStore(copy, f"pictures/{ids[0]}"), tmp_path, "second"), preset="tiny")
+    assert result["version"] == "v2"
+
+
+def test_filtering_again_asks_the_store_little(trained, copy, tmp_path):
+    """With another threshold nothing is predicted, and no picture is read that was not chosen anew."""
+    filter_bucket(context(copy, tmp_path), threshold=0.5)
+    counting = CountingStore(copy)
+    report = filter_bucket(context(counting, tmp_path), threshold=0.5)
+    assert report["kept"] == report["chosen"] > 10
+    # A kept picture's two provenances are compared; what else is asked for does not grow with the pictures.
+    assert counting.num_calls["get"] <= 2 * report["kept"] + 20
+    assert counting.num_calls["put"] == 1
+    assert counting.num_calls["list"] <= 12
+
+
+def test_the_next_labels_cost_a_few_calls_and_none_for_each_picture(trained, copy, tmp_path):
+    filter_bucket(context(copy, tmp_path), threshold=0.5)
+    predictor = load_predictor(settings_for_tests(tmp_path), copy)
+    counting = CountingStore(copy)
+    choose_next(counting, LabelSet(counting).current(), predictor, 10, seed=0)
+    assert counting.num_calls["get"] + counting.num_calls["list"] <= 10
 
 
 def test_filtering_without_a_model_says_what_to_do(memory_store, tmp_path):

@@ -9,10 +9,11 @@ from pika_gan.config import PRESETS
 from pika_gan.jobs import _faults
 from pika_gan.runs import RunFolder, list_runs
 from pika_kit.models import Registry
+from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError
 from pika_kit.stages import Bucket
 from pika_kit.storage import StoreUnavailable
-from pika_kit.testing import MemoryStore
+from pika_kit.testing import MemoryStore, VanishingStore
 
 from .conftest import fill, run_job
 
@@ -91,6 +92,14 @@ def test_a_store_that_is_away_during_a_checkpoint_does_not_end_the_training(tmp_
     assert (result["steps"], result["resumed_from"]) == (12, 0)
     assert len(tries) > 3
     assert RunFolder(store, "steady").names("checkpoints/")
+
+
+def test_a_picture_that_is_deleted_meanwhile_is_left_out(tmp_path):
+    store = MemoryStore()
+    fill(store)
+    first = next(PictureBucket(store, Bucket.PIKACHU).ids())
+    result = run_job(VanishingStore(store, f"pictures/{first}"), tmp_path, "one-less", steps=1)
+    assert result["num_pictures"] == 59
 
 
 def test_too_few_pictures_are_refused_with_what_to_do(tmp_path):

@@ -34,7 +34,7 @@ def test_an_interrupted_add_leaves_no_picture_and_can_be_repeated(bucket):
     assert not bucket.has(picture_id(1))
     assert bucket.count() == 0
     assert bucket.add(picture_id(1), b"data", "png", {"origins": ["again"]})
-    assert bucket.provenance(picture_id(1)) == {"origins": ["again"]}
+    assert bucket.provenance(picture_id(1)) == {"origins": ["interrupted", "again"]}
 
 
 def test_listing_goes_on_after_a_picture(bucket):

@@ -10,6 +10,7 @@ from pika_kit import images
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobInterrupted
 from pika_kit.stages import Bucket
+from pika_kit.testing import VanishingStore
 from pika_scraper.config import PrepareConfig
 from pika_scraper.intake import make_origin, take
 from pika_scraper.near import NearIndex, colour_signature
@@ -165,3 +166,18 @@ def test_the_index_grows_and_finds_the_nearest():
     assert index.find(f"{wanted ^ 0b1011:016x}", grey) == ("2500", 3)
     assert index.find(f"{wanted ^ 0x7F:016x}", grey) is None
     assert NearIndex(6).find("0" * 16, grey) is None
+
+
+@pytest.mark.parametrize("folder", ["pictures", "provenance"])
+def test_a_picture_that_is_deleted_meanwhile_does_not_fail_the_others(
+    memory_store, make_context, make_picture, folder
+):
+    raw = PictureBucket(memory_store, Bucket.RAW)
+    ids = [
+        take(raw, make_picture(seed), make_origin("upload", name=str(seed))).picture_id for seed in range(3)
+    ]
+    context = make_context()
+    context.store = VanishingStore(memory_store, f"{folder}/{ids[0]}")
+    report = prepare_bucket(context)
+    assert report["prepared"] == 2
+    assert report["refused_by_reason"] == ({"deleted": 1} if folder == "pictures" else {})

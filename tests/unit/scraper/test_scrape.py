@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import zipfile
+from contextlib import nullcontext
 
 import pytest
 
@@ -269,6 +270,32 @@ def test_the_same_bytes_in_many_threads_are_saved_once_with_every_origin(raw, ma
     assert sorted(outcomes) == ["exact_duplicate"] * 23 + ["taken"]
     (picture_id,) = raw.ids()
     assert {found["name"] for found in raw.provenance(picture_id)["origins"]} == {o["name"] for o in origins}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_processes_that_find_the_same_picture_at_once_keep_every_origin(
+    raw, make_picture, monkeypatch, listed
+):
+    """Processes share no locks: only the store keeps their origins apart."""
+    monkeypatch.setattr("pika_scraper.intake._LOCKS", (nullcontext(),))
+    data = make_picture(1)
+    origins = [make_origin("upload", name=f"{number}.png") for number in range(24)]
+    known = set() if listed else None
+    outcomes = [
+        found.outcome for _, found in in_threads(lambda origin: take(raw, data, origin, known), origins, 12)
+    ]
+    assert outcomes.count("taken") == 1
+    (picture_id,) = raw.ids()
+    assert {found["name"] for found in raw.provenance(picture_id)["origins"]} == {o["name"] for o in origins}
+
+
+def test_a_picture_that_was_deleted_since_the_bucket_was_listed_is_taken_anew(raw, make_picture):
+    data = make_picture(1)
+    first = take(raw, data, make_origin("upload", name="a.png"))
+    raw.delete(first.picture_id)
+    again = take(raw, data, make_origin("upload", name="b.png"), known={first.picture_id})
+    assert again.outcome == "taken"
+    assert [found["name"] for found in raw.provenance(first.picture_id)["origins"]] == ["b.png"]
 
 
 def test_results_come_in_order_and_an_error_comes_at_its_turn():

@@ -21,7 +21,13 @@ import numpy as np
 
 from pika_classifier import labels as label_log
 from pika_classifier.config import Preset, preset_named
-from pika_classifier.predict import MODEL_NAME, default_threshold, load_predictor, prepare
+from pika_classifier.predict import (
+    MODEL_NAME,
+    Predictor,
+    default_threshold,
+    load_predictor,
+    prepare,
+)
 from pika_classifier.predictions import Predictions, histogram
 from pika_classifier.selection import Decision, apply
 from pika_classifier.vocabulary import SPLITS
@@ -29,6 +35,7 @@ from pika_kit.models import NoModel, Registry, UnknownVersion
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext, JobError
 from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing
 
 _LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "tf2onnx", "onnxruntime", "numpy", "pillow")
 _NUM_THREADS = 8
@@ -115,13 +122,21 @@ def _labelled_rows(
 ) -> dict[str, list[tuple[str, np.ndarray, str]]]:
     """Split → rows of (id, pixels, label)."""
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        pixels = dict(
-            zip(current, pool.map(lambda found: prepare(pictures.bytes(found)), current), strict=True)
-        )
+        pixels = dict(zip(current, pool.map(lambda found: _pixels(pictures, found), current), strict=True))
     rows: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
     for picture_id, label in current.items():
-        rows[label["split"]].append((picture_id, pixels[picture_id], label["label"]))
+        found = pixels[picture_id]
+        if found is not None:
+            rows[label["split"]].append((picture_id, found, label["label"]))
     return rows
+
+
+def _pixels(pictures: PictureBucket, picture_id: str) -> np.ndarray | None:
+    """None where a labelled picture was deleted."""
+    try:
+        return prepare(pictures.bytes(picture_id))
+    except ObjectMissing:
+        return None
 
 
 def manifest_hash(current: dict[str, dict[str, Any]]) -> str:
@@ -209,6 +224,14 @@ def filter_bucket(
         raise JobError(f"model_version: there is no {error.args[0]!r}") from error
     if threshold is None:
         threshold = default_threshold(context.settings, predictor)
+    with context.exclusive("filter"):
+        return _filter(context, predictor, threshold, source, target)
+
+
+def _filter(
+    context: JobContext, predictor: Predictor, threshold: float, source: str, target: str
+) -> dict[str, Any]:
+    """Predict what is missing, decide, and make the target agree; one job at a time."""
     kept = Predictions(context.store, predictor.version, Bucket(source))
     probabilities, num_predicted = kept.complete(
         predictor, lambda done, total: context.progress(done, total, "looking at the pictures")

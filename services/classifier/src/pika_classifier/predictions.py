@@ -20,7 +20,7 @@ from pika_kit.images import PictureError
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.stages import Bucket
-from pika_kit.storage import Store
+from pika_kit.storage import ObjectMissing, Store
 
 _BATCH = 64
 _CHUNK = 16
@@ -71,22 +71,27 @@ class Predictions:
             known.update(batch)
             done += len(batch)
             on_progress(done, len(entries))
-        return {entry.picture_id: known[entry.picture_id] for entry in entries}, len(missing)
+        answered = [entry.picture_id for entry in entries if entry.picture_id in known]
+        return {picture_id: known[picture_id] for picture_id in answered}, len(missing)
 
 
 def predict_entries(
     pictures: PictureBucket, predictor: Predictor, entries: list[PictureEntry]
 ) -> dict[str, float | None]:
-    """Picture id → probability, or None where the picture cannot be read; few in memory at a time."""
+    """Picture id → probability, or None where the picture cannot be read; few in memory at a time.
+
+    Pictures that were deleted meanwhile are left out.
+    """
     found: dict[str, float | None] = {}
     for at in range(0, len(entries), _CHUNK):
         pixels: dict[str, np.ndarray] = {}
         for entry in entries[at : at + _CHUNK]:
-            found[entry.picture_id] = None
             try:
                 pixels[entry.picture_id] = prepare(pictures.read(entry))
             except PictureError:
-                continue
+                found[entry.picture_id] = None
+            except ObjectMissing:
+                continue  # deleted since it was listed: there is nothing to say of it
         if pixels:
             probabilities = predictor.probabilities(np.stack(list(pixels.values())))
             found.update(zip(pixels, map(float, probabilities), strict=True))

@@ -6,6 +6,7 @@ from typing import Any
 
 from pika_classifier.vocabulary import OTHERS, PIKACHU
 from pika_kit.pictures import PictureBucket
+from pika_kit.storage import ObjectMissing
 
 
 @dataclass(frozen=True)
@@ -71,20 +72,35 @@ def apply(
     passing = [found for found in decision.probabilities if decision.passes(found)]
     leaving = sorted(there.difference(passing))
     counts = {"added": 0, "kept": 0, "removed": 0}
-    for done, picture_id in enumerate(passing):
-        provenance = source.provenance(picture_id) | {"filter": decision.reason(picture_id)}
-        if picture_id in there:
-            if target.provenance(picture_id) != provenance:
-                target.set_provenance(picture_id, provenance)
-            counts["kept"] += 1
-        else:
-            entry = source.entry(picture_id)
-            target.add(picture_id, source.read(entry), entry.extension, provenance)
-            counts["added"] += 1
-        on_progress(done + 1, len(passing) + len(leaving))
-    for done, picture_id in enumerate(leaving):
-        if "filter" in target.provenance(picture_id):
-            target.delete(picture_id)
-            counts["removed"] += 1
-        on_progress(len(passing) + done + 1, len(passing) + len(leaving))
+    changes = [(_take, picture_id) for picture_id in passing] + [(_leave, found) for found in leaving]
+    for done, (change, picture_id) in enumerate(changes, start=1):
+        try:
+            outcome = change(decision, source, target, picture_id, picture_id in there)
+        except ObjectMissing:
+            outcome = None  # deleted since it was listed
+        if outcome:
+            counts[outcome] += 1
+        on_progress(done, len(changes))
     return counts
+
+
+def _take(
+    decision: Decision, source: PictureBucket, target: PictureBucket, picture_id: str, is_there: bool
+) -> str:
+    provenance = source.provenance(picture_id) | {"filter": decision.reason(picture_id)}
+    if is_there:
+        if target.provenance(picture_id) != provenance:
+            target.set_provenance(picture_id, provenance)
+        return "kept"
+    entry = source.entry(picture_id)
+    target.add(picture_id, source.read(entry), entry.extension, provenance)
+    return "added"
+
+
+def _leave(
+    _decision: Decision, _source: PictureBucket, target: PictureBucket, picture_id: str, _is_there: bool
+) -> str | None:
+    if "filter" not in target.provenance(picture_id):
+        return None
+    target.delete(picture_id)
+    return "removed"

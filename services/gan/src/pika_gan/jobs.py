@@ -36,7 +36,7 @@ from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobContext, JobError, JobInterrupted
 from pika_kit.stages import Bucket
-from pika_kit.storage import StoreUnavailable
+from pika_kit.storage import ObjectMissing, StoreUnavailable
 
 MINIMUM_PICTURES = 30
 CHECKPOINT_SECONDS = 60.0
@@ -163,7 +163,11 @@ def _dataset(work: _Work, minimum: int) -> Dataset:
     def read() -> Iterator[tuple[str, np.ndarray]]:
         for number, entry in enumerate(entries):
             work.context.progress(number, len(entries), "reading pictures")
-            yield entry.picture_id, resize(decode(pictures.read(entry)).pixels, work.recipe.resolution)
+            try:
+                data = pictures.read(entry)
+            except ObjectMissing:
+                continue  # deleted since it was listed
+            yield entry.picture_id, resize(decode(data).pixels, work.recipe.resolution)
 
     dataset = make_dataset(read(), work.recipe.resolution, minimum)
     save_dataset(dataset, work.cache)

@@ -8,11 +8,13 @@ from typing import Any
 
 from pika_kit.images import EXTENSIONS, decode, sha256
 from pika_kit.pictures import PictureBucket
+from pika_kit.storage import ObjectMissing
 from pika_scraper.config import MAX_PICTURE_BYTES
 from pika_scraper.errors import Refused
 
 ORIGIN_FIELDS = ("source", "name", "url", "page", "licence", "author", "time", "job")
 _IDENTITY = ("source", "name", "url")
+_TRIES = 3
 
 # Two threads that hold the same bytes at the same moment must not both think they were first.
 _LOCKS = tuple(threading.Lock() for _ in range(64))
@@ -63,6 +65,22 @@ def take(
     if len(data) > MAX_PICTURE_BYTES:
         raise Refused("too_large", f"expected at most {MAX_PICTURE_BYTES:,} bytes, received {len(data):,}")
     picture_id = sha256(data)
+    for _ in range(_TRIES):
+        try:
+            return _take_once(raw, picture_id, data, origin, known)
+        except ObjectMissing:
+            known = None  # deleted since the caller listed the bucket: taken anew
+    raise Refused("deleted", "it was deleted again and again while it was being taken")
+
+
+def _take_once(
+    raw: PictureBucket,
+    picture_id: str,
+    data: bytes,
+    origin: dict[str, Any],
+    known: Container[str] | None,
+) -> Taken:
+    """As `take`; raises ObjectMissing where the picture is deleted meanwhile."""
     with _LOCKS[int(picture_id[:8], 16) % len(_LOCKS)]:
         if picture_id in known if known is not None else raw.has(picture_id):
             return _found_again(raw, picture_id, origin)
@@ -81,12 +99,22 @@ def take(
     return Taken(picture_id, "taken", picture.format, picture.width, picture.height)
 
 
+def _same_origins(origins: list[dict[str, Any]], origin: dict[str, Any]) -> list[dict[str, Any]]:
+    return [found for found in origins if all(found.get(key) == origin[key] for key in _IDENTITY)]
+
+
 def _found_again(raw: PictureBucket, picture_id: str, origin: dict[str, Any]) -> Taken:
     provenance = raw.provenance(picture_id)
     origins = provenance["origins"]
-    same = [found for found in origins if all(found.get(key) == origin[key] for key in _IDENTITY)]
+    same = _same_origins(origins, origin)
     if not same:
-        raw.set_provenance(picture_id, provenance | {"origins": [*origins, origin]})
+        # Two processes may do this at once, and both origins stay.
+        raw.update_provenance(
+            picture_id,
+            lambda old: (
+                old if _same_origins(old["origins"], origin) else old | {"origins": [*old["origins"], origin]}
+            ),
+        )
         outcome = "exact_duplicate"
     elif same[0].get("job") == origin["job"] and origin["job"] is not None:
         # This job was interrupted after it had saved the picture: the report says what it would have said.

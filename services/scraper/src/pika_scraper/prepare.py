@@ -17,7 +17,7 @@ from pika_kit.images import PictureError, Pixels, decode, encode_png, perceptual
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
-from pika_kit.storage import Store
+from pika_kit.storage import ObjectMissing, Store
 from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
 from pika_scraper.near import NearIndex, colour_signature
 from pika_scraper.report import Tally
@@ -109,9 +109,14 @@ def inspect(
 def prepare_bucket(context: JobContext, config: PrepareConfig | None = None) -> dict[str, Any]:
     """Prepare every picture of `raw` that has not been; returns the report.
 
-    Interrupted at any point and run again, it ends with the same bucket.
+    Interrupted at any point and run again, it ends with the same bucket. Of two jobs one waits for the other:
+    each would not know the other's pictures, and keep near duplicates of them.
     """
-    config = config or PrepareConfig()
+    with context.exclusive("preparation of pictures"):
+        return _prepare_bucket(context, config or PrepareConfig())
+
+
+def _prepare_bucket(context: JobContext, config: PrepareConfig) -> dict[str, Any]:
     raw, images = PictureBucket(context.store, Bucket.RAW), PictureBucket(context.store, Bucket.IMAGES)
     todo = _todo(context, raw, images)
     index = NearIndex.load(images, config.near_duplicate_bits)
@@ -156,14 +161,21 @@ def _todo(context: JobContext, raw: PictureBucket, images: PictureBucket) -> lis
     done = set(images.ids()) | near_duplicate_ids(context.store)
     entries = [entry for entry in raw.entries() if entry.picture_id not in done]
     work = []
-    for entry, provenance in in_threads(
-        lambda entry: raw.provenance(entry.picture_id), entries, NUM_INTAKE_THREADS
-    ):
-        work.append(_Work(entry, provenance))
+    for entry, provenance in in_threads(lambda entry: _provenance(raw, entry), entries, NUM_INTAKE_THREADS):
+        if provenance is not None:
+            work.append(_Work(entry, provenance))
         context.progress(0, None, f"looking through the raw pictures: {len(work)} of {len(entries)}")
     return sorted(
         work, key=lambda one: (-one.provenance["width"] * one.provenance["height"], one.entry.picture_id)
     )
+
+
+def _provenance(raw: PictureBucket, entry: PictureEntry) -> dict[str, Any] | None:
+    """None where the picture was deleted since it was listed."""
+    try:
+        return raw.provenance(entry.picture_id)
+    except ObjectMissing:
+        return None
 
 
 def _decide(
@@ -176,6 +188,8 @@ def _decide(
             return prepare_picture(raw.read(work.entry), config)
         except PictureError as error:
             return error
+        except ObjectMissing:
+            return PictureError("deleted", "it was deleted while pictures were prepared")
 
     results: Iterable[tuple[_Work, Prepared | PictureError]] = in_threads(load, todo, NUM_INTAKE_THREADS)
     for work, result in results:
