@@ -29,12 +29,17 @@ def running_servers(tmp_path_factory) -> Servers:
 @pytest.fixture
 def stack_environment(running_servers, tmp_path) -> dict[str, str]:
     """The environment of services and workers; buckets and queues are this test's own."""
-    environment = dict(running_servers.environment)
+    return environment_on(running_servers, tmp_path)
+
+
+def environment_on(found: Servers, folder: Path) -> dict[str, str]:
+    """Buckets and a database of one test's own on these servers; its scratch folder below `folder`."""
+    environment = dict(found.environment)
     number = next(_NUMBERS)
     environment["PIKA_BUCKET_PREFIX"] = f"test{number}-"
     environment["PIKA_VALKEY_URL"] = environment["PIKA_VALKEY_URL"].removesuffix("/0") + f"/{number}"
-    environment["PIKA_STATE_DIR"] = str(tmp_path / "scratch")
-    environment["PIKA_SCRAPE_ROOTS"] = str(tmp_path)
+    environment["PIKA_STATE_DIR"] = str(folder / "scratch")
+    environment["PIKA_SCRAPE_ROOTS"] = str(folder)
     return environment
 
 
@@ -56,6 +61,19 @@ def store(stack_settings) -> Store:
 def queue(stack_settings) -> JobQueue:
     """The real queues."""
     return JobQueue.connect(stack_settings)
+
+
+@pytest.fixture(scope="session")
+def fragile_servers(tmp_path_factory) -> Servers:
+    """Servers that tests stop and kill; each test leaves them running."""
+    with servers(tmp_path_factory.mktemp("fragile"), is_durable=True) as found:
+        yield found
+
+
+@pytest.fixture
+def fragile_environment(fragile_servers, tmp_path) -> dict[str, str]:
+    """As `stack_environment`, on the servers that can be stopped."""
+    return environment_on(fragile_servers, tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ def has_ended(process):
 
 def test_a_killed_gan_worker_goes_on_from_its_checkpoint(stack, filtered):
     # A minute at most between checkpoints: the run is long enough to have one before it is killed.
-    job_id = stack.start_job("/gan/train", {"preset": "tiny", "minutes": 2.0})
+    job_id = stack.start_job("/gan/train", {"preset": "tiny", "minutes": 0.8})
     wait_for(
         lambda: (
             (found := stack.get(f"/gan/samples/{job_id}").json).get("step") and found

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from servers import process, servers
+from servers import process
 
 FAKE_SERVICE = Path(__file__).parent / "fake_service"
 _NUMBERS = itertools.count(1)
@@ -16,24 +16,6 @@ _NUMBERS = itertools.count(1)
 def fake_worker(stack_environment, tmp_path):
     """A function that starts such a worker: `with fake_worker() as process: …`."""
     return _starter(stack_environment, tmp_path)
-
-
-@pytest.fixture(scope="session")
-def fragile_servers(tmp_path_factory):
-    """Servers that tests stop and kill; each test leaves them running."""
-    with servers(tmp_path_factory.mktemp("fragile"), is_durable=True) as found:
-        yield found
-
-
-@pytest.fixture
-def fragile_environment(fragile_servers, tmp_path):
-    """As `stack_environment`, on the servers that can be stopped."""
-    number = next(_NUMBERS)
-    environment = dict(fragile_servers.environment)
-    environment["PIKA_BUCKET_PREFIX"] = f"fragile{number}-"
-    environment["PIKA_VALKEY_URL"] = environment["PIKA_VALKEY_URL"].removesuffix("/0") + f"/{number}"
-    environment["PIKA_STATE_DIR"] = str(tmp_path / "scratch")
-    return environment
 
 
 @pytest.fixture

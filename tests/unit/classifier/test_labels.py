@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from classifier_samples import drawn, put_images
 
-from pika_classifier.label_zip import NotALabelZip, import_zip
+from pika_classifier.label_zip import import_zip
 from pika_classifier.labels import (
     Label,
     LabelSet,
@@ -22,6 +22,7 @@ from pika_classifier.next_labels import choose_next
 from pika_kit.images import encode_png, sha256
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
+from pika_kit.zips import BadZip
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_a_zip_in_the_articles_layout_is_imported(labels):
 
 
 def test_what_is_no_zip_changes_nothing(labels, memory_store):
-    with pytest.raises(NotALabelZip, match="expected a zip"):
+    with pytest.raises(BadZip, match="expected a zip"):
         import_zip(b"hello", labels, "ann")
     assert list(memory_store.list(Bucket.LABELS)) == []
 

@@ -11,10 +11,10 @@ import pytest
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError, JobInterrupted
 from pika_kit.stages import Bucket
+from pika_kit.threads import in_threads
 from pika_scraper import jobs, ledger
 from pika_scraper.intake import make_origin, take
 from pika_scraper.sources import url_list
-from pika_scraper.threads import in_threads
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from pika_classifier.label_zip import NotALabelZip, import_zip
+from pika_classifier.label_zip import import_zip
 from pika_classifier.labels import (
     Label,
     LabelSet,
@@ -29,6 +29,7 @@ from pika_classifier.views import PREDICTOR
 from pika_kit.gates import Gate
 from pika_kit.models import NoModel
 from pika_kit.service import Problem, state
+from pika_kit.zips import BadZip
 
 LABEL_SET = "PIKA_LABELS"
 _IMPORTING = Gate("imports of labels", at_once=1)  # each is in memory whole
@@ -78,7 +79,7 @@ def _import(query: ImportQuery) -> Response:
     data = files[0].stream.read() if files else request.get_data(parse_form_data=False)
     try:
         report = import_zip(data, _labels(), query.annotator, query.unit)
-    except NotALabelZip as error:
+    except BadZip as error:
         raise _not_a_zip(str(error)) from error
     return jsonify(report.to_json())
 

@@ -6,8 +6,6 @@ read and never paths to be written; sizes are bounded before anything is unpacke
 
 import io
 import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,15 +14,9 @@ from pika_classifier.labels import Label, LabelSet
 from pika_classifier.predict import prepare
 from pika_classifier.vocabulary import LABELS, SPLITS
 from pika_kit.images import PictureError, encode_png, sha256
+from pika_kit.zips import Refused, SafeZip, ZipLimits, label
 
-MAX_FILES = 10_000
-MAX_FILE_BYTES = 32 * 2**20
-MAX_TOTAL_BYTES = 2 * 2**30
-_NAME_LENGTH = 200
-
-
-class NotALabelZip(ValueError):
-    """The bytes are no zip, or one that is too large to be unpacked."""
+LIMITS = ZipLimits(max_entries=10_000, max_total_bytes=2 * 2**30)
 
 
 @dataclass
@@ -47,7 +39,7 @@ class ImportReport:
 
     def refuse(self, name: str, reason: str, detail: str) -> None:
         """Note a file that is not taken."""
-        self.refused.append({"file": name[-_NAME_LENGTH:], "reason": reason, "detail": detail})
+        self.refused.append({"file": label(name), "reason": reason, "detail": detail})
 
     def to_json(self) -> dict[str, Any]:
         """Counts first, then the refused files one by one."""
@@ -65,12 +57,12 @@ def import_zip(data: bytes, labels: LabelSet, annotator: str, unit: str | None =
     """Take all labelled pictures of a zip in, as one entry of the log; `unit` as in `LabelSet.add`.
 
     Raises:
-        NotALabelZip: nothing of it can be read; then nothing was changed.
+        BadZip: it is no zip, or one that is too large; then nothing was changed.
     """
     report = ImportReport()
     seen: dict[str, Label] = {}
-    with _open(data) as archive:
-        for entry in _files(archive):
+    with SafeZip(io.BytesIO(data), LIMITS) as archive:
+        for entry in archive.entries:
             report.num_files += 1
             _take(archive, entry, labels, seen, report)
     before = labels.current()
@@ -82,7 +74,7 @@ def import_zip(data: bytes, labels: LabelSet, annotator: str, unit: str | None =
 
 
 def _take(
-    archive: zipfile.ZipFile,
+    archive: SafeZip,
     entry: zipfile.ZipInfo,
     labels: LabelSet,
     seen: dict[str, Label],
@@ -95,50 +87,27 @@ def _take(
         report.refuse(entry.filename, "outside_layout", expected)
         return
     try:
-        data = _read(archive, entry)
+        data = archive.read(entry)
         pixels = prepare(data)
-    except PictureError as error:
+    except (PictureError, Refused) as error:
         report.refuse(entry.filename, error.code, error.detail)
         return
-    label = Label(sha256(data), place[1], place[0])
-    earlier = seen.setdefault(label.id, label)
-    if earlier is not label:
-        if earlier == label:
+    given = Label(sha256(data), place[1], place[0])
+    earlier = seen.setdefault(given.id, given)
+    if earlier is not given:
+        if earlier == given:
             report.duplicates += 1
         else:
             detail = f"the same picture is {earlier.split}/{earlier.label} earlier in this zip"
             report.refuse(entry.filename, "contradiction", detail)
         return
-    provenance = {"source": "labels import", "file": entry.filename[-_NAME_LENGTH:]}
-    labels.pictures.add(label.id, encode_png(pixels), "png", provenance)
+    provenance = {"source": "labels import", "file": label(entry.filename)}
+    labels.pictures.add(given.id, encode_png(pixels), "png", provenance)
 
 
 def _holds(current: dict[str, dict[str, Any]], label: Label) -> bool:
     found = current.get(label.id)
     return found is not None and (found["label"], found["split"]) == (label.label, label.split)
-
-
-def _open(data: bytes) -> zipfile.ZipFile:
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
-        raise NotALabelZip(f"expected a zip, received something else: {error}") from error
-    infos = archive.infolist()
-    num_bytes = sum(info.file_size for info in infos)
-    if len(infos) > MAX_FILES or num_bytes > MAX_TOTAL_BYTES:
-        raise NotALabelZip(
-            f"expected at most {MAX_FILES:,} files and {MAX_TOTAL_BYTES:,} bytes, "
-            f"received {len(infos):,} and {num_bytes:,}"
-        )
-    return archive
-
-
-def _files(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
-    """Files only, without what desktops leave behind."""
-    for entry in archive.infolist():
-        parts = PurePosixPath(entry.filename).parts
-        if not entry.is_dir() and not any(part.startswith(".") or part == "__MACOSX" for part in parts):
-            yield entry
 
 
 def _place(name: str) -> tuple[str, str] | None:
@@ -147,17 +116,3 @@ def _place(name: str) -> tuple[str, str] | None:
     if len(parts) >= 2 and parts[-2] in SPLITS and parts[-1] in LABELS:
         return parts[-2], parts[-1]
     return None
-
-
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """One file's bytes, at most MAX_FILE_BYTES whatever the zip's directory says; raises PictureError."""
-    if entry.file_size > MAX_FILE_BYTES:
-        raise PictureError("too_large", f"expected at most {MAX_FILE_BYTES:,} bytes")
-    try:
-        with archive.open(entry) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
-        raise PictureError("damaged", f"cannot be unpacked: {error}") from error
-    if len(data) > MAX_FILE_BYTES:
-        raise PictureError("too_large", f"expected at most {MAX_FILE_BYTES:,} bytes")
-    return data

@@ -8,10 +8,7 @@ behind the last batch, and another threshold costs no prediction.
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,9 +18,12 @@ from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
+from pika_kit.threads import in_threads
 
 _BATCH = 64
 _CHUNK = 16
+_NUM_THREADS = min(os.cpu_count() or 1, 4)
+_NUM_AHEAD = _NUM_THREADS + 1  # one batch more than is worked on: more would only be thrown away by a stop
 
 
 class Predictions:
@@ -66,7 +66,11 @@ class Predictions:
         missing = [entry for entry in entries if entry.picture_id not in known]
         done = len(entries) - len(missing)
         on_progress(done, len(entries))
-        for batch in _in_threads(missing, lambda part: predict_entries(pictures, predictor, part)):
+        batches = (missing[at : at + _BATCH] for at in range(0, len(missing), _BATCH))
+        work = in_threads(
+            lambda part: predict_entries(pictures, predictor, part), batches, _NUM_THREADS, _NUM_AHEAD
+        )
+        for _part, batch in work:
             self.write(batch)
             known.update(batch)
             done += len(batch)
@@ -96,21 +100,6 @@ def predict_entries(
             probabilities = predictor.probabilities(np.stack(list(pixels.values())))
             found.update(zip(pixels, map(float, probabilities), strict=True))
     return found
-
-
-def _in_threads(entries: list[PictureEntry], work: Callable[[list[PictureEntry]], Any]) -> Iterator[Any]:
-    """Results of batches, two of them in work for each core, in order."""
-    batches = iter([entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)])
-    num_threads = min(os.cpu_count() or 1, 4)
-    with ThreadPoolExecutor(num_threads) as pool:
-        waiting: list[Future[Any]] = [pool.submit(work, batch) for batch in islice(batches, num_threads + 1)]
-        try:
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting += [pool.submit(work, batch) for batch in islice(batches, 1)]
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def histogram(probabilities: list[float], num_bins: int = 20) -> list[int]:

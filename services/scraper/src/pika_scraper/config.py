@@ -33,20 +33,6 @@ class FetchLimits:
 
 
 @dataclass(frozen=True)
-class ZipLimits:
-    """Bounds for one zip. The sizes that a zip tells are not believed: reading stops at them as well."""
-
-    max_entries: int = 50_000
-    max_directory_bytes: int = 16 * 2**20
-    """Of the central directory, which is read into memory whole before anything else."""
-    max_entry_bytes: int = MAX_PICTURE_BYTES
-    max_total_bytes: int = 8 * 2**30
-    max_ratio: float = 200.0
-    """Uncompressed to compressed, for entries above `ratio_from_bytes`; pictures hardly compress at all."""
-    ratio_from_bytes: int = 2**20
-
-
-@dataclass(frozen=True)
 class InlineLimits:
     """Up to here a zip in `POST /images?prepare=false` is answered at once; above, it becomes a job."""
 

@@ -1,12 +1,8 @@
 """Why something that looked like a picture was not taken."""
 
+from pika_kit.zips import Refused
 
-class Refused(Exception):
-    """One candidate is refused, the others go on. `code` is stable and counted, `detail` is for people."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}")
-        self.code, self.detail = code, detail
+__all__ = ["Refused", "SourceError"]
 
 
 class SourceError(Exception):

@@ -12,6 +12,7 @@ from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobContext, JobError
 from pika_kit.stages import Bucket
+from pika_kit.threads import in_threads
 from pika_scraper.config import NUM_INTAKE_THREADS
 from pika_scraper.errors import Refused, SourceError
 from pika_scraper.intake import make_origin, take
@@ -20,7 +21,6 @@ from pika_scraper.prepare import prepare_bucket
 from pika_scraper.report import Tally
 from pika_scraper.sources import SOURCES
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Tools
-from pika_scraper.threads import in_threads
 
 
 def scrape(

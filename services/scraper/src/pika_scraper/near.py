@@ -13,8 +13,8 @@ from PIL import Image
 from pika_kit.images import Pixels
 from pika_kit.pictures import PictureBucket
 from pika_kit.storage import ObjectMissing
+from pika_kit.threads import in_threads
 from pika_scraper.config import NUM_INTAKE_THREADS
-from pika_scraper.threads import in_threads
 
 INDEX_KEY = "index/looks.json"
 _GRID = 4

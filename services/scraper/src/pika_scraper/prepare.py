@@ -18,10 +18,10 @@ from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
+from pika_kit.threads import in_threads
 from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
 from pika_scraper.near import NearIndex, colour_signature
 from pika_scraper.report import Tally
-from pika_scraper.threads import in_threads
 
 NEAR_DUPLICATES = "near_duplicates/"
 

@@ -23,11 +23,11 @@ from pika_kit.queue import JobView
 from pika_kit.service import Problem, ServiceState, once_of
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
+from pika_kit.zips import BadZip, SafeZip, label
 from pika_scraper.config import MAX_PICTURE_BYTES, InlineLimits
 from pika_scraper.errors import Refused, SourceError
 from pika_scraper.intake import make_origin, take
 from pika_scraper.views import source_problem
-from pika_scraper.zips import SafeZip, label
 
 _SPOOL_BYTES = 2**20
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
@@ -193,5 +193,5 @@ def _opened(file: IO[bytes]) -> Iterator[SafeZip]:
     try:
         with SafeZip(file) as archive:  # type: ignore[arg-type]
             yield archive
-    except SourceError as error:
-        raise source_problem(error) from error
+    except BadZip as error:
+        raise source_problem(SourceError("zip-unreadable", str(error))) from error

@@ -6,11 +6,11 @@ from pathlib import Path
 from zipfile import ZipInfo
 
 from pika_kit.settings import Settings
+from pika_kit.zips import BadZip, SafeZip, label
 from pika_scraper.errors import SourceError
 from pika_scraper.locations import allowed_path, is_visible, require_file
 from pika_scraper.sources import uploads
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
-from pika_scraper.zips import SafeZip, label
 
 
 def check(request: ScrapeRequest, settings: Settings) -> Path | None:
@@ -39,7 +39,10 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
         else:
             prefix = path.name + "/"
         require_file(path)
-        archive = stack.enter_context(SafeZip(path))
+        try:
+            archive = stack.enter_context(SafeZip(path))
+        except BadZip as error:
+            raise SourceError("zip-unreadable", str(error)) from error
         candidates = (
             _candidate(archive, prefix, index, entry) for index, entry in enumerate(archive.entries)
         )

@@ -8,11 +8,9 @@ with SafeZip(path) as archive:
 import struct
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-
-from pika_scraper.config import ZipLimits
-from pika_scraper.errors import Refused, SourceError
 
 _END = b"PK\x05\x06"
 _END_SIZE = 22
@@ -20,6 +18,32 @@ _END64_LOCATOR = b"PK\x06\x07"
 _END64 = b"PK\x06\x06"
 _ENCRYPTED = 0x1
 _LABEL_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class ZipLimits:
+    """Bounds for one zip. The sizes that a zip tells are not believed: reading stops at them as well."""
+
+    max_entries: int = 50_000
+    max_directory_bytes: int = 16 * 2**20
+    """Of the central directory, which is read into memory whole before anything else."""
+    max_entry_bytes: int = 32 * 2**20
+    max_total_bytes: int = 8 * 2**30
+    max_ratio: float = 200.0
+    """Uncompressed to compressed, for entries above `ratio_from_bytes`; pictures hardly compress at all."""
+    ratio_from_bytes: int = 2**20
+
+
+class BadZip(ValueError):
+    """A whole zip cannot be used: it is none, or it is too much of one. The text is for people."""
+
+
+class Refused(Exception):
+    """One file is refused, the others go on. `code` is stable and counted, `detail` is for people."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code, self.detail = code, detail
 
 
 class SafeZip:
@@ -36,24 +60,20 @@ class SafeZip:
         try:
             self._zip = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
-            raise SourceError(
-                "zip-unreadable", f"expected a zip, received something else: {error}"
-            ) from error
+            raise BadZip(f"expected a zip, received something else: {error}") from error
         files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
         self.entries = [entry for entry in files if not is_hidden(entry.filename)]
         self.num_hidden = len(files) - len(self.entries)
         self.num_bytes = sum(entry.file_size for entry in self.entries)
         if len(files) > self.limits.max_entries:
             self.close()
-            raise SourceError(
-                "zip-unreadable",
+            raise BadZip(
                 f"expected at most {self.limits.max_entries:,} files, received {len(files):,}",
             )
         if self.num_bytes > self.limits.max_total_bytes:
             self.close()
-            raise SourceError(
-                "zip-unreadable",
-                f"expected at most {self.limits.max_total_bytes:,} bytes in it, received {self.num_bytes:,}",
+            raise BadZip(
+                f"expected at most {self.limits.max_total_bytes:,} bytes in all, received {self.num_bytes:,}"
             )
 
     def __enter__(self) -> "SafeZip":
@@ -98,12 +118,9 @@ class SafeZip:
             else:
                 size = _directory_size(file)
         except (OSError, struct.error) as error:
-            raise SourceError(
-                "zip-unreadable", f"expected a zip, received something else: {error}"
-            ) from error
+            raise BadZip(f"expected a zip, received something else: {error}") from error
         if size > self.limits.max_directory_bytes:
-            raise SourceError(
-                "zip-unreadable",
+            raise BadZip(
                 f"expected at most {self.limits.max_directory_bytes:,} bytes of directory, received {size:,}",
             )
 

@@ -1,0 +1,166 @@
+"""Every kind of job while store and queue are away: it ends by itself, with the result of an undisturbed run.
+
+`./run test` takes one short outage of a different kind in each job; `./run test -m slow` the whole table.
+"""
+
+import hashlib
+import time
+from contextlib import ExitStack
+
+import pytest
+from conftest import environment_on
+from servers import wait_for, worker
+
+from pika_classifier.label_zip import import_zip
+from pika_classifier.labels import LabelSet
+from pika_kit.pictures import PictureBucket
+from pika_kit.queue import JobQueue, QueueUnavailable
+from pika_kit.settings import Settings
+from pika_kit.stages import Bucket
+from pika_kit.storage import Store
+from pikastack.drawings import write_collection, write_labels
+
+JOBS = ("scrape", "prepare", "classifier-train", "filter", "gan-train")
+ARGUMENTS = {
+    "scrape": {"source": "folder", "location": "pile", "then_prepare": False},
+    "prepare": {},
+    "classifier-train": {"preset": "tiny"},
+    "filter": {"threshold": 0.3},
+    "gan-train": {"preset": "tiny", "steps": 250},
+}
+MIXED = {
+    "scrape": ("weed", "killed", 2),
+    "prepare": ("valkey", "killed", 2),
+    "classifier-train": ("weed", "paused", 2),
+    "filter": ("weed", "killed", 2),
+    "gan-train": ("valkey", "paused", 2),
+}
+TABLE = [
+    pytest.param(
+        dict.fromkeys(JOBS, (server, how, seconds)),
+        id=f"{server}-{how}-{seconds}",
+        marks=[pytest.mark.slow, pytest.mark.timeout(1800)],
+    )
+    for server in ("valkey", "weed")
+    for how in ("paused", "killed")
+    for seconds in (2, 10, 90)
+]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A pile of pictures and a zip of labels."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_collection(folder / "pile", num_pikachu=130, num_others=90, seed=5)
+    write_labels(folder / "labels", num_trains=16, num_valids=8, seed=6)
+    return folder
+
+
+class Chain:
+    """One stack's jobs in their order, each with an outage in its middle, or with none."""
+
+    def __init__(self, found, folder, drawn):
+        self.servers = found
+        environment = environment_on(found, folder) | {"PIKA_SCRAPE_ROOTS": str(drawn)}
+        settings = Settings.from_environment(environment)
+        self.store, self.queue = Store.connect(settings), JobQueue.connect(settings)
+        self.store.ensure_buckets()
+        import_zip(_zipped(drawn / "labels"), LabelSet(self.store), "a test")
+        self.environment, self.folder = environment, folder
+
+    def run(self, outages):
+        """Job → what it came to, in figures that do not depend on time."""
+        found = {}
+        with ExitStack() as stack:
+            for name in ("scraper", "classifier", "gan"):
+                stack.enter_context(worker(name, self.environment, self.folder))
+            for name in JOBS:
+                found[name] = self._job(name, outages.get(name))
+        found["buckets"] = {
+            bucket: _digest(PictureBucket(self.store, bucket).ids())
+            for bucket in (Bucket.RAW, Bucket.IMAGES, Bucket.PIKACHU)
+        }
+        return found
+
+    def _job(self, name, outage):
+        job = self.queue.enqueue(name, ARGUMENTS[name])
+        if outage:
+            _until(self.queue, job.id, _is_in_its_middle, f"{name} has begun", 120)
+            self._break(*outage)
+        view = _until(self.queue, job.id, lambda view: view.is_over, f"{name} ends", 400)
+        assert view.status == "finished", (name, view.error)
+        return _figures(name, view.result)
+
+    def _break(self, server, how, seconds):
+        broken = getattr(self.servers, server)
+        if how == "paused":
+            broken.pause()
+        else:
+            broken.kill()
+        time.sleep(seconds)
+        if how == "paused":
+            broken.resume()
+        else:
+            broken.start()
+
+
+def _is_in_its_middle(view):
+    """Some of its work is done, whatever it counts; or it is over, which is too late for an outage."""
+    at = view.progress
+    assert not view.is_over, "it was over before the outage: give it more to do"
+    return view.status == "running" and at.message not in ("", "starting") and at.done >= 1
+
+
+def _until(queue, job_id, condition, what, seconds):
+    def look():
+        try:
+            view = queue.get(job_id)
+        except QueueUnavailable:
+            return None
+        return view if condition(view) else None
+
+    return wait_for(look, what, seconds)
+
+
+def _figures(name, result):
+    names = {
+        "scrape": ("looked_at", "taken", "exact_duplicates", "refused", "refused_by_reason"),
+        "prepare": ("in_images",),
+        "classifier-train": ("version", "roc_auc", "pr_auc", "recommended_threshold"),
+        "filter": ("looked_at", "chosen"),
+        "gan-train": ("model_version", "steps", "num_pictures", "kid", "diversity"),
+    }
+    return {key: result[key] for key in names[name]}
+
+
+def _digest(ids):
+    return hashlib.sha256(" ".join(sorted(ids)).encode()).hexdigest()
+
+
+def _zipped(folder):
+    import io
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(folder.rglob("*.*")):
+            archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(fragile_servers, drawn, tmp_path_factory):
+    return Chain(fragile_servers, tmp_path_factory.mktemp("undisturbed"), drawn).run({})
+
+
+@pytest.mark.parametrize("outages", [pytest.param(MIXED, id="mixed"), *TABLE])
+def test_every_job_ends_with_the_result_of_an_undisturbed_run(
+    fragile_servers, drawn, undisturbed, tmp_path, outages
+):
+    found = Chain(fragile_servers, tmp_path, drawn).run(outages)
+    for name, figures in undisturbed.items():
+        assert found[name] == pytest.approx(figures) if _is_flat(figures) else found[name] == figures, name
+
+
+def _is_flat(figures):
+    return all(isinstance(value, int | float) for value in figures.values())
