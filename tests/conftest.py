@@ -83,3 +83,13 @@ def test_data() -> Path:
     if not folder:
         pytest.skip("PIKASTACK_TEST_DATA does not name a folder of test pictures")
     return Path(folder)
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """For `pytest -n 2 --dist loadgroup`: what shares a stack or a module's fixtures stays in one process."""
+    root = Path(__file__).parent
+    for item in items:
+        parts = item.path.relative_to(root).parts if item.path.is_relative_to(root) else (str(item.path),)
+        # The whole stacks take turns: they want the same ports and all of the machine.
+        shares_stack = parts[0] == "e2e" or parts[:2] == ("integration", "local")
+        item.add_marker(pytest.mark.xdist_group("stacks" if shares_stack else "/".join(parts)))

@@ -5,14 +5,17 @@
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+import urllib3
 from conftest import environment_on
-from servers import wait_for, worker
+from servers import service, wait_for, worker
 
 from pika_classifier.label_zip import import_zip
 from pika_classifier.labels import LabelSet
+from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.queue import JobQueue, QueueUnavailable
 from pika_kit.settings import Settings
@@ -149,18 +152,55 @@ def _zipped(folder):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(fragile_servers, drawn, tmp_path_factory):
-    return Chain(fragile_servers, tmp_path_factory.mktemp("undisturbed"), drawn).run({})
+def first_chain(fragile_servers, drawn, tmp_path_factory):
+    """(the chain that ran undisturbed, what it came to)."""
+    chain = Chain(fragile_servers, tmp_path_factory.mktemp("undisturbed"), drawn)
+    return chain, chain.run({})
 
 
 @pytest.mark.parametrize("outages", [pytest.param(MIXED, id="mixed"), *TABLE])
 def test_every_job_ends_with_the_result_of_an_undisturbed_run(
-    fragile_servers, drawn, undisturbed, tmp_path, outages
+    fragile_servers, drawn, first_chain, tmp_path, outages
 ):
     found = Chain(fragile_servers, tmp_path, drawn).run(outages)
-    for name, figures in undisturbed.items():
+    for name, figures in first_chain[1].items():
         assert found[name] == pytest.approx(figures) if _is_flat(figures) else found[name] == figures, name
 
 
 def _is_flat(figures):
     return all(isinstance(value, int | float) for value in figures.values())
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=pytest.mark.slow)])
+def test_a_hundred_clients_are_served_while_the_store_is_away(
+    fragile_servers, drawn, first_chain, tmp_path, seconds
+):
+    chain, _ = first_chain
+    Registry(chain.store, "gan").activate("v1")
+    picture = next((drawn / "labels" / "valids" / "pikachu").iterdir()).read_bytes()
+    with (
+        service("gan", chain.environment | {"PIKA_STATE_DIR": str(tmp_path / "gan")}, tmp_path) as gan,
+        service("classifier", chain.environment | {"PIKA_STATE_DIR": str(tmp_path / "c")}, tmp_path) as ask,
+    ):
+        pool = urllib3.PoolManager(maxsize=100, block=True, timeout=120, retries=False)
+        calls = [
+            lambda: pool.request("GET", f"{gan}/generate?n=2&grid=true").status,
+            lambda: pool.request("POST", f"{ask}/is-pikachu", body=picture).status,
+        ]
+        assert [call() for call in calls] == [200, 200]  # from here on the models are loaded
+        fragile_servers.weed.pause()
+        end = time.monotonic() + seconds
+
+        def client(number):
+            found = []
+            while time.monotonic() < end:
+                found.append(calls[number % 2]())
+            return found
+
+        try:
+            with ThreadPoolExecutor(100) as clients:
+                statuses = [status for found in clients.map(client, range(100)) for status in found]
+        finally:
+            fragile_servers.weed.resume()
+    assert len(statuses) >= 100
+    assert set(statuses) == {200}
