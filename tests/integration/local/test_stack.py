@@ -215,6 +215,43 @@ def test_the_parts_of_a_killed_supervisor_end_and_up_starts_anew_with_all_data(s
     assert stack.state["ports"] == ports
 
 
+def test_with_keys_every_path_behind_the_front_door_asks_for_one(tmp_path, home):
+    key = "a-key-of-an-app-0123456789"
+    stack = Stack(tmp_path / "state", home)
+    try:
+        stack.cli("up", PIKA_API_KEYS=f"app:{key}")
+        bearer = {"Authorization": f"Bearer {key}"}
+        for method, path in (
+            ("GET", "/generate"),
+            ("POST", "/is-pikachu"),
+            ("GET", "/images"),
+            ("GET", "/buckets"),
+            ("POST", "/scrape"),
+            ("DELETE", "/labels/last"),
+            ("GET", "/jobs"),
+            ("GET", "/jobs/any/events"),
+            ("PUT", "/gan/models/current"),
+            *(
+                ("GET", f"/{name}/{rest}")
+                for name in ("scraper", "classifier", "gan")
+                for rest in ("metrics", "openapi.json")
+            ),
+        ):
+            refused = stack.request(method, path)
+            assert refused.status == 401, path
+            assert refused.json()["type"] == "urn:pikastack:problem:api-key-required"
+            assert stack.request(method, path, headers=bearer).status != 401, path
+        assert stack.request("GET", "/health/ready").status == 200
+        # Nothing was ever trained, which a client with a key is told as it is.
+        answer = stack.request("GET", "/generate", headers=bearer)
+        assert (answer.status, answer.json()["type"]) == (503, "urn:pikastack:problem:model-missing")
+        stack.cli("jobs", "list", status=1)
+        assert "API key" in stack.said
+        assert stack.cli("jobs", "list", PIKA_API_KEY=key) == {"jobs": []}
+    finally:
+        stack.cli("down")
+
+
 def test_down_leaves_no_process_no_socket_and_nothing_in_the_home_folder(stacks, home):
     stack = stacks[1]
     members = stack.processes()

@@ -1,0 +1,112 @@
+"""Every command of `pikastack` against a running stack, as a person or a script uses it."""
+
+import json
+import threading
+import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pikastack.drawings import write_collection
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory):
+    """A folder of twelve drawn pictures."""
+    folder = tmp_path_factory.mktemp("some") / "pictures"
+    write_collection(folder, num_pikachu=7, num_others=5, seed=77)
+    return folder
+
+
+@pytest.fixture
+def pictures_server(some):
+    """The same pictures by HTTP on loopback, which the scraper refuses to fetch."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(some))
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_scrape_takes_folders_zips_files_and_lists(stack, some, pictures_server, tmp_path):
+    files = sorted(some.iterdir())
+    first = stack.cli("scrape", str(some))
+    assert first["reports"][0]["looked_at"] == len(files)
+    taken = first["reports"][0]["taken"]
+    assert taken >= 8
+    # An upload of the same folder as a zip, and one of its files: all of it is there already.
+    packed = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in files:
+            archive.write(path, path.name)
+    for source in (packed, next(path for path in files if path.suffix == ".jpg")):
+        report = stack.cli("scrape", str(source))["reports"][0]
+        assert report["taken"] == 0, report
+        assert report["exact_duplicates"] + report["already_there"] >= 1
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{pictures_server}/{path.name}\n" for path in files[:3]))
+    refused = stack.cli("scrape", str(listed))["reports"][0]
+    assert refused["refused_by_reason"] == {"address_refused": 3}
+    assert pictures_server not in json.dumps(refused["samples"])
+
+
+def test_label_train_filter_and_ask(stack, filtered, drawn):
+    folder, _truth = drawn
+    assert stack.cli("label")["labels"]["trains"] == {"pikachu": 24, "others": 24}
+    started = stack.cli("train", "classifier", "--no-wait")
+    assert started["status"] in ("queued", "running")
+    assert stack.cli("jobs", "cancel", started["id"])["id"] == started["id"]
+    assert stack.wait_for_job(started["id"], 60)["status"] == "cancelled"
+    assert stack.cli("jobs", "watch", started["id"], status=1) is None
+    result = stack.cli("filter", "--threshold", "0.5")["result"]
+    assert result["threshold"] == 0.5
+    assert stack.cli("filter")["result"]["threshold"] == _recommended(stack)
+    good = next((folder / "labels" / "valids" / "pikachu").iterdir())
+    answers = stack.cli("is-pikachu", str(good))["answers"]
+    assert answers[0]["threshold"] == _recommended(stack)
+    broken = folder / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    assert stack.cli("is-pikachu", str(good), str(broken), status=1)["answers"][1]["status"] == 415
+
+
+def _recommended(stack):
+    models = stack.get("/classifier/models").json
+    (card,) = [card for card in models["models"] if card["is_current"]]
+    return card["recommended_threshold"]
+
+
+def test_models_are_listed_and_chosen(stack, generator):
+    found = stack.cli("models")
+    assert set(found) == {"classifier", "gan"}
+    version = found["gan"]["current"]
+    assert stack.cli("models", "--use", "gan", version)["current"] == version
+    assert stack.cli("models", "--use", "gan", "v99", status=1) is None
+
+
+def test_jobs_status_and_logs(stack, scraped):
+    jobs = stack.cli("jobs", "list", "--limit", "500")["jobs"]
+    shown = stack.cli("jobs", "show", jobs[-1]["id"])
+    assert shown["id"] == jobs[-1]["id"]
+    assert stack.cli("jobs", "show", "never-was", status=1) is None
+    status = stack.cli("status")
+    assert status["status"] == "ready"
+    assert {part["status"] for part in status["parts"].values()} == {"up"}
+    logs = stack.cli("logs", "gan", "-n", "5")
+    assert list(logs) == ["gan"]
+    assert len(logs["gan"]) == 5
+
+
+def test_generate_writes_sheets_and_pictures(stack, generator, tmp_path):
+    sheet = stack.cli("generate", "-n", "9", "--grid", "--out", str(tmp_path / "sheet.png"))["pictures"]
+    assert len(sheet[0]["seeds"]) == 9
+    singles = stack.cli("generate", "--seeds", "0,4-5", "--format", "webp", "--out", str(tmp_path / "out"))
+    assert [item["seeds"] for item in singles["pictures"]] == [[0], [4], [5]]
+    assert len(list((tmp_path / "out").glob("*.webp"))) == 3
