@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Iterator
 
-from pika_kit.queue import JobQueue, JobView, QueueUnavailable
+from pika_kit.queue import JobQueue, JobView
+from pika_kit.valkey import QueueUnavailable
 
 MAX_WATCHERS = 32
 LIFETIME_SECONDS = 600.0

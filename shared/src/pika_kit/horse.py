@@ -14,8 +14,9 @@ from rq.executions import Execution
 from rq.job import Job
 
 from pika_kit.outages import patiently
-from pika_kit.queue import SERIALIZER, connect_valkey
+from pika_kit.queue import SERIALIZER
 from pika_kit.settings import Settings, SettingsError
+from pika_kit.valkey import connect_valkey
 from pika_kit.worker import SETTINGS_EXIT_STATUS, PikaWorker
 
 _PR_SET_PDEATHSIG = 1

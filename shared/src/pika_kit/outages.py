@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from pika_kit.queue import QueueUnavailable, is_queue_outage
 from pika_kit.storage import StoreUnavailable
+from pika_kit.valkey import QueueUnavailable, is_queue_outage
 
 OBJECT_STORE = "the object store"
 JOB_QUEUE = "the job queue"

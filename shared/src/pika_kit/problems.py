@@ -14,8 +14,9 @@ from werkzeug.exceptions import HTTPException
 from pika_kit.events import TooManyWatchers
 from pika_kit.job_views import BadIdempotencyKey
 from pika_kit.models import NoModel, UnknownVersion
-from pika_kit.queue import JobExpired, JobUnknown, OnceConflict, QueueUnavailable
+from pika_kit.queue import JobExpired, JobUnknown, OnceConflict
 from pika_kit.storage import StoreUnavailable
+from pika_kit.valkey import QueueUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -5,33 +5,20 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import rq
 from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import (
-    ConnectionError as RedisConnectionError,
-)
-from redis.exceptions import (
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    WatchError,
-)
-from redis.exceptions import (
-    TimeoutError as RedisTimeoutError,
-)
-from redis.retry import Retry
+from redis.exceptions import WatchError
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus
 
 from pika_kit.settings import Settings
 from pika_kit.stages import JOBS
+from pika_kit.valkey import connect_valkey, outages_as_unavailable
 
 SERIALIZER = "json"
 PROBE_SECONDS = 1.0
@@ -61,10 +48,6 @@ class OnceConflict(ValueError):
     """An idempotency key came again, with another request."""
 
 
-class QueueUnavailable(ConnectionError):
-    """The queue's server does not answer."""
-
-
 @dataclass(frozen=True)
 class Progress:
     """How far a job is: `done` of `total` (None where nobody knows), a sentence, and figures for display."""
@@ -73,6 +56,15 @@ class Progress:
     total: int | None = None
     message: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+
+
+class OnProgress(Protocol):
+    """What long work is given to tell how far it is; what it raises ends the work.
+
+    `runner.JobContext.progress` is one.
+    """
+
+    def __call__(self, done: int, total: int | None, message: str, **details: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -136,13 +128,13 @@ class JobQueue:
 
     def probe(self) -> None:
         """Raise QueueUnavailable unless the server answers within PROBE_SECONDS."""
-        with _translate():
+        with outages_as_unavailable():
             self._probe.ping()
 
     def enqueue(self, name: str, arguments: dict[str, Any]) -> JobView:
         """Put a job of kind `name` (a key of `stages.JOBS`) on its queue."""
         job_id = uuid.uuid4().hex
-        with _translate(), self.connection.pipeline() as pipe:
+        with outages_as_unavailable(), self.connection.pipeline() as pipe:
             pipe.multi()
             self._put(pipe, job_id, name, arguments)
             pipe.execute()
@@ -158,7 +150,7 @@ class JobQueue:
             OnceConflict: the same key came with another request.
         """
         job_id = uuid.uuid4().hex
-        with _translate(), self.connection.pipeline() as pipe:
+        with outages_as_unavailable(), self.connection.pipeline() as pipe:
             while True:
                 try:
                     pipe.watch(once.record)
@@ -177,7 +169,7 @@ class JobQueue:
 
     def find(self, once: Once) -> JobView | None:
         """The job that a request with this key has started, or None; raises OnceConflict."""
-        with _translate():
+        with outages_as_unavailable():
             found: Any = self.connection.get(once.record)
         if found is None:
             return None
@@ -209,7 +201,7 @@ class JobQueue:
         Raises:
             JobUnknown: never heard of. JobExpired: its record is gone by age.
         """
-        with _translate():
+        with outages_as_unavailable():
             try:
                 return _view(self._fetch(job_id))
             except NoSuchJobError:
@@ -219,15 +211,17 @@ class JobQueue:
 
     def get_many(self, job_ids: Collection[str]) -> dict[str, JobView]:
         """The views of those jobs that are there, in one call."""
-        with _translate():
+        with outages_as_unavailable():
             jobs = Job.fetch_many(sorted(job_ids), connection=self.connection, serializer=SERIALIZER)
         return {job.id: _view(job) for job in jobs if job is not None}
 
     def list(self, limit: int = 50) -> list[JobView]:
         """The newest jobs first, at most `limit`; expired ones are left out."""
-        with _translate():
-            self.connection.zremrangebyscore(_INDEX_KEY, 0, time.time() - INDEX_TTL_SECONDS)
-            newest: list[Any] = self.connection.zrevrange(_INDEX_KEY, 0, limit - 1)
+        with outages_as_unavailable():
+            with self.connection.pipeline(transaction=False) as pipe:
+                pipe.zremrangebyscore(_INDEX_KEY, 0, time.time() - INDEX_TTL_SECONDS)
+                pipe.zrevrange(_INDEX_KEY, 0, limit - 1)
+                newest: list[Any] = pipe.execute()[1]
             ids = [found.decode() for found in newest]
             jobs = Job.fetch_many(ids, connection=self.connection, serializer=SERIALIZER)
         return [_view(job) for job in jobs if job is not None]
@@ -237,50 +231,15 @@ class JobQueue:
         view = self.get(job_id)
         if view.is_over:
             return view
-        with _translate():
+        with outages_as_unavailable():
             # Set first: a worker that takes the job between these lines then finds the mark.
             self.connection.set(CANCEL_KEY.format(job_id), "1", ex=RESULT_TTL_SECONDS)
             if view.status == "queued":
                 self._fetch(job_id).cancel()
         return self.get(job_id)
 
-    def watch(self, job_id: str, interval_seconds: float = 0.5) -> Iterator[JobView]:
-        """The job's view each time it changes, ending with the last one."""
-        last = None
-        while True:
-            view = self.get(job_id)
-            if view != last:
-                yield view
-                last = view
-            if view.is_over:
-                return
-            time.sleep(interval_seconds)
-
     def _fetch(self, job_id: str) -> Job:
         return Job.fetch(job_id, connection=self.connection, serializer=SERIALIZER)
-
-
-def connect_valkey(settings: Settings, *, seconds: float = 5.0, num_retries: int = 2) -> Redis:
-    """A client for the queue's server, with time-outs, so that a dead server is an error and not a hang.
-
-    Args:
-        seconds: for a connection, and for each answer.
-        num_retries: how often a call is made again, within about a second, when the connection broke.
-    """
-    return Redis.from_url(
-        settings.valkey_url.get_secret_value(),
-        socket_connect_timeout=seconds,
-        socket_timeout=seconds,
-        health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), num_retries),
-    )
-
-
-def is_queue_outage(error: BaseException) -> bool:
-    """Whether the queue's server is away, still loading, or cannot write for lack of memory or disk."""
-    if isinstance(error, RedisConnectionError | RedisTimeoutError | OutOfMemoryError | ReadOnlyError):
-        return True
-    return isinstance(error, ResponseError) and str(error).startswith(("MISCONF", "LOADING", "MASTERDOWN"))
 
 
 _STATUS = {
@@ -321,14 +280,3 @@ def _view(job: Job) -> JobView:
 
 def _time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="seconds") if moment else None
-
-
-class _translate:  # noqa: N801 — reads as a statement
-    """Turn a dead or refusing server into QueueUnavailable."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RedisError) and is_queue_outage(error):
-            raise QueueUnavailable(f"the job queue does not answer: {type(error).__name__}") from error

@@ -31,10 +31,11 @@ from rq.job import Job
 
 from pika_kit.exclusive import exclusively
 from pika_kit.outages import DISK_SPACE, OBJECT_STORE, outage_behind, patiently
-from pika_kit.queue import CANCEL_KEY, SERIALIZER, Progress, connect_valkey
+from pika_kit.queue import CANCEL_KEY, SERIALIZER, Progress
 from pika_kit.settings import Settings
 from pika_kit.stages import JOBS
 from pika_kit.storage import Store, StoreUnavailable
+from pika_kit.valkey import connect_valkey
 
 _PROGRESS_INTERVAL_SECONDS = 0.4
 _SILENT_SECONDS = 2.0

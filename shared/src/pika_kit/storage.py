@@ -7,14 +7,12 @@ as they are. `python -m pika_kit.storage` makes the buckets.
 import io
 import json
 import os
-import random
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
@@ -23,6 +21,7 @@ from minio.commonconfig import CopySource
 from minio.error import S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
+from pika_kit.json_objects import to_json, update_json
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 
@@ -217,7 +216,7 @@ class Store:
     def put_json(self, bucket: Bucket, key: str, value: Any, *, only_if_absent: bool = False) -> bool:
         """Write `value` as UTF-8 JSON."""
         return self.put(
-            bucket, key, _to_json(value), content_type="application/json", only_if_absent=only_if_absent
+            bucket, key, to_json(value), content_type="application/json", only_if_absent=only_if_absent
         )
 
     def get_json(self, bucket: Bucket, key: str) -> Any:
@@ -258,48 +257,6 @@ def _client(settings: Settings, pool: urllib3.PoolManager) -> Minio:
         region=settings.s3_region,
         http_client=pool,
     )
-
-
-class _JsonStore(Protocol):
-    def read_json(self, bucket: Bucket, key: str, default: Any) -> tuple[Any, str | None]: ...
-
-    def put(
-        self,
-        bucket: Bucket,
-        key: str,
-        data: bytes,
-        *,
-        content_type: str,
-        only_if_absent: bool,
-        only_if_etag: str | None,
-    ) -> bool: ...
-
-
-def update_json(
-    store: _JsonStore, bucket: Bucket, key: str, change: Callable[[Any], Any], default: Any
-) -> Any:
-    """See `Store.update_json`; apart from it, so that the store of the unit tests has the same."""
-    written: bytes | None = None
-    while True:
-        value, etag = store.read_json(bucket, key, default)
-        if written is not None and _to_json(value) == written:
-            return value  # the write did arrive, and only its answer was lost
-        new = change(value)
-        written = _to_json(new)
-        if store.put(
-            bucket,
-            key,
-            written,
-            content_type="application/json",
-            only_if_absent=etag is None,
-            only_if_etag=etag,
-        ):
-            return new
-        time.sleep(random.uniform(0.005, 0.05))
-
-
-def _to_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
 
 
 class _translate:  # noqa: N801 — reads as a statement

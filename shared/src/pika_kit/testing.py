@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pika_kit.json_objects import update_json
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectInfo, ObjectMissing, update_json
+from pika_kit.storage import ObjectInfo, ObjectMissing
 
 
 class MemoryStore:

@@ -22,10 +22,11 @@ from rq.worker import SpawnWorker
 
 from pika_kit.orphans import ALIVE_SECONDS, OrphanWatch, birth, place
 from pika_kit.outages import patiently
-from pika_kit.queue import RESULT_TTL_SECONDS, SERIALIZER, connect_valkey, is_queue_outage
+from pika_kit.queue import RESULT_TTL_SECONDS, SERIALIZER
 from pika_kit.settings import Settings, SettingsError
 from pika_kit.stages import QueueName
 from pika_kit.storage import Store, StoreUnavailable
+from pika_kit.valkey import connect_valkey, is_queue_outage
 
 MAX_DEATHS = 3
 """So often a job is tried whose process is killed, as by the kernel for want of memory."""

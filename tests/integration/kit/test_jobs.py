@@ -18,6 +18,13 @@ def _progressed(queue, job_id, at_least=1):
     return wait_for(lambda: queue.get(job_id).progress.done >= at_least, f"job {job_id} makes progress", 30)
 
 
+def _watched(jobs, job_id):
+    """Every view that was seen until the job was over."""
+    views = []
+    wait_for(lambda: views.append(jobs.get(job_id)) or views[-1].is_over, f"job {job_id} ends", 60)
+    return views
+
+
 @pytest.fixture
 def jobs(queue, store):
     """The queue, on buckets that exist."""
@@ -28,7 +35,7 @@ def test_a_job_reports_progress_and_its_result(jobs, fake_worker):
     job = jobs.enqueue("scrape", {"steps": 40})
     assert job.status == "queued"
     with fake_worker():
-        views = list(jobs.watch(job.id))
+        views = _watched(jobs, job.id)
     running = [view for view in views if view.status == "running" and view.progress.total == 40]
     assert running, "progress was seen while it ran"
     assert running[-1].progress.details["square"] == running[-1].progress.done ** 2

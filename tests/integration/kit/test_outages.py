@@ -7,9 +7,10 @@ import psutil
 import pytest
 from servers import wait_for
 
-from pika_kit.queue import JobQueue, QueueUnavailable
+from pika_kit.queue import JobQueue
 from pika_kit.settings import Settings
 from pika_kit.storage import Store
+from pika_kit.valkey import QueueUnavailable
 
 STEPS, SECONDS = 40, 0.1
 

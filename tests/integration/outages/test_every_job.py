@@ -17,10 +17,11 @@ from pika_classifier.label_zip import import_zip
 from pika_classifier.labels import LabelSet
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
-from pika_kit.queue import JobQueue, QueueUnavailable
+from pika_kit.queue import JobQueue
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
+from pika_kit.valkey import QueueUnavailable
 from pikastack.drawings import write_collection, write_labels
 
 JOBS = ("scrape", "prepare", "classifier-train", "filter", "gan-train")

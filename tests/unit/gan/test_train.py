@@ -53,7 +53,7 @@ def test_a_run_leaves_everything_behind(whole, dataset):
 def test_an_interrupted_run_resumes_with_the_same_curve(whole, dataset, tiny, tmp_path):
     calls = []
 
-    def interrupt(done, total, message, details):
+    def interrupt(done, total, message, **details):
         calls.append((done, total, message, details))
         if done == 7:
             raise Stopped
@@ -81,7 +81,7 @@ def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(whole, dataset, tin
             tiny,
             tmp_path,
             steps=12,
-            progress=lambda done, *_: (_ for _ in ()).throw(Stopped) if done == 4 else None,
+            progress=lambda done, *_, **_details: (_ for _ in ()).throw(Stopped) if done == 4 else None,
         )
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"kind": "train", "step": 5, "discriminator_loss": 99}\n{"kind": "tra')

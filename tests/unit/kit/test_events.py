@@ -7,7 +7,8 @@ import pytest
 
 from pika_kit import events
 from pika_kit.events import EventHub, TooManyWatchers
-from pika_kit.queue import JobView, Progress, QueueUnavailable
+from pika_kit.queue import JobView, Progress
+from pika_kit.valkey import QueueUnavailable
 
 VIEW = JobView("a", "filter", "running", {}, Progress(), None, None, None, None, None)
 

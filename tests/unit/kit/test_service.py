@@ -4,9 +4,10 @@ import pytest
 from flask import jsonify, request
 
 from pika_kit.models import NoModel, UnknownVersion
-from pika_kit.queue import JobExpired, JobUnknown, JobView, OnceConflict, Progress, QueueUnavailable
+from pika_kit.queue import JobExpired, JobUnknown, JobView, OnceConflict, Progress
 from pika_kit.service import Problem, create_app, request_id, start_job
 from pika_kit.testing import settings_for_tests
+from pika_kit.valkey import QueueUnavailable
 
 KEY = "0123456789abcdef"
 

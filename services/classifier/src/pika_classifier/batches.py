@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,16 +10,11 @@ import numpy as np
 from pika_classifier.augment import augment
 from pika_classifier.config import IMAGE_SIZE, Preset
 from pika_classifier.data import BatchSource, LabelledPictures
+from pika_kit.queue import OnProgress
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 _FEATURE_BATCH = 16
 _NUM_THREADS = 2
-
-
-class OnProgress(Protocol):
-    """Told how far a run is; what it raises ends the run."""
-
-    def __call__(self, done: int, total: int | None, message: str, **details: Any) -> None: ...
 
 
 def targets_of(pictures: LabelledPictures) -> np.ndarray:

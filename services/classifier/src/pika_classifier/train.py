@@ -18,7 +18,6 @@ import numpy as np
 from pika_classifier import evaluate
 from pika_classifier.batches import (
     Batches,
-    OnProgress,
     picture_batches,
     predict_in_batches,
     targets_of,
@@ -28,6 +27,7 @@ from pika_classifier.calibrate import calibrated_loss, fit_temperature
 from pika_classifier.config import Preset
 from pika_classifier.data import LabelledPictures, check_labels
 from pika_classifier.networks import build, logit_model, serving_model
+from pika_kit.queue import OnProgress
 
 
 def _silent(done: int, total: int | None, message: str, **details: Any) -> None:

@@ -116,7 +116,7 @@ def train(
 def _train(work: _Work, dataset: Dataset, steps: int | None, minutes: float | None) -> TrainingResult:
     last: dict[str, Any] = {}
 
-    def progress(done: int, total: int | None, message: str, details: dict[str, Any]) -> None:
+    def progress(done: int, total: int | None, message: str, **details: Any) -> None:
         last.update(step=done, total=total, message=message)
         work.context.progress(done, total, message, run_id=work.context.job_id, **details)
 

@@ -27,15 +27,13 @@ from pika_gan.evaluate import Evaluation, Evaluator
 from pika_gan.gan import Gan
 from pika_gan.generate import latents_of
 from pika_gan.runlog import RunLog
+from pika_kit.queue import OnProgress
 
 SHEET_SEEDS = 10_000  # sheets show seeds 10,000, 10,001, …; measurements draw from 1,000,000 on
 EVALUATION_SEEDS = 1_000_000
 KEEP_CHECKPOINTS = 3
 MAX_ATTEMPTS = 3
 COLLAPSED_LIMIT = 3  # evaluations in a row until it is called a collapse
-
-# done, total (None when the budget is minutes alone), message, details
-Progress = Callable[[int, int | None, str, dict[str, Any]], None]
 
 
 class TrainingDiverged(RuntimeError):
@@ -90,7 +88,7 @@ def train(
     seed: int = 0,
     steps: int | None = None,
     minutes: float | None = None,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     on_checkpoint: Callable[[int], None] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> TrainingResult:
@@ -102,7 +100,7 @@ def train(
     if steps is None and minutes is None:
         steps, minutes = preset.default_steps, preset.default_minutes
     run = _Run(dataset, preset, folder, seed, Budget(steps, minutes))
-    run.report = progress or (lambda *_: None)
+    run.report = progress or (lambda *_, **_details: None)
     run.on_checkpoint = on_checkpoint or (lambda _: None)
     run.checkpoint_seconds = checkpoint_seconds
     return run.go()
@@ -111,7 +109,7 @@ def train(
 class _Run:
     """One sitting."""
 
-    report: Progress
+    report: OnProgress
     on_checkpoint: Callable[[int], None]
     checkpoint_seconds: float
 
@@ -197,9 +195,7 @@ class _Run:
         message = f"step {state.step:,}, about {_duration(remaining)} left"
         if self.warnings:
             message += f"; {self.warnings[-1]}"
-        self.report(
-            state.step, total, message, {**figures, "remaining_seconds": remaining, "kid": state.best_kid}
-        )
+        self.report(state.step, total, message, **figures, remaining_seconds=remaining, kid=state.best_kid)
 
     def _evaluate(self) -> None:
         """Measures the averaged generator and keeps it when its KID on held-out pictures is the lowest so
