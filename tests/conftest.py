@@ -1,6 +1,5 @@
 """Fixtures for several folders: real servers, a store and settings of one test's own, test pictures."""
 
-import itertools
 import os
 import sys
 from pathlib import Path
@@ -9,14 +8,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from servers import Servers, servers
+from servers import Servers, environment_on, servers
 
 from pika_kit.queue import JobQueue
 from pika_kit.settings import Settings
 from pika_kit.storage import Store
-
-# Each test has a Valkey database and buckets of its own.
-_NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -30,17 +26,6 @@ def running_servers(tmp_path_factory) -> Servers:
 def stack_environment(running_servers, tmp_path) -> dict[str, str]:
     """The environment of services and workers; buckets and queues are this test's own."""
     return environment_on(running_servers, tmp_path)
-
-
-def environment_on(found: Servers, folder: Path) -> dict[str, str]:
-    """Buckets and a database of one test's own on these servers; its scratch folder below `folder`."""
-    environment = dict(found.environment)
-    number = next(_NUMBERS)
-    environment["PIKA_BUCKET_PREFIX"] = f"test{number}-"
-    environment["PIKA_VALKEY_URL"] = environment["PIKA_VALKEY_URL"].removesuffix("/0") + f"/{number}"
-    environment["PIKA_STATE_DIR"] = str(folder / "scratch")
-    environment["PIKA_SCRAPE_ROOTS"] = str(folder)
-    return environment
 
 
 @pytest.fixture
@@ -93,3 +78,6 @@ def pytest_collection_modifyitems(items) -> None:
         # The whole stacks take turns: they want the same ports and all of the machine.
         shares_stack = parts[0] == "e2e" or parts[:2] == ("integration", "local")
         item.add_marker(pytest.mark.xdist_group("stacks" if shares_stack else "/".join(parts)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The longest group first: one process takes it, the other all the rest.
+        items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "stacks")

@@ -1,5 +1,6 @@
 """Real servers for integration tests, on free loopback ports, ended with the block that started them."""
 
+import itertools
 import os
 import secrets
 import signal
@@ -16,6 +17,9 @@ import urllib3
 from redis import Redis
 from redis.exceptions import RedisError
 
+# Each test has a Valkey database and buckets of its own.
+_NUMBERS = itertools.count(1)
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -24,6 +28,17 @@ class Servers:
     environment: Mapping[str, str]
     valkey: "Server"
     weed: "Server"
+
+
+def environment_on(found: Servers, folder: Path) -> dict[str, str]:
+    """Buckets and a database of one test's own on these servers; its scratch folder below `folder`."""
+    environment = dict(found.environment)
+    number = next(_NUMBERS)
+    environment["PIKA_BUCKET_PREFIX"] = f"test{number}-"
+    environment["PIKA_VALKEY_URL"] = environment["PIKA_VALKEY_URL"].removesuffix("/0") + f"/{number}"
+    environment["PIKA_STATE_DIR"] = str(folder / "scratch")
+    environment["PIKA_SCRAPE_ROOTS"] = str(folder)
+    return environment
 
 
 def free_ports(count: int) -> list[int]:

@@ -16,6 +16,7 @@ from pika_kit.storage import ObjectMissing, Store
 
 _Bytes = bytes  # the method below takes the name
 _ID = re.compile(r"[0-9a-f]{64}")
+Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 _CONTENT_TYPE_BY_EXTENSION = {EXTENSIONS[name]: CONTENT_TYPES[name] for name in EXTENSIONS}
 
 
@@ -39,8 +40,20 @@ class PictureBucket:
     def __init__(self, store: Store, bucket: Bucket) -> None:
         self.store, self.bucket = store, bucket
 
-    def add(self, picture_id: str, data: _Bytes, extension: str, provenance: dict[str, Any]) -> bool:
-        """Save a picture unless it is there; False (and nothing written) where it is."""
+    def add(
+        self,
+        picture_id: str,
+        data: _Bytes,
+        extension: str,
+        provenance: dict[str, Any],
+        merge: Merge = lambda _old, new: new,
+    ) -> bool:
+        """Save a picture unless it is there; False (and nothing written) where it is.
+
+        Args:
+            merge: (provenance that is there without a picture, the given one) → what is kept. An interrupted
+                `add` left it, or one that is under way in another process.
+        """
         _check_id(picture_id)
         if extension not in _CONTENT_TYPE_BY_EXTENSION:
             expected = ", ".join(sorted(_CONTENT_TYPE_BY_EXTENSION))
@@ -51,8 +64,7 @@ class PictureBucket:
         if not is_new:
             if self.has(picture_id):
                 return False
-            # Left by an interrupted `add`, or by one that is under way elsewhere: its origins are kept.
-            self.update_provenance(picture_id, lambda old: _with_all_origins(old, provenance))
+            self.update_provenance(picture_id, lambda old: merge(old, provenance))
         return self.store.put(
             self.bucket,
             f"pictures/{picture_id}.{extension}",
@@ -145,13 +157,6 @@ class PictureBucket:
     def count(self) -> int:
         """How many pictures there are; asks for a listing of all of them."""
         return sum(1 for _ in self.entries())
-
-
-def _with_all_origins(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """The new provenance with the old one's origins before its own."""
-    earlier = old.get("origins", [])
-    added = [origin for origin in new.get("origins", []) if origin not in earlier]
-    return new | {"origins": [*earlier, *added]} if earlier or added else new
 
 
 def is_picture_id(text: str) -> bool:

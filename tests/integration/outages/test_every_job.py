@@ -10,8 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 import urllib3
-from conftest import environment_on
-from servers import service, wait_for, worker
+from servers import environment_on, service, wait_for, worker
 
 from pika_classifier.label_zip import import_zip
 from pika_classifier.labels import LabelSet

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from pika_gan.requests import CurrentModelRequest, GenerateQuery, GenerateRequest, TrainRequest, parse_seeds
+from pika_gan.requests import GenerateQuery, GenerateRequest, TrainRequest, parse_seeds
+from pika_kit.model_views import CurrentModelRequest
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,19 @@ def test_an_interrupted_add_leaves_no_picture_and_can_be_repeated(bucket):
     assert not bucket.has(picture_id(1))
     assert bucket.count() == 0
     assert bucket.add(picture_id(1), b"data", "png", {"origins": ["again"]})
+    assert bucket.provenance(picture_id(1)) == {"origins": ["again"]}
+
+
+def test_what_an_interrupted_add_left_can_be_kept(bucket):
+    bucket.set_provenance(picture_id(1), {"origins": ["interrupted"]})
+    both = bucket.add(
+        picture_id(1),
+        b"data",
+        "png",
+        {"origins": ["again"]},
+        lambda old, new: {"origins": old["origins"] + new["origins"]},
+    )
+    assert both
     assert bucket.provenance(picture_id(1)) == {"origins": ["interrupted", "again"]}
 
 

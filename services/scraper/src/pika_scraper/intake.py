@@ -94,9 +94,16 @@ def _take_once(
             "height": picture.height,
             "num_bytes": len(data),
         }
-        if not raw.add(picture_id, data, EXTENSIONS[picture.format], provenance):
+        if not raw.add(picture_id, data, EXTENSIONS[picture.format], provenance, _with_origins_of_both):
             return _found_again(raw, picture_id, origin)  # saved since the caller listed the bucket
     return Taken(picture_id, "taken", picture.format, picture.width, picture.height)
+
+
+def _with_origins_of_both(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Of two processes that save a picture at once both origins stay; the own one of before a kill is one."""
+    origins = list(old["origins"])
+    origins += [origin for origin in new["origins"] if not _same_origins(origins, origin)]
+    return new | {"origins": origins}
 
 
 def _same_origins(origins: list[dict[str, Any]], origin: dict[str, Any]) -> list[dict[str, Any]]:
