@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -70,14 +71,15 @@ def test_data() -> Path:
     return Path(folder)
 
 
-def pytest_collection_modifyitems(items) -> None:
-    """For `pytest -n 2 --dist loadgroup`: what shares a stack or a module's fixtures stays in one process."""
-    root = Path(__file__).parent
-    for item in items:
-        parts = item.path.relative_to(root).parts if item.path.is_relative_to(root) else (str(item.path),)
-        # The whole stacks take turns: they want the same ports and all of the machine.
-        shares_stack = parts[0] == "e2e" or parts[:2] == ("integration", "local")
-        item.add_marker(pytest.mark.xdist_group("stacks" if shares_stack else "/".join(parts)))
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        # The longest group first: one process takes it, the other all the rest.
-        items.sort(key=lambda item: item.get_closest_marker("xdist_group").args[0] != "stacks")
+class _BySharedThings(LoadScopeScheduling):
+    """For `pytest -n 2`: tests of one file share its fixtures and stay in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        # Whole stacks take turns: they share a session's stack, and want the same ports and the machine.
+        return "stacks" if file.startswith(("tests/e2e/", "tests/integration/local/")) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """How xdist deals the tests out; the largest groups go first."""
+    return _BySharedThings(config, log)

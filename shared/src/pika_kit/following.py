@@ -42,6 +42,7 @@ class Follower(Generic[M]):
         self._settings = settings
         self._load = load
         self._lock = threading.Lock()
+        self._following = threading.Lock()
         self._loading = threading.Lock()
         self._thread: threading.Thread | None = None
         self._current: tuple[str, M] | None = None
@@ -66,16 +67,19 @@ class Follower(Generic[M]):
 
     def refresh(self) -> None:
         """Look at the alias now, and switch where it has changed."""
-        version = self.registry.current()
-        with self._loading:
+        # The alias is read inside the lock: who read it earlier must not switch back later.
+        with self._following:
+            version = self.registry.current()
             if version is None or (self._current and self._current[0] == version):
                 return
-            model = self._others.get(version) or self._loaded(version)
+            with self._loading:
+                model = self._others.get(version)
+            model = model or self._loaded(version)
             previous, self._current = self._current, (version, model)
             log.info("%s %s is loaded and serves now", self.registry.name, version)
             if previous:
-                # A rollback comes soon, if it comes.
-                self._keep(*previous)
+                with self._loading:
+                    self._keep(*previous)  # a rollback comes soon, if it comes
         evict(self._settings.state_dir / "models" / self.registry.name)
 
     def _first(self) -> tuple[str, M]:

@@ -76,6 +76,29 @@ def test_requests_go_on_while_the_next_version_loads(follower, registry, monkeyp
     wait_for(lambda: follower.get() == "v2", "v2 serves", 5)
 
 
+def test_who_read_the_alias_earlier_does_not_switch_back_later(follower, registry, monkeypatch):
+    """The follower's thread has read v1 when v2 is activated; it is slow, and must not undo that."""
+    assert follower.get() == "v1"
+    current, slow = registry.current, threading.Event()
+
+    def slow_for_the_thread():
+        version = current()
+        if threading.current_thread().name == "follow-model" and not slow.is_set():
+            slow.set()
+            time.sleep(0.3)
+        return version
+
+    monkeypatch.setattr(registry, "current", slow_for_the_thread)
+    assert slow.wait(5)
+    registry.activate("v2")
+    follower.refresh()
+    seen = {follower.get()}
+    end = time.monotonic() + 0.6
+    while time.monotonic() < end:
+        seen.add(follower.get())
+    assert seen == {"v2"}
+
+
 def test_a_store_that_is_away_changes_nothing_for_who_is_served(follower, registry, store):
     assert follower.get() == "v1"
     store.is_away = True
