@@ -37,6 +37,8 @@ def test_a_killed_gan_worker_goes_on_from_its_checkpoint(stack, filtered):
 
 
 def test_down_and_up_keep_data_and_models(stack, generator):
+    # What was published last is served a moment later: its front end loads it first.
+    wait_for(lambda: _served(stack) == stack.get("/gan/models").json["current"], "the current version", 60)
     before = stack.get("/generate?seed=11").data
     buckets = stack.get("/buckets").json
     versions = stack.get("/gan/models").json
@@ -46,10 +48,15 @@ def test_down_and_up_keep_data_and_models(stack, generator):
     time.sleep(0.5)
     assert not [process for process in stack.processes("") if process.pid in pids]
     stack.up()
+    assert _served(stack) == versions["current"]
     assert stack.get("/generate?seed=11").data == before
     assert stack.get("/buckets").json == buckets
     assert stack.get("/gan/models").json == versions
     assert {job["id"] for job in stack.get("/jobs?limit=500").json["jobs"]} >= jobs
+
+
+def _served(stack):
+    return stack.get("/generate?seed=11").headers["X-Model-Version"]
 
 
 def test_a_second_up_finds_the_first(stack):
