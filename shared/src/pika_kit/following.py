@@ -4,6 +4,7 @@ A thread asks for the alias, and loads and warms a new version beside the one in
 step. A request only ever takes what is loaded. While the store is away the loaded version goes on serving.
 """
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -34,7 +35,7 @@ Load = Callable[[str, Runtime, dict[str, Any]], M]
 class Follower(Generic[M]):
     """The models of one front end: the current version, and a few others on request.
 
-    Safe to share between threads. Nothing happens before the first `get`, so it may be made before a fork.
+    Safe to share between threads. Nothing happens before the first call, so it may be made before a fork.
     """
 
     def __init__(self, registry: Registry, settings: Settings, load: Load[M]) -> None:
@@ -66,7 +67,8 @@ class Follower(Generic[M]):
         return self._other(version)
 
     def refresh(self) -> None:
-        """Look at the alias now, and switch where it has changed."""
+        """Look at the alias now, and switch where it has changed; from the first call on also by itself."""
+        self._start_following()
         # The alias is read inside the lock: who read it earlier must not switch back later.
         with self._following:
             version = self.registry.current()
@@ -84,13 +86,15 @@ class Follower(Generic[M]):
 
     def _first(self) -> tuple[str, M]:
         self.refresh()
+        if self._current is None:
+            raise NoModel(f"no {self.registry.name} model is published yet")
+        return self._current
+
+    def _start_following(self) -> None:
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._follow, name="follow-model", daemon=True)
                 self._thread.start()
-        if self._current is None:
-            raise NoModel(f"no {self.registry.name} model is published yet")
-        return self._current
 
     def _follow(self) -> None:
         while True:
@@ -146,8 +150,12 @@ def evict(folder: Path, keep: int = MAX_ON_DISK) -> list[Path]:
     """
     if not folder.exists():
         return []
-    by_use = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    old = [path for path in by_use[keep:] if time.time() - path.stat().st_mtime > _IN_USE_SECONDS]
+    used: dict[Path, float] = {}
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a download that was just renamed, or evicted elsewhere
+            used[path] = path.stat().st_mtime
+    by_use = sorted(used, key=used.__getitem__, reverse=True)
+    old = [path for path in by_use[keep:] if time.time() - used[path] > _IN_USE_SECONDS]
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return old

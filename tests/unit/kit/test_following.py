@@ -63,6 +63,14 @@ def test_a_new_version_is_followed_and_a_rollback_too(follower, registry):
     wait_for(lambda: follower.get() == "v1", "v1 serves", 5)
 
 
+def test_who_activates_first_and_draws_later_is_followed_too(follower, registry):
+    # PUT /gan/models/current refreshes before anybody has asked for a picture.
+    follower.refresh()
+    assert follower.version() == "v1"
+    registry.activate("v2")
+    wait_for(lambda: follower.get() == "v2", "v2 serves", 5)
+
+
 def test_requests_go_on_while_the_next_version_loads(follower, registry, monkeypatch):
     release = threading.Event()
     assert follower.get() == "v1"
