@@ -81,5 +81,5 @@ class _BySharedThings(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """How xdist deals the tests out; the largest groups go first."""
+    """How xdist deals the tests out: group by group, in the order of `testpaths`."""
     return _BySharedThings(config, log)
