@@ -1,103 +1,347 @@
 #!/usr/bin/env python3
 """Sees whether this machine can run the stack in Docker, makes its secrets, and switches a GPU on.
 
-    python3 deploy/docker/preflight.py             looks, changes nothing; 0 if there is no problem, else 1
-    python3 deploy/docker/preflight.py --secrets   makes deploy/docker/secrets; good ones stay as they are
-    python3 deploy/docker/preflight.py --gpu       has Compose use the machine's NVIDIA card, through .env
+    python3 deploy/docker/preflight.py             looks, changes nothing; 0 if nothing is in the way, else 1
+    python3 deploy/docker/preflight.py --secrets   makes the secrets that are missing or empty, no others
+    python3 deploy/docker/preflight.py --gpu       has Compose use the NVIDIA card, through .env
 
 Needs Python 3.9 or later and nothing else. It can be called from any folder.
 """
 
-# ruff: noqa: E402 — an old Python must get as far as the message that says so
-
-import sys
-
-OLDEST_PYTHON = (3, 9)
-if sys.version_info < OLDEST_PYTHON:
-    sys.exit("preflight.py: expected Python 3.9 or later, received " + sys.version.split()[0])
+from __future__ import annotations
 
 import argparse
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import preflight_front as front
-import preflight_gpu as gpu
-import preflight_host as host
-import preflight_secrets as secret_files
-from preflight_findings import OK, PROBLEM, WARNING, Finding, Run, run_in, settings_of
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = "python3 deploy/docker/preflight.py"
+FOLDER = "deploy/docker/secrets"
+SERVICES = ("scraper", "classifier", "gan")
+API_KEYS = "api-keys"
+SECRETS = (
+    "s3-root-password",
+    *(f"s3-{service}-secret-key" for service in SERVICES),
+    *(f"valkey-{service}-password" for service in SERVICES),
+    API_KEYS,
+)
+SHORTEST = 8
+EXAMPLES = ("minioadmin", "changeme", "change-me", "password", "example", "secret", "12345678")
+
+ENGINE, COMPOSE = (27, 0), (2, 36)
+DISK_GB, GPU_DISK_GB, MEMORY_GB = 15, 30, 8
+GOOD_DRIVER, LEAST_DRIVER = 570, 525
+"""TensorFlow's CUDA 12 libraries run on 525 and later; kernels that XLA compiles may need a newer one."""
+BASE, OVERLAY = "docker-compose.yml", "compose.gpu.yaml"
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+Run = Callable[[Sequence[str]], "Answer"]
 
 
-def main(arguments: Sequence[str], root: Path, environ: Mapping[str, str], run: Run) -> int:
+@dataclass(frozen=True)
+class Finding:
+    """What one check has found, and what to do about it."""
+
+    level: str
+    name: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program answered: exit status, stdout, and the first line that tells something."""
+
+    status: int
+    out: str
+    said: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Its stdout as a JSON object; empty where it is none."""
+        try:
+            found = json.loads(self.out)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def run_in_root(command: Sequence[str]) -> Answer:
+    """Run a program in the clone's root; a missing or silent one is an answer, too."""
+    try:
+        done = subprocess.run(
+            list(command), cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Answer(124, "", f"{command[0]} gave no answer in 60 s")
+    except OSError as error:
+        return Answer(127, "", f"{command[0]} cannot be started: {error.strerror}")
+    out, err = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+    lines = (err.strip() or out.strip()).splitlines() or [f"nothing, with exit status {done.returncode}"]
+    return Answer(done.returncode, out, lines[-1].strip())
+
+
+def check(root: Path, run: Run) -> Iterator[Finding]:
+    """All checks, in the order in which their remedies help."""
+    engine = run(["docker", "version", "--format", "json"])
+    yield check_version("engine", (engine.json.get("Server") or {}).get("Version"), ENGINE, engine.said)
+    compose = run(["docker", "compose", "version", "--format", "json"])
+    yield check_version("compose", compose.json.get("version"), COMPOSE, compose.said)
+    builder = run(["docker", "buildx", "version"])
+    yield check_version("buildx", None if builder.status else builder.out, (0, 10), builder.said)
+    yield from check_secrets(root / FOLDER)
+    yield from check_names(root)
+    answer = run(["docker", "compose", "config", "--format", "json"])
+    if answer.status:
+        remedy = "correct .env and COMPOSE_FILE in it; `docker compose config` says more"
+        yield Finding(PROBLEM, "files", f"docker compose config: {answer.said}", remedy)
+        return
+    services = answer.json.get("services", {})
+    yield Finding(OK, "files", f"valid: {len(services)} containers")
+    yield from check_ports(services, run)
+    yield from check_access(services, root / FOLDER / API_KEYS)
+    cards = cards_of(services)
+    yield from check_space(
+        run(["docker", "info", "--format", "json"]).json, GPU_DISK_GB if cards else DISK_GB
+    )
+    yield from check_gpu(cards, run)
+
+
+def check_version(name: str, found: str | None, wanted: tuple[int, int], said: str) -> Finding:
+    """A program is there, and new enough."""
+    least = f"{wanted[0]}.{wanted[1]}"
+    numbers = re.search(r"(\d+)\.(\d+)", found or "")
+    remedy = "install or update Docker Engine and its plugins: https://docs.docker.com/engine/install/"
+    if numbers is None:
+        if "permission denied" in said.lower():
+            remedy = "sudo usermod -aG docker $USER, then log in again"
+        elif "connect" in said.lower():
+            remedy = "start it: sudo systemctl start docker; DOCKER_HOST says where it is, if it is set"
+        return Finding(PROBLEM, name, f"expected {least} or later; received: {said}", remedy)
+    if (int(numbers[1]), int(numbers[2])) < wanted:
+        return Finding(PROBLEM, name, f"expected {least} or later, received {numbers[0]}", remedy)
+    return Finding(OK, name, numbers[0])
+
+
+def check_secrets(folder: Path) -> Iterator[Finding]:
+    """Every secret is there, is nobody's example, and can be read inside a container."""
+    faulty = False
+    for name in SECRETS:
+        fault, remedy = secret_fault(folder / name)
+        if fault:
+            faulty = True
+            yield Finding(PROBLEM, name, fault, remedy)
+    if not faulty:
+        yield Finding(OK, "secrets", f"all {len(SECRETS)} in {FOLDER}")
+    if folder.is_dir() and folder.stat().st_mode & 0o077:
+        yield Finding(PROBLEM, "secrets", "others on this machine can read them", f"chmod 700 {FOLDER}")
+
+
+def secret_fault(path: Path) -> tuple[str, str]:
+    """(what is wrong with a secret, what to do), or two empty texts. Its value is never told."""
+    make = f"{SCRIPT} --secrets"
+    try:
+        if path.is_dir():  # older engines make a folder where a file that they should mount is missing
+            return "expected a file, found a folder", f"rmdir {FOLDER}/{path.name}; {make}"
+        value = path.read_text(encoding="utf-8").strip()
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return "expected a file, found none", make
+    except (OSError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}", f"sudo chown -R $(id -u) {FOLDER}"
+    fault = "" if path.name == API_KEYS else weakness(value)  # keys: see check_access
+    if fault:
+        return fault, f"rm {FOLDER}/{path.name}; {make}"
+    if not mode & 0o004:
+        return "containers run as another user and cannot read it", f"chmod 444 {FOLDER}/{path.name}"
+    return "", ""
+
+
+def weakness(value: str) -> str:
+    """Why a secret is no good, or an empty text."""
+    example = next((word for word in EXAMPLES if word in value.lower()), None)
+    if example:
+        return f"it holds the example {example!r}"
+    if len(value) < SHORTEST:
+        return f"expected {SHORTEST} characters or more, received {len(value)}"
+    if re.search(r"[\s\"'\\]", value):
+        return "expected no blanks, quotes and backslashes"
+    return ""
+
+
+def make_secrets(folder: Path) -> Iterator[Finding]:
+    """Make what is missing or empty. What is there and not empty is never touched, good or not.
+
+    The folder lets only its owner in; the files are readable to all, since containers get them one by one
+    and run as other users.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in SECRETS:
+        path = folder / name
+        if path.exists() and (path.is_dir() or path.read_bytes().strip()):
+            fault, remedy = secret_fault(path)
+            yield Finding(PROBLEM if fault else OK, name, f"kept{': ' if fault else ''}{fault}", remedy)
+            continue
+        value = secrets.token_hex(20)  # MinIO takes no secret key of more than 40 characters
+        path.unlink(missing_ok=True)
+        path.write_text(f"pikastack:{value}\n" if name == API_KEYS else value, encoding="utf-8")
+        path.chmod(0o644 if name == API_KEYS else 0o444)  # keys are added by hand
+        yield Finding(OK, name, "made")
+
+
+def check_names(root: Path) -> Iterator[Finding]:
+    """There is a .env, and no setting in it is lost to a typing error."""
+    if not (root / ".env").is_file():
+        yield Finding(OK, ".env", "none: every setting has its default", "cp .env.example .env to change any")
+        return
+    names = re.compile(r"^#?\s*([A-Za-z_]\w*)\s*=", re.M)
+    known = set(names.findall((root / ".env.example").read_text(encoding="utf-8")))
+    text = re.sub(r"^\s*#.*$", "", (root / ".env").read_text(encoding="utf-8"), flags=re.M)
+    unknown = [name for name in names.findall(text) if name not in known and name.startswith("PIKA")]
+    if unknown:
+        yield Finding(
+            WARNING, ".env", f"nothing reads {', '.join(unknown)}", "see .env.example for the names"
+        )
+
+
+def check_ports(services: dict[str, Any], run: Run) -> Iterator[Finding]:
+    """What the stack publishes can be had, or is its own already."""
+    running = run(["docker", "compose", "ps", "--format", "{{.Service}}"]).out.split()
+    for service, view in services.items():
+        for port in view.get("ports", []):
+            address, number = port.get("host_ip") or "0.0.0.0", int(port["published"])  # noqa: S104
+            place = f"{address} port {number}"
+            if service in running:
+                yield Finding(OK, service, f"has {place}")
+                continue
+            try:
+                with socket.create_server((address, number)):
+                    yield Finding(OK, service, f"{place} is free")
+            except PermissionError:
+                yield Finding(OK, service, f"{place} is the engine's to take")
+            except OSError as error:
+                remedy = "another program has it (sudo ss -ltnp), or it is no address of this machine: .env"
+                yield Finding(PROBLEM, service, f"expected to get {place}: {error.strerror}", remedy)
+
+
+def check_access(services: dict[str, Any], keys: Path) -> Iterator[Finding]:
+    """There are keys, or the operator's word that none are meant; who is reached from outside has HTTPS."""
+    is_open = services["scraper"]["environment"].get("PIKA_OPEN_ACCESS", "false").lower() == "true"
+    front = services["front"]
+    addresses = {port.get("host_ip") or "0.0.0.0" for port in front["ports"]}  # noqa: S104
+    is_public = any(not address.startswith("127.") and address != "::1" for address in addresses)
+    has_keys = keys.is_file() and bool(keys.read_text(encoding="utf-8").strip())
+    if not has_keys:
+        remedy = f"{SCRIPT} --secrets makes one"
+        if not is_open:
+            yield Finding(PROBLEM, "access", "expected keys: the services do not start without any", remedy)
+        elif is_public:
+            yield Finding(WARNING, "access", "others may do everything: PIKA_OPEN_ACCESS is true", remedy)
+    if is_public and not front["environment"].get("PIKA_FRONT_SITE"):
+        remedy = "append :compose.tls.yaml to COMPOSE_FILE and set PIKA_SITE in .env"
+        yield Finding(WARNING, "access", "others reach the front door without HTTPS", remedy)
+
+
+def check_space(info: dict[str, Any], disk: int) -> Iterator[Finding]:
+    """Memory to train in, and space for images and data."""
+    memory = int(info.get("MemTotal") or 0) / 1e9
+    enough = memory >= MEMORY_GB
+    yield Finding(OK if enough else WARNING, "memory", f"{memory:.1f} GB; training wants {MEMORY_GB}")
+    place = Path(info.get("DockerRootDir") or "/var/lib/docker")
+    while not os.access(place, os.R_OK):  # the engine's folder may be hidden from us
+        place = place.parent
+    free = shutil.disk_usage(place).free / 1e9
+    remedy = "" if free >= disk else "make space: docker system df, then docker system prune"
+    yield Finding(OK if free >= disk else WARNING, "disk", f"{free:.0f} GB free; expected {disk}", remedy)
+
+
+def cards_of(services: dict[str, Any]) -> dict[str, list[str]]:
+    """Container → the cards that it reserves."""
+    found = {}
+    for name, view in services.items():
+        devices = view.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
+        ids = [card for device in devices for card in device.get("device_ids") or ["all"]]
+        if ids:
+            found[name] = ids
+    return found
+
+
+def check_gpu(cards: dict[str, list[str]], run: Run) -> Iterator[Finding]:
+    """Driver, toolkit and card, by trying the card in the container that wants it."""
+    listed = run(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"])
+    if not cards:
+        found = f"{listed.out.strip()}, not used" if not listed.status else "none, and none is asked for"
+        yield Finding(OK, "GPU", found, "" if listed.status else f"to use it: {SCRIPT} --gpu")
+        return
+    if listed.status:
+        remedy = "install NVIDIA's driver until nvidia-smi lists the card; or take the overlay out of .env"
+        yield Finding(PROBLEM, "GPU", f"{OVERLAY} asks for a card; nvidia-smi: {listed.said}", remedy)
+        return
+    driver = int(listed.out.split(",")[1].split(".")[0])
+    level = OK if driver >= GOOD_DRIVER else WARNING if driver >= LEAST_DRIVER else PROBLEM
+    yield Finding(level, "driver", f"{driver}; expected {GOOD_DRIVER}, at the least {LEAST_DRIVER}")
+    for service, ids in cards.items():
+        command = ["docker", "compose", "run", "--rm", "--no-deps", "-T", "--pull", "never"]
+        tried = run([*command, "--entrypoint", "nvidia-smi", service, "-L"])
+        if "no such image" in tried.said.lower():
+            yield Finding(
+                WARNING, service, "its image is not built, so no card was tried", "docker compose build"
+            )
+        elif tried.status:
+            remedy = "install the NVIDIA Container Toolkit; sudo nvidia-ctk runtime configure; restart docker"
+            yield Finding(PROBLEM, service, f"no card {', '.join(ids)} inside it: {tried.said}", remedy)
+        else:
+            yield Finding(OK, service, tried.out.strip())
+
+
+def use_gpu(root: Path, run: Run) -> Iterator[Finding]:
+    """Add the overlay to COMPOSE_FILE in .env; everything else there stays as it was."""
+    if run(["nvidia-smi", "-L"]).status:
+        yield Finding(
+            PROBLEM, ".env", "not changed: nvidia-smi lists no card", "install NVIDIA's driver first"
+        )
+        return
+    env = root / ".env"
+    text = (env if env.exists() else root / ".env.example").read_text(encoding="utf-8")
+    line = re.search(r"^COMPOSE_FILE=(.*)$", text, re.M)
+    files = (line[1].strip() or BASE) if line else BASE
+    if OVERLAY in files.split(":"):
+        yield Finding(OK, ".env", f"COMPOSE_FILE has {OVERLAY} already")
+        return
+    new = f"COMPOSE_FILE={files}:{OVERLAY}"
+    env.write_text(text.replace(line[0], new) if line else f"{text.rstrip()}\n{new}\n", encoding="utf-8")
+    yield Finding(OK, ".env", f"changed: {new}", "docker compose up --build --wait")
+
+
+def main(arguments: Sequence[str], root: Path = ROOT, run: Run = run_in_root) -> int:
     """Do what the arguments ask for and show it; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="preflight.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--secrets", action="store_true", help="make the secrets that are missing or no good")
-    parser.add_argument("--gpu", action="store_true", help="write the GPU overlay into .env")
-    parser.add_argument("--json", action="store_true", help="show the findings as one JSON object")
+    parser.add_argument("--secrets", action="store_true", help="make the secrets that are missing or empty")
+    parser.add_argument("--gpu", action="store_true", help=f"write {OVERLAY} into .env")
     options = parser.parse_args(arguments)
-
-    findings = []
-    if options.secrets:
-        findings += secret_files.make_secrets(root / secret_files.FOLDER)
-    if options.gpu:
-        findings += use_gpu(root, environ, run)
+    findings = list(make_secrets(root / FOLDER)) if options.secrets else []
+    findings += use_gpu(root, run) if options.gpu else []
     if not options.secrets and not options.gpu:
-        findings += check(root, environ, run)
-    show(findings, options.json)
-    return 1 if any(finding.level == PROBLEM for finding in findings) else 0
-
-
-def check(root: Path, environ: Mapping[str, str], run: Run) -> list[Finding]:
-    """All checks; those that ask the engine only where it answers."""
-    env, example = root / ".env", root / ".env.example"
-    secrets_folder = root / secret_files.FOLDER
-    settings = settings_of(env, environ)
-    with_gpu = gpu.overlay_in_use(settings)
-    info = host.engine_info(run)
-    findings = [host.check_engine(run), host.check_compose(run), host.check_buildx(run)]
-    if info:
-        findings += [host.check_memory(info), host.check_disk(info, with_gpu)]
-    return [
-        *findings,
-        front.check_env_file(env, example),
-        front.check_names(env, example),
-        *secret_files.check_secrets(secrets_folder),
-        *front.check_ports(settings, run),
-        front.check_keys(settings, secrets_folder / secret_files.API_KEYS),
-        front.check_tls(settings),
-        *gpu.check_all(gpu.find_cards(run), info, settings, with_gpu),
-    ]
-
-
-def use_gpu(root: Path, environ: Mapping[str, str], run: Run) -> list[Finding]:
-    """Switch the card on where there is one, and say what it still lacks."""
-    cards = gpu.find_cards(run)
-    written = gpu.use_gpu(root, cards, environ)
-    if not cards.found:
-        return [written]
-    settings = settings_of(root / ".env", environ)
-    return [*gpu.check_all(cards, host.engine_info(run), settings, wanted=True), written]
-
-
-def show(findings: Sequence[Finding], as_json: bool) -> None:
-    """A line for each finding, below it what to do; or everything as JSON."""
-    count = {level: sum(finding.level == level for finding in findings) for level in (PROBLEM, WARNING, OK)}
-    if as_json:
-        described = [vars(finding) for finding in findings]
-        print(json.dumps({"ok": not count[PROBLEM], "findings": described}, indent=2))
-        return
+        findings = list(check(root, run))
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         print(f"{finding.level:7}  {finding.name:{width}}  {finding.message}")
         if finding.remedy:
             print(f"{'':7}  {'':{width}}  -> {finding.remedy}")
-    print(f"\n{count[OK]} ok, {count[WARNING]} to look at, {count[PROBLEM]} in the way")
+    return int(any(finding.level == PROBLEM for finding in findings))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], ROOT, os.environ, run_in(ROOT)))
+    sys.exit(main(sys.argv[1:]))

@@ -140,7 +140,7 @@ def load_version(
     """
     kind = settings.model_runtime
     version, folder, card = registry.fetch(version, settings.state_dir / "models", files_of(kind))
-    return version, load_runtime(kind, folder), card
+    return version, load_runtime(kind, folder, settings.gpu_memory_mb), card
 
 
 def evict(folder: Path, keep: int = MAX_ON_DISK) -> list[Path]:

@@ -22,12 +22,16 @@ def files_of(kind: str) -> str:
     return {"onnx": "model.onnx", "tensorflow": "saved_model/"}[kind]
 
 
-def load_runtime(kind: str, folder: Path) -> Runtime:
-    """The model in `folder`, in a runtime of the kind that `Settings.model_runtime` names."""
+def load_runtime(kind: str, folder: Path, gpu_memory_mb: int | None = None) -> Runtime:
+    """The model in `folder`, in a runtime of the kind that `Settings.model_runtime` names.
+
+    Args:
+        gpu_memory_mb: the share of a GPU's memory that TensorFlow may take; None: as it needs.
+    """
     if kind == "tensorflow":
         from pika_kit.tensorflow_runtime import TensorflowRuntime
 
-        return TensorflowRuntime(folder)
+        return TensorflowRuntime(folder, gpu_memory_mb)
     return OnnxRuntime(folder / "model.onnx")
 
 

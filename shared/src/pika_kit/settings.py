@@ -63,9 +63,12 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr
     s3_secret_key: SecretStr
     valkey_url: SecretStr
-    """It holds the queue's password."""
+    """The queue's server; user and password may stand in it."""
     s3_region: str = "us-east-1"
     bucket_prefix: str = "pika-"
+    valkey_user: str | None = None
+    valkey_password: SecretStr | None = None
+    """For a URL that holds neither."""
     bind: str = "127.0.0.1:8000"
     """Where a front end listens: HOST:PORT."""
     api_keys: Annotated[dict[str, SecretStr] | None, NoDecode, BeforeValidator(_parse_keys)] = None
@@ -87,10 +90,10 @@ class Settings(BaseSettings):
     gpu_memory_mb: int | None = Field(None, ge=512)
     """At most so much of a GPU's memory, in MiB; without it, memory is taken as it is needed."""
 
-    @field_validator("s3_access_key", "s3_secret_key", "valkey_url")
+    @field_validator("s3_access_key", "s3_secret_key", "valkey_url", "valkey_password")
     @classmethod
-    def _is_there(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value():
+    def _is_there(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value():
             raise ValueError("expected a secret, received nothing")
         return value
 
@@ -190,7 +193,7 @@ def _in_words(error: ValidationError) -> str:
             continue
         message = found["msg"].removeprefix("Value error, ")
         message = _EXPECTED.get(name, message[:1].lower() + message[1:])
-        is_secret = name in {"s3_access_key", "s3_secret_key", "valkey_url", "api_keys"}
+        is_secret = name in {"s3_access_key", "s3_secret_key", "valkey_url", "valkey_password", "api_keys"}
         received = "" if is_secret else f", received {found['input']!r}"
         lines.append(f"{variable}: {message}{received}")
     if missing:

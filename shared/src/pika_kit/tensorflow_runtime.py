@@ -1,16 +1,39 @@
-"""The Runtime of `pika_kit.runtimes` in TensorFlow: for hosts with a GPU, on demand only."""
+"""TensorFlow on demand: the Runtime of `pika_kit.runtimes` on hosts with a GPU, and the GPU's memory."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
+
+log = logging.getLogger(__name__)
+
+
+def limit_gpu_memory(megabytes: int | None) -> list[str]:
+    """Take at most `megabytes` MiB of each GPU, so that others can use the card too; None: as it is needed.
+
+    To be called before TensorFlow has computed anything; what was set then stays. Returns the GPUs' names.
+    """
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        if megabytes is None:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        elif not tf.config.get_logical_device_configuration(gpu):
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=megabytes)
+            tf.config.set_logical_device_configuration(gpu, [limit])
+    if gpus:
+        log.info("GPUs: %s, memory limit %s MiB", len(gpus), megabytes or "none")
+    return [gpu.name for gpu in gpus]
 
 
 class TensorflowRuntime:
     """A SavedModel in this process; importing TensorFlow takes seconds and 500 MB."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gpu_memory_mb: int | None = None) -> None:
         import tensorflow as tf
 
+        limit_gpu_memory(gpu_memory_mb)
         self._tf = tf
         # Kept, because a signature alone does not hold its variables.
         self._model = tf.saved_model.load(str(folder / "saved_model"))

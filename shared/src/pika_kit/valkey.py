@@ -30,8 +30,11 @@ def connect_valkey(settings: Settings, *, seconds: float = 5.0, num_retries: int
         seconds: for a connection, and for each answer.
         num_retries: how often a call is made again, within about a second, when the connection broke.
     """
+    password = settings.valkey_password
     return Redis.from_url(
         settings.valkey_url.get_secret_value(),
+        username=settings.valkey_user,
+        password=password.get_secret_value() if password else None,
         socket_connect_timeout=seconds,
         socket_timeout=seconds,
         health_check_interval=30,

@@ -5,12 +5,14 @@ connection from the environment, so that no password stands on a command line. S
 child, which writes a checkpoint and goes back on the queue. What dead workers left is found by `orphans`.
 """
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import rq
@@ -20,6 +22,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.worker import SpawnWorker
 
+from pika_kit.healthcheck import ALIVE_FILE
 from pika_kit.orphans import ALIVE_SECONDS, OrphanWatch, birth, place
 from pika_kit.outages import patiently
 from pika_kit.queue import RESULT_TTL_SECONDS, SERIALIZER
@@ -57,6 +60,8 @@ class PikaWorker(SpawnWorker):
         super().__init__(*arguments, **options)
         self._lost_execution: str | None = None
         """Of a job that was given to another worker while this one was silent."""
+        self.alive_file: Path | None = None
+        """What `pika_kit.healthcheck` looks at."""
         self._watches = [OrphanWatch(queue, self.redis_worker_namespace_prefix) for queue in self.queues]
 
     # What others must know to tell whether this worker lives.
@@ -70,6 +75,8 @@ class PikaWorker(SpawnWorker):
         """Live for ALIVE_SECONDS more, whatever RQ would say; an outage makes no difference."""
         try:
             super().heartbeat(ALIVE_SECONDS, pipeline)
+            if pipeline is None:
+                self._note_life()
         except RedisError as error:
             self._note(error)
 
@@ -77,6 +84,7 @@ class PikaWorker(SpawnWorker):
         """The heartbeats of worker and job; an outage is none of the job's business."""
         try:
             super().maintain_heartbeats(job, execution)
+            self._note_life()
             registry = StartedJobRegistry(job.origin, connection=self.connection, serializer=SERIALIZER)
             if self.connection.zscore(registry.key, execution.composite_key) is None:
                 # This worker was silent for so long that another one has been given its job.
@@ -85,6 +93,12 @@ class PikaWorker(SpawnWorker):
                 self.kill_horse()
         except RedisError as error:
             self._note(error)
+
+    def _note_life(self) -> None:
+        if self.alive_file:
+            # A full disk is no reason to stop.
+            with contextlib.suppress(OSError):
+                self.alive_file.touch()
 
     def _note(self, error: RedisError) -> None:
         if not is_queue_outage(error):
@@ -229,6 +243,9 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    alive_file = settings.state_dir / ALIVE_FILE
+    alive_file.unlink(missing_ok=True)  # an earlier worker's
     connection = connect_valkey(settings)
     _wait_for_servers(connection, Store.connect(settings))
     worker = PikaWorker(
@@ -241,6 +258,7 @@ def main(arguments: list[str]) -> int:
         job_monitoring_interval=MONITORING_SECONDS,
         maintenance_interval=_SWEEP_SECONDS,
     )
+    worker.alive_file = alive_file
     worker.work(with_scheduler=False, logging_level="INFO")
     return 0
 

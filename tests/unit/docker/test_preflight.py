@@ -1,102 +1,233 @@
-"""The whole of deploy/docker/preflight.py, as it is called."""
+"""deploy/docker/preflight.py, on answers of Docker and nvidia-smi: what it finds and what it writes."""
 
+import importlib.util
 import json
-import os
-import subprocess
+import re
+import socket
+import stat
 import sys
+from pathlib import Path
 
-from preflight_script import (
-    GOOD,
-    INFO,
-    SCRIPT,
-    WITH_CARD,
-    Answer,
-    answering,
-    findings,
-    preflight,
-    secret_files,
+import pytest
+
+ROOT = Path(__file__).parents[3]
+_spec = importlib.util.spec_from_file_location("preflight", ROOT / "deploy/docker/preflight.py")
+preflight = sys.modules["preflight"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(preflight)
+OK, WARNING, PROBLEM = preflight.OK, preflight.WARNING, preflight.PROBLEM
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A clone's root with secrets and a .env, all good."""
+    (tmp_path / ".env.example").write_text("COMPOSE_FILE=docker-compose.yml\nPIKA_PORT=8080\n#PIKA_SITE=\n")
+    (tmp_path / ".env").write_text("COMPOSE_FILE=docker-compose.yml\nPIKA_PORT=8080\n")
+    list(preflight.make_secrets(tmp_path / preflight.FOLDER))
+    return tmp_path
+
+
+class Machine:
+    """The programs of a machine on which all is well; a test changes what it is about."""
+
+    def __init__(self, port):
+        self.front = {"ports": [{"host_ip": "127.0.0.1", "published": str(port)}], "environment": {}}
+        self.services = {"front": self.front, "scraper": {"environment": {"PIKA_OPEN_ACCESS": "false"}}}
+        self.answers = {
+            "docker version": (0, json.dumps({"Server": {"Version": "28.5.2+dfsg4"}})),
+            "docker compose version": (0, '{"version": "2.40.3-3"}'),
+            "docker buildx": (0, "github.com/docker/buildx 0.29.1 0.29.1-4"),
+            "docker compose config": (0, None),
+            "docker compose ps": (0, ""),
+            "docker info": (0, json.dumps({"MemTotal": 24 * 10**9, "DockerRootDir": "/"})),
+        }
+
+    def card(self, driver="570.133.20"):
+        """Give the machine a card, which the GAN's worker reserves."""
+        self.answers["nvidia-smi"] = (0, f"NVIDIA H200, {driver}, 143771 MiB\n")
+        self.answers["docker compose run"] = (0, "GPU 0: NVIDIA H200\n")
+        devices = {"devices": [{"driver": "nvidia", "device_ids": ["0"]}]}
+        self.services["gan-worker"] = {"deploy": {"resources": {"reservations": devices}}}
+
+    def run(self, command):
+        words = " ".join(command)
+        for start, (status, out) in self.answers.items():
+            if words.startswith(start):
+                text = json.dumps({"services": self.services}) if out is None else out
+                return preflight.Answer(status, text, text.strip())
+        return preflight.Answer(127, "", f"{command[0]} cannot be started: not found")
+
+    def levels(self, root):
+        """What is not good: name → level."""
+        found = preflight.check(root, self.run)
+        return {finding.name: finding.level for finding in found if finding.level != OK}
+
+
+@pytest.fixture
+def machine(free_port, monkeypatch):
+    monkeypatch.setattr(preflight, "DISK_GB", 0)
+    monkeypatch.setattr(preflight, "GPU_DISK_GB", 0)
+    return Machine(free_port)
+
+
+def test_a_good_machine_has_nothing_in_the_way(machine, root, capsys):
+    assert machine.levels(root) == {}
+    assert preflight.main([], root, machine.run) == 0
+    assert "secrets  all 8 in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("program", "answer", "name", "remedy"),
+    [
+        ("docker version", (127, ""), "engine", "install"),
+        ("docker version", (1, "Cannot connect to the Docker daemon"), "engine", "start it"),
+        ("docker version", (1, "permission denied while trying to connect"), "engine", "usermod"),
+        ("docker version", (0, '{"Server": {"Version": "26.1"}}'), "engine", "update"),
+        ("docker compose version", (0, '{"version": "v2.29.0"}'), "compose", "update"),
+        ("docker buildx", (1, "'buildx' is not a docker command"), "buildx", "install"),
+        ("docker compose config", (1, "services.gan: invalid"), "files", "COMPOSE_FILE"),
+    ],
 )
+def test_what_is_missing_or_too_old_is_named_with_a_remedy(machine, root, program, answer, name, remedy):
+    machine.answers[program] = answer
+    (found,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
+    assert (found.name, found.level) == (name, PROBLEM)
+    assert remedy in found.remedy
 
 
-def call(root, capsys, *arguments, answers=GOOD, environ=None):
-    status = preflight.main([*arguments, "--json"], root, environ or {}, answering(answers))
-    answer = json.loads(capsys.readouterr().out)
-    assert answer["ok"] == (status == 0)
-    return status, {finding["name"]: finding for finding in answer["findings"]}
+def test_memory_and_disk_that_are_short_are_a_warning(machine, root, monkeypatch):
+    machine.answers["docker info"] = (0, json.dumps({"MemTotal": 4 * 10**9, "DockerRootDir": "/"}))
+    monkeypatch.setattr(preflight, "DISK_GB", 10**9)
+    assert machine.levels(root) == {"memory": WARNING, "disk": WARNING}
 
 
-def test_a_good_host_gives_0(root, capsys):
-    status, found = call(root, capsys)
-    assert status == 0
-    expected = {"Docker Engine", "Docker Compose", "buildx", "memory", "disk", ".env", "names in .env"}
-    assert expected < set(found)
-    assert {"secrets", "front door", "API keys", "HTTPS", "GPU"} < set(found)
+def test_a_port_of_somebody_else_is_in_the_way_and_the_stacks_own_is_not(machine, root):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        machine.front["ports"][0]["published"] = str(other.getsockname()[1])
+        assert machine.levels(root) == {"front": PROBLEM}
+        machine.answers["docker compose ps"] = (0, "valkey\nfront\n")
+        assert machine.levels(root) == {}
 
 
-def test_a_bare_one_gives_1_and_says_what_to_do(tmp_path, capsys):
-    assert preflight.main([], tmp_path, {}, answering({})) == 1
-    shown = capsys.readouterr().out
-    assert "problem  Docker Engine" in shown
-    assert "-> python3 deploy/docker/preflight.py --secrets" in shown
-    assert not list(tmp_path.iterdir())
+def test_who_is_reached_from_outside_needs_keys_and_https(machine, root):
+    machine.front["ports"][0]["host_ip"] = "0.0.0.0"
+    assert machine.levels(root) == {"access": WARNING}  # without HTTPS
+    machine.front["environment"]["PIKA_FRONT_SITE"] = "pikachu.example.org"
+    assert machine.levels(root) == {}
+    keys = root / preflight.FOLDER / "api-keys"
+    keys.write_text("\n")
+    assert machine.levels(root) == {"access": PROBLEM}
+    machine.services["scraper"]["environment"]["PIKA_OPEN_ACCESS"] = "true"
+    assert machine.levels(root) == {"access": WARNING}
+    machine.front["ports"][0]["host_ip"] = "127.0.0.1"
+    assert machine.levels(root) == {}
 
 
-def test_the_environment_counts_as_it_does_for_compose(root, capsys):
-    overlay = {"COMPOSE_FILE": "docker-compose.yml:compose.gpu.yaml"}
-    status, found = call(root, capsys, environ=overlay)
-    assert status == 1
-    assert found["GPU"]["level"] == "problem"
+def test_a_card_is_tried_in_the_container_that_wants_it(machine, root):
+    machine.card()
+    assert machine.levels(root) == {}
+    machine.card(driver="535.1")
+    assert machine.levels(root) == {"driver": WARNING}
+    machine.card(driver="470.1")
+    assert machine.levels(root) == {"driver": PROBLEM}
+    machine.card()
+    machine.answers["docker compose run"] = (1, 'could not select device driver "nvidia"')
+    assert machine.levels(root) == {"gan-worker": PROBLEM}
+    machine.answers["docker compose run"] = (1, "No such image: pikastack/gan-worker-gpu:latest")
+    assert machine.levels(root) == {"gan-worker": WARNING}
+    del machine.answers["nvidia-smi"]
+    assert machine.levels(root) == {"GPU": PROBLEM}
 
 
-def test_secrets_of_a_bare_clone(tmp_path, capsys):
-    status, found = call(tmp_path, capsys, "--secrets")
-    assert status == 0
-    assert found["secret valkey-url"]["message"] == "made"
-    assert {finding.level for finding in secret_files.check_secrets(tmp_path / secret_files.FOLDER)} == {"ok"}
+def test_names_that_nothing_reads_are_told(machine, root):
+    with (root / ".env").open("a") as env:
+        env.write("PIKA_PROT=80\n# PIKA_OLD=1\nMY_OWN=1\n")
+    (found,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
+    assert found.level == WARNING
+    assert found.message == "nothing reads PIKA_PROT"
 
 
-def test_the_gpu_is_switched_on_once(root, capsys):
-    answers = WITH_CARD | {("docker", "info"): Answer(0, json.dumps(INFO | {"Runtimes": {"nvidia": {}}}))}
-    for message in ("changed", "has it already"):
-        status, found = call(root, capsys, "--gpu", answers=answers)
-        assert status == 0
-        assert found[".env"]["message"].startswith(message)
-        assert found["GPU toolkit"]["level"] == "ok"
-    assert "COMPOSE_FILE=docker-compose.yml:compose.gpu.yaml\n" in (root / ".env").read_text()
-    status, found = call(root, capsys, answers=answers)
-    assert found["GPU"]["level"] == found["GPU driver"]["level"] == "ok"
+def test_secrets_are_made_once_and_never_replaced(tmp_path):
+    folder = tmp_path / "secrets"
+    made = list(preflight.make_secrets(folder))
+    assert {finding.message for finding in made} == {"made"}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    values = {path.name: path.read_text() for path in folder.iterdir()}
+    assert set(values) == set(preflight.SECRETS)
+    assert len(set(values.values())) == len(values)
+    assert all(path.stat().st_mode & 0o004 for path in folder.iterdir())
+    # What others made stays, whether this script would have made it so or not.
+    for name, value in (("s3-gan-secret-key", "with/slash+and plus"), ("valkey-gan-password", "changeme")):
+        (folder / name).chmod(0o644)
+        (folder / name).write_text(value)
+        values[name] = value
+    (folder / "s3-root-password").chmod(0o644)
+    (folder / "s3-root-password").write_text("\n")
+    again = {finding.name: finding for finding in preflight.make_secrets(folder)}
+    after = {path.name: path.read_text() for path in folder.iterdir()}
+    assert after.pop("s3-root-password").strip()
+    assert after == {name: value for name, value in values.items() if name != "s3-root-password"}
+    assert {name for name, finding in again.items() if finding.level == PROBLEM} == {
+        "s3-gan-secret-key",
+        "valkey-gan-password",
+    }
 
 
-def test_without_a_card_nothing_is_switched_on(root, capsys):
+@pytest.mark.parametrize("text", ["", "short", "minioadmin", "two words here"])
+def test_a_secret_that_is_no_good_is_named_but_not_told(machine, root, text):
+    path = root / preflight.FOLDER / "s3-gan-secret-key"
+    path.chmod(0o644)
+    path.write_text(text)
+    (found,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
+    assert (found.name, found.level) == ("s3-gan-secret-key", PROBLEM)
+    assert "words" not in found.message
+
+
+def test_a_secret_that_is_missing_a_folder_or_unreadable_in_a_container_is_found(machine, root):
+    folder = root / preflight.FOLDER
+    (folder / "s3-root-password").unlink()
+    (folder / "valkey-gan-password").unlink()
+    (folder / "valkey-gan-password").mkdir()
+    (folder / "s3-gan-secret-key").chmod(0o600)
+    folder.chmod(0o755)
+    names = ("s3-root-password", "valkey-gan-password", "s3-gan-secret-key", "secrets")
+    assert machine.levels(root) == dict.fromkeys(names, PROBLEM)
+
+
+def test_the_secrets_are_those_of_the_compose_file():
+    text = (ROOT / "docker-compose.yml").read_text()
+    named = re.findall(rf"^  ([\w-]+): \{{file: {preflight.FOLDER}/(.+)\}}$", text, re.M)
+    assert sorted(named) == sorted((name, name) for name in preflight.SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("COMPOSE_FILE=docker-compose.yml\nA=1\n", "COMPOSE_FILE=docker-compose.yml:compose.gpu.yaml\nA=1\n"),
+        ("A=1", "A=1\nCOMPOSE_FILE=docker-compose.yml:compose.gpu.yaml\n"),
+        (
+            "COMPOSE_FILE=docker-compose.yml:compose.tls.yaml\n",
+            "COMPOSE_FILE=docker-compose.yml:compose.tls.yaml:compose.gpu.yaml\n",
+        ),
+        (None, "COMPOSE_FILE=docker-compose.yml:compose.gpu.yaml\nPIKA_PORT=8080\n#PIKA_SITE=\n"),
+    ],
+)
+def test_the_gpu_is_switched_on_by_one_line(machine, root, before, after):
+    machine.card()
+    env = root / ".env"
+    env.write_text(before) if before else env.unlink()
+    for _ in range(2):
+        assert preflight.main(["--gpu"], root, machine.run) == 0
+        assert env.read_text() == after
+
+
+def test_without_a_card_nothing_is_switched_on(machine, root):
     before = (root / ".env").read_text()
-    status, found = call(root, capsys, "--gpu")
-    assert status == 1
-    assert "nothing changed" in found[".env"]["message"]
+    assert preflight.main(["--gpu"], root, machine.run) == 1
     assert (root / ".env").read_text() == before
-
-
-def test_it_runs_from_any_folder_without_docker(tmp_path):
-    environ = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
-    command = [sys.executable, str(SCRIPT), "--json"]
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
-    assert json.loads(done.stdout)["findings"][0]["name"] == "Docker Engine"
-    assert os.access(SCRIPT, os.X_OK)
-
-
-def test_an_old_python_is_told_so():
-    pretend = "import runpy, sys; sys.version_info = (3, 8, 1); runpy.run_path(sys.argv[1])"
-    command = [sys.executable, "-c", pretend, str(SCRIPT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("preflight.py: expected Python 3.9 or later")
-
-
-def test_commands_are_run_where_they_should_and_never_raise(tmp_path, monkeypatch):
-    run = findings.run_in(tmp_path)
-    assert run([sys.executable, "-c", "import os; print(os.getcwd())"]).out.strip() == str(tmp_path)
-    assert run(["no-such-program-anywhere"]).no_program
-    monkeypatch.setattr(findings, "_RUN_SECONDS", 0.05)
-    slow = run([sys.executable, "-c", "import time; time.sleep(9)"])
-    assert slow.status != 0
-    assert "gave no answer" in slow.said

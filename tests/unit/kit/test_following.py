@@ -50,7 +50,7 @@ def registry(store, tmp_path):
 def follower(registry, tmp_path, monkeypatch):
     monkeypatch.setattr(following, "FOLLOW_SECONDS", 0.02)
     monkeypatch.setattr(following, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(following, "load_runtime", lambda kind, folder: folder.name)
+    monkeypatch.setattr(following, "load_runtime", lambda kind, folder, memory: folder.name)
     return Follower(registry, settings_for_tests(tmp_path), lambda version, runtime, card: version)
 
 

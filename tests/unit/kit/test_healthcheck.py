@@ -5,10 +5,10 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-import redis
 
 from pika_kit import healthcheck
 
@@ -50,40 +50,24 @@ def test_a_service_that_does_not_answer_is_not_healthy():
         assert "no answer" in healthcheck.service_problem(taken.getsockname()[1])
 
 
-class Records:
-    """The queue server's records of workers, as far as the check reads them."""
-
-    def __init__(self, names, living):
-        self.names, self.living = names, living
-
-    def smembers(self, key):
-        assert key == "rq:workers"
-        return {name.encode() for name in self.names}
-
-    def exists(self, name):
-        return name in self.living
+def test_a_worker_is_healthy_while_its_heartbeats_reach_the_queue(tmp_path):
+    assert "not reached" in healthcheck.worker_problem(tmp_path)
+    alive = tmp_path / healthcheck.ALIVE_FILE
+    alive.touch()
+    assert healthcheck.worker_problem(tmp_path) is None
+    long_ago = time.time() - 2 * healthcheck.SILENT_SECONDS
+    os.utime(alive, (long_ago, long_ago))
+    assert "120 s ago" in healthcheck.worker_problem(tmp_path)
 
 
-def test_a_worker_is_healthy_when_it_is_registered_here_and_lives():
-    name = f"rq:worker:gan-box-{os.getpid()}-1"
-    assert healthcheck.worker_problem(Records([name], [name]), "box") is None
-    assert healthcheck.worker_problem(Records([name], []), "box")
-    assert healthcheck.worker_problem(Records([name], [name]), "other")
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    dead = f"rq:worker:gan-box-{ended.pid}-1"
-    assert healthcheck.worker_problem(Records([dead], [dead]), "box")
+def test_the_program_needs_nothing_that_is_installed_and_tells_by_its_exit_status(port_answering, tmp_path):
+    command = [sys.executable, "-IS", healthcheck.__file__]
 
+    def ask(kind, **environ):
+        return subprocess.run([*command, kind], env=environ, capture_output=True, text=True, check=False)
 
-def test_a_queue_that_does_not_answer_is_said():
-    valkey = redis.Redis(port=1, socket_connect_timeout=0.2)
-    assert "queue's server" in healthcheck.worker_problem(valkey, "box")
-
-
-def test_the_program_tells_by_its_exit_status(port_answering):
-    command = [sys.executable, "-m", "pika_kit.healthcheck"]
-    environ = {**os.environ, "PIKA_BIND": f"0.0.0.0:{port_answering(503)}"}
-    done = subprocess.run([*command, "service"], env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "503" in done.stderr
-    assert subprocess.run([*command, "cake"], capture_output=True, check=False).returncode == 2
+    assert ask("service", PIKA_BIND=f"0.0.0.0:{port_answering(200)}").returncode == 0
+    done = ask("service", PIKA_BIND=f"0.0.0.0:{port_answering(503)}")
+    assert (done.returncode, done.stderr) == (1, "healthcheck: 503 because\n")
+    assert ask("worker", PIKA_STATE_DIR=str(tmp_path)).returncode == 1
+    assert ask("cake").returncode == 2

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pikastack import containers
+from pikastack.state import find_clone
 
 
 @pytest.fixture
@@ -37,7 +38,8 @@ def serve():
 
 @pytest.fixture
 def env_file(tmp_path, monkeypatch):
-    monkeypatch.delenv("PIKA_PORT", raising=False)
+    for name in ("PIKA_PORT", "PIKA_BIND_ADDRESS", "PIKA_SITE", "COMPOSE_FILE"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path / ".env"
 
 
@@ -47,6 +49,24 @@ def test_the_port_stands_in_the_environment_or_in_the_file(env_file, monkeypatch
     assert containers.front_door_url(env_file) == "http://127.0.0.1:9000"
     monkeypatch.setenv("PIKA_PORT", "9001")
     assert containers.front_door_url(env_file) == "http://127.0.0.1:9001"
+
+
+def test_the_address_and_https_are_those_of_the_settings(env_file):
+    for address, host in (("0.0.0.0", "127.0.0.1"), ("192.0.2.7", "192.0.2.7"), ("[::]", "[::1]")):
+        env_file.write_text(f"PIKA_BIND_ADDRESS={address}\nPIKA_PORT=\n")
+        assert containers.front_door_url(env_file) == f"http://{host}:8080"
+    env_file.write_text("COMPOSE_FILE=docker-compose.yml:compose.tls.yaml\nPIKA_SITE=pikachu.example.org\n")
+    assert containers.front_door_url(env_file) == "https://pikachu.example.org"
+
+
+def test_the_clone_is_where_the_code_lies_or_around_the_working_folder(tmp_path):
+    clone, elsewhere = tmp_path / "clone", tmp_path / "elsewhere"
+    (clone / "deploy/docker").mkdir(parents=True)
+    (clone / "deploy/docker/preflight.py").touch()
+    elsewhere.mkdir()
+    assert find_clone(clone, elsewhere) == clone
+    assert find_clone(elsewhere, clone / "deploy") == clone
+    assert find_clone(elsewhere, elsewhere) == elsewhere
 
 
 def test_the_key_that_preflight_made_is_found(tmp_path):

@@ -2,11 +2,12 @@
 errors into a line or two on stderr and an exit status.
 """
 
+import importlib.util
 import sys
 
 import click
 
-from pikastack import commands_data, commands_jobs, commands_models, commands_stack, demo_command
+from pikastack import commands_data, commands_jobs, commands_models
 from pikastack.actions import NothingThere
 from pikastack.client import ServiceError
 from pikastack.ports import NoFreePort
@@ -27,9 +28,9 @@ class _Ordered(click.Group):
 def pikastack() -> None:
     """Collect pictures, learn which show Pikachu, train a GAN that draws new ones, and serve it.
 
+    A stack is started with `./run up` or `docker compose up --wait` in a clone; --url names one elsewhere.
+
     \b
-    pikastack demo                        all of it in one go
-    pikastack up                          start the services on this machine
     pikastack scrape FOLDER               take pictures in
     pikastack label FOLDER                take labelled pictures in (trains|valids / pikachu|others)
     pikastack train classifier            learn which pictures show Pikachu
@@ -39,12 +40,19 @@ def pikastack() -> None:
     """
 
 
+if importlib.util.find_spec("pika_kit"):  # else this is the client alone, which runs no stack
+    from pikastack import commands_stack, demo_command
+
+    for _command in (
+        demo_command.demo,
+        commands_stack.up,
+        commands_stack.down,
+        commands_stack.status,
+        commands_stack.logs,
+    ):
+        pikastack.add_command(_command)
+
 for _command in (
-    demo_command.demo,
-    commands_stack.up,
-    commands_stack.down,
-    commands_stack.status,
-    commands_stack.logs,
     commands_data.scrape,
     commands_data.label,
     commands_models.train,

@@ -52,11 +52,11 @@ class Answer:
 class Client:
     """One stack, by the URL of its front door."""
 
-    def __init__(self, url: str, api_key: str | None = None) -> None:
+    def __init__(self, url: str, api_key: str | None = None, authorities: str | None = None) -> None:
+        """`authorities` is a PEM file of those whose certificates are believed, instead of the system's."""
         self.url = url.rstrip("/")
-        self._pool = urllib3.PoolManager(
-            maxsize=8, timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS), retries=False
-        )
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
+        self._pool = urllib3.PoolManager(maxsize=8, timeout=timeout, retries=False, ca_certs=authorities)
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     def get(self, path: str, **query: Any) -> Answer:
@@ -158,6 +158,11 @@ class Client:
 
 
 def _no_answer(url: str, error: HTTPError) -> str:
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return (
+            f"{url}: its certificate is not believed: {error}. For one of Caddy's own: docker compose cp "
+            "front:/data/caddy/pki/authorities/local/root.crt . and --authorities root.crt"
+        )
     is_late = isinstance(error, urllib3.exceptions.TimeoutError)
     reason = "it does not answer in time" if is_late else "nobody answers"
     return f"{url}: {reason}. Start a stack with `pikastack up`, or name another one with --url."

@@ -31,6 +31,12 @@ _URL = click.option(
 _API_KEY = click.option(
     "--api-key", envvar="PIKA_API_KEY", help="Sent as a bearer token.  [environment: PIKA_API_KEY]"
 )
+_AUTHORITIES = click.option(
+    "--authorities",
+    envvar="PIKASTACK_AUTHORITIES",
+    type=click.Path(exists=True, dir_okay=False),
+    help="PEM file of those who vouch for an HTTPS stack's certificate.  [default: the system's]",
+)
 
 
 @dataclass(frozen=True)
@@ -57,24 +63,34 @@ def stack_options(command: Command) -> Command:
 
 
 def session_options(command: Command) -> Command:
-    """Adds --url, --api-key, --state and --json; the command is given `session: Session`."""
+    """Adds --url, --api-key, --authorities, --state and --json; the command is given `session: Session`."""
 
     @_URL
     @_API_KEY
+    @_AUTHORITIES
     @_STATE
     @_JSON
     @functools.wraps(command)
     def wrapped(
-        url: str | None, api_key: str | None, state_path: Path | None, as_json: bool, **arguments: Any
+        url: str | None,
+        api_key: str | None,
+        authorities: str | None,
+        state_path: Path | None,
+        as_json: bool,
+        **arguments: Any,
     ) -> Any:
-        session = open_session(state_path, Terminal(as_json), url, api_key)
+        session = open_session(state_path, Terminal(as_json), url, api_key, authorities)
         return command(session=session, **arguments)
 
     return wrapped
 
 
 def open_session(
-    state_path: Path | None, terminal: Terminal, url: str | None, api_key: str | None
+    state_path: Path | None,
+    terminal: Terminal,
+    url: str | None,
+    api_key: str | None,
+    authorities: str | None = None,
 ) -> Session:
     """The stack at `url`, or the one on the named state folder; where neither is named, the one on the
     clone's state folder, or the one in containers on this machine.
@@ -83,7 +99,7 @@ def open_session(
         click.ClickException: nothing runs there. A named stack is never replaced by another one.
     """
     if url:
-        return Session(Client(url, api_key), terminal, None)
+        return Session(Client(url, api_key, authorities), terminal, None)
     state = StateFolder(state_path or DEFAULT_STATE)
     local = state.running()
     if local:
@@ -95,7 +111,9 @@ def open_session(
         )
     in_containers = containers.find_front_door()
     if in_containers:
-        return Session(Client(in_containers, api_key or containers.find_api_key()), terminal, None)
+        return Session(
+            Client(in_containers, api_key or containers.find_api_key(), authorities), terminal, None
+        )
     raise click.ClickException(
         f"no stack runs on {state.root}, and none answers at {containers.front_door_url()}. Start one with "
         "`pikastack up` or `docker compose up --wait`, or name another one with --url."

@@ -18,7 +18,17 @@ from typing import Any, TextIO
 
 import psutil  # type: ignore[import-untyped]
 
-CLONE = Path(__file__).resolve().parents[4]
+
+def find_clone(here: Path, folder: Path) -> Path:
+    """The clone that this code lies in; for code that is installed elsewhere, the one around `folder`.
+
+    Where there is none either, `folder` itself: then only stacks that are named by their URL can be found.
+    """
+    around = (folder, *folder.parents)
+    return next((path for path in (here, *around) if (path / "deploy/docker/preflight.py").exists()), folder)
+
+
+CLONE = find_clone(Path(__file__).resolve().parents[4], Path.cwd())
 DEFAULT_STATE = CLONE / ".pikastack"
 _CLOCK_TOLERANCE_SECONDS = 2.0
 

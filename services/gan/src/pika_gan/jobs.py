@@ -24,7 +24,6 @@ import numpy as np
 from pika_gan import checkpoints
 from pika_gan.config import Preset, preset_named
 from pika_gan.data import Dataset, load_dataset, make_dataset, resize, save_dataset
-from pika_gan.devices import limit_gpu_memory
 from pika_gan.export import export
 from pika_gan.networks import build_generator
 from pika_gan.runs import RunFolder
@@ -37,6 +36,7 @@ from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobContext, JobError, JobInterrupted
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, StoreUnavailable
+from pika_kit.tensorflow_runtime import limit_gpu_memory
 
 MINIMUM_PICTURES = 30
 CHECKPOINT_SECONDS = 60.0
