@@ -2,7 +2,7 @@
 # Valkey with a user for each service: a client of queues, that can neither see nor change the server itself.
 set -eu
 umask 077
-rights='resetchannels &* ~rq:* ~pika:* -@all +@read +@write +@connection +@transaction +@scripting +@pubsub -keys -flushdb -flushall -swapdb +info +time'
+rights='&* ~rq:* ~pika:* -@all +@read +@write +@connection +@transaction +@scripting +@pubsub -@dangerous +info +time +client|list'
 {
   echo "user default off"
   # For the health check.

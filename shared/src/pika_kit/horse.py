@@ -14,7 +14,7 @@ from rq.executions import Execution
 from rq.job import Job
 
 from pika_kit.outages import patiently
-from pika_kit.queue import SERIALIZER
+from pika_kit.queue import PERFORM, SERIALIZER
 from pika_kit.settings import Settings, SettingsError
 from pika_kit.valkey import connect_valkey
 from pika_kit.worker import SETTINGS_EXIT_STATUS, PikaWorker
@@ -55,6 +55,9 @@ def _perform(connection: Any) -> None:
     )
     (queue,) = worker.queues
     job = Job.fetch(os.environ["RQ_JOB_ID"], connection=connection, serializer=SERIALIZER)
+    if job.func_name != PERFORM:
+        # RQ would import and call anything; who can write to the queue shall not run what they like.
+        sys.exit(f"horse: job {job.id} asks for {job.func_name}; expected {PERFORM}")
     execution = Execution.fetch(os.environ["RQ_EXECUTION_ID"], job.id, connection=connection)
     execution._job = job
     worker.execution = execution

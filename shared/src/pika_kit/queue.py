@@ -30,6 +30,8 @@ ONCE_SECONDS = 86_400
 MAX_RECOVERIES = 50
 """How often a job whose worker died is run again before it counts as failed."""
 
+PERFORM = "pika_kit.runner.perform"
+"""The one function that RQ is asked to call; what it does stands in the job's arguments."""
 _INDEX_KEY = "pika:jobs"
 CANCEL_KEY = "pika:cancel:{}"
 
@@ -184,7 +186,7 @@ class JobQueue:
         pipe.zadd(_INDEX_KEY, {job_id: time.time()})
         queue = rq.Queue(kind.queue.value, connection=self.connection, serializer=SERIALIZER)
         queue.enqueue(
-            "pika_kit.runner.perform",
+            PERFORM,
             kwargs={"name": name, "arguments": arguments},
             job_id=job_id,
             job_timeout=kind.timeout_seconds,

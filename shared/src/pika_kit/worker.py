@@ -37,8 +37,7 @@ SETTINGS_EXIT_STATUS = 78
 """How the child ends where the settings cannot be read: EX_CONFIG of sysexits.h."""
 MONITORING_SECONDS = 5
 _SWEEP_SECONDS = 10
-# RQ listens to an idle queue for 15 s less than this, and a heartbeat is due before ALIVE_SECONDS are over.
-_WORKER_TTL_SECONDS = 25
+_LISTEN_SECONDS = 3
 
 log = logging.getLogger("pika_kit.worker")
 
@@ -55,6 +54,8 @@ class PikaWorker(SpawnWorker):
     """Runs one job at a time in a fresh interpreter, which is thrown away after it."""
 
     job_class = PatientJob
+    max_connection_wait_time = 5.0
+    """After a long outage jobs are taken up again within seconds; RQ would let a minute pass."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -63,6 +64,17 @@ class PikaWorker(SpawnWorker):
         self.alive_file: Path | None = None
         """What `pika_kit.healthcheck` looks at."""
         self._watches = [OrphanWatch(queue, self.redis_worker_namespace_prefix) for queue in self.queues]
+
+    # How it listens to its queue.
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """Shorter than the connection's time-out, or each quiet moment would pass for an outage."""
+        return _LISTEN_SECONDS
+
+    def _set_connection(self, connection: Any) -> Any:
+        """The connection has time-outs of its own, which RQ would lengthen for new connections only."""
+        return connection
 
     # What others must know to tell whether this worker lives.
 
@@ -254,7 +266,7 @@ def main(arguments: list[str]) -> int:
         connection=connection,
         serializer=SERIALIZER,
         default_result_ttl=RESULT_TTL_SECONDS,
-        worker_ttl=_WORKER_TTL_SECONDS,
+        worker_ttl=ALIVE_SECONDS,
         job_monitoring_interval=MONITORING_SECONDS,
         maintenance_interval=_SWEEP_SECONDS,
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 CLONE = Path(__file__).parents[3]
-STAND_INS = CLONE / "tests/e2e/containers"
+STAND_INS = CLONE / "tests/e2e/containers/stand-ins"
 VERSION = "test"
 IMAGES = {  # variable of the Compose files → the stand-in that serves where nothing can be pulled
     "PIKA_CADDY_IMAGE": "caddy",
     "PIKA_VALKEY_IMAGE": "valkey",
     "PIKA_SEAWEEDFS_IMAGE": "seaweedfs",
     "PIKA_MINIO_IMAGE": "minio",
+    "PIKA_PROMETHEUS_IMAGE": "prometheus",
+    "PIKA_GRAFANA_IMAGE": "grafana",
 }
 BUILD_SECONDS = 1500
 
@@ -57,8 +60,7 @@ def third_party_images() -> dict[str, str]:
             chosen[variable] = pinned[variable]
             continue
         chosen[variable] = f"pikastack-test/{target}:{VERSION}"
-        dockerfile = str(STAND_INS / "stand-ins.Dockerfile")
-        build = ["docker", "build", "--quiet", "--file", dockerfile, "--target", target]
+        build = ["docker", "build", "--quiet", "--target", target]
         run(*build, "--tag", chosen[variable], *_wheel_arguments(), str(STAND_INS), seconds=BUILD_SECONDS)
     return chosen
 
@@ -66,8 +68,8 @@ def third_party_images() -> dict[str, str]:
 def pinned_images() -> dict[str, str]:
     """Variable → the image that the Compose files name by default."""
     found = {}
-    for name in ("docker-compose.yml", "compose.seaweedfs.yaml"):
-        for line in (CLONE / name).read_text(encoding="utf-8").splitlines():
+    for path in (CLONE / "docker-compose.yml", *CLONE.glob("compose.*.yaml")):
+        for line in path.read_text(encoding="utf-8").splitlines():
             words = line.strip().removeprefix("image: ")
             if words.startswith("${PIKA_") and ":-" in words:
                 variable, image = words.removeprefix("${").removesuffix("}").split(":-", 1)
@@ -124,6 +126,21 @@ class Project:
         """What a client with the stack's API key sends."""
         return {"Authorization": f"Bearer {self.secrets()['api-keys'].partition(':')[2]}"}
 
+    def crash(self, service: str) -> None:
+        """End a container as a fault would, so that it is the engine's to start it again."""
+        pid = self.containers()[service]["State"]["Pid"]
+        os.kill(pid, signal.SIGKILL)
+
+    def crash_child(self, service: str) -> None:
+        """End the process in which a worker runs its job."""
+        listed = run("docker", "top", self.containers()[service]["Id"], "-eo", "pid,args").splitlines()
+        (pid,) = [line.split()[0] for line in listed if "pika_kit.horse" in line]
+        os.kill(int(pid), signal.SIGKILL)
+
+    def restarts(self) -> dict[str, int]:
+        """Service → how often the engine has started it again."""
+        return {service: view["RestartCount"] for service, view in self.containers().items()}
+
     def secrets(self) -> dict[str, str]:
         folder = self.folder / "deploy/docker/secrets"
         return {path.name: path.read_text().strip() for path in folder.iterdir()}
@@ -140,3 +157,35 @@ class Project:
             ["docker", "compose", "exec", "-T", service, *command],
             capture_output=True, text=True, check=False, timeout=60, cwd=self.folder, env=self.environ,
         )  # fmt: skip
+
+    def reaches(self, service: str, places: list[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Which of the (host, port) places answer from inside a service's container, refusals included.
+
+        Asked by a helper in the container's own network, since most images have no tool for it.
+        """
+        script = (
+            "import json, socket, sys\n"
+            "for host, port in json.loads(sys.argv[1]):\n"
+            "    try: socket.create_connection((host, port), 2).close()\n"
+            "    except ConnectionRefusedError: pass\n"
+            "    except OSError: continue\n"
+            "    print(host, port)\n"
+        )
+        container = self.containers()[service]["Id"]
+        said = run(
+            "docker", "run", "--rm", "--network", f"container:{container}", "--entrypoint", "python",
+            f"pikastack/scraper:{VERSION}", "-c", script, json.dumps(places),
+        )  # fmt: skip
+        return {(line.split()[0], int(line.split()[1])) for line in said.splitlines()}
+
+    def cpu_seconds(self) -> float:
+        """The processor time that all running containers have taken so far."""
+        total = 0.0
+        for service, view in self.containers().items():
+            if view["State"]["Running"]:
+                stat = dict(
+                    line.split()
+                    for line in self.execute(service, "cat", "/sys/fs/cgroup/cpu.stat").stdout.splitlines()
+                )
+                total += int(stat["usage_usec"]) / 1e6
+        return total

@@ -1,12 +1,14 @@
 """Jobs on a real Valkey, run by real workers that are stopped and killed."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import rq
 from servers import wait_for
 
-from pika_kit.queue import JobExpired, JobUnknown, Once, OnceConflict
+from pika_kit.queue import SERIALIZER, JobExpired, JobUnknown, Once, OnceConflict
 from pika_kit.stages import Bucket
 
 
@@ -60,6 +62,28 @@ def test_a_child_that_dies_is_started_again(jobs, fake_worker):
     job = jobs.enqueue("scrape", {"steps": 20, "die_at": 12})
     with fake_worker():
         assert _end(jobs, job.id).result == {"steps": 20, "starts": 2}
+
+
+def test_a_worker_that_has_waited_for_long_takes_a_job_at_once(jobs, fake_worker):
+    with fake_worker() as worker:
+        assert _end(jobs, jobs.enqueue("scrape", {"steps": 1}).id).status == "finished"
+        time.sleep(17)  # several times as long as a connection's time-out
+        job = jobs.enqueue("scrape", {"steps": 1})
+        wait_for(lambda: jobs.get(job.id).status != "queued", "it is taken", 1)
+        assert _end(jobs, job.id).status == "finished"
+        assert "could not connect" not in worker.log.read_text()
+
+
+def test_a_worker_calls_nothing_but_the_jobs_there_are(jobs, fake_worker, tmp_path):
+    """Who can write to the queue shall not be able to have any function of Python called."""
+    made = tmp_path / "made"
+    queue = rq.Queue("scraper", connection=jobs.connection, serializer=SERIALIZER)
+    evil = queue.enqueue("os.mkdir", str(made), retry=rq.Retry(max=10))
+    good = jobs.enqueue("scrape", {"steps": 1})
+    with fake_worker():
+        assert _end(jobs, good.id).status == "finished"
+        wait_for(lambda: evil.get_status() == "failed", "it has failed", 30)
+    assert not made.exists()
 
 
 def test_a_running_and_a_queued_job_can_be_cancelled(jobs, fake_worker):

@@ -1,0 +1,165 @@
+"""Fixtures of the containers' tests: an engine, images, one stack that is up, and the whole way gone once."""
+
+import io
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from engine import BUILD_SECONDS, Project, copy_of_clone, engine_answers, third_party_images
+from servers import free_ports, scripts
+from walking import Stack
+
+from pikastack.drawings import write_collection, write_labels
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine():
+    """These tests run where they are asked for: without an engine they fail."""
+    if not engine_answers():
+        pytest.exit("no Docker engine with Compose answers (DOCKER_HOST says where it is)", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Variable → third-party image."""
+    return third_party_images()
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """A copy of the clone, with secrets."""
+    return copy_of_clone(tmp_path_factory.mktemp("clone"))
+
+
+@pytest.fixture(scope="session")
+def built(clone, images):
+    """A project whose images are built, and which is not up."""
+    found = Project(clone, f"pikastack-test-{os.getpid()}", free_ports(1)[0], images)
+    found.make_secrets()
+    found.compose("build", "--quiet", seconds=BUILD_SECONDS)
+    return found
+
+
+@pytest.fixture(scope="session")
+def project(built):
+    """The base stack, up; it is gone afterwards, volumes and all."""
+    try:
+        started = time.monotonic()
+        up(built)
+        built.ready_after = time.monotonic() - started
+        yield built
+    finally:
+        built.compose("down", "--volumes", "--timeout", "5")
+
+
+def up(project, *services):
+    """`docker compose up --wait`, nothing built or fetched."""
+    project.compose("up", "--detach", "--wait", "--no-build", "--pull", "never", *services)
+
+
+@pytest.fixture
+def another(clone, built, images):
+    """Makes a project of a test's own over the same clone: `another(files, settings)`; gone afterwards."""
+    made = []
+
+    def make(*overlays, **settings):
+        name = f"{built.name}-{len(made) + 1}"
+        found = Project(
+            clone, name, free_ports(1)[0], images, ("docker-compose.yml", *overlays), dict(settings)
+        )
+        made.append(found)
+        return found
+
+    yield make
+    for found in made:
+        found.compose("down", "--volumes", "--timeout", "5")
+
+
+@pytest.fixture(scope="session")
+def stack(project, tmp_path_factory):
+    """The base stack, spoken to through its front door."""
+    return speak_to(project, tmp_path_factory.mktemp("no-state"))
+
+
+def speak_to(project, folder):
+    """A project's front door, with its key."""
+    return Stack(folder, folder, project.url, project.headers)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A pile of drawn pictures and labels."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_collection(folder / "pile", num_pikachu=90, num_others=50, seed=5)
+    write_labels(folder / "labels", num_trains=16, num_valids=8, seed=6)
+    return folder
+
+
+def pack(folder):
+    """All files below `folder` as one zip."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            archive.write(path, path.relative_to(folder))
+    return packed.getvalue()
+
+
+def label(stack, folder):
+    """Take labels in, with the command."""
+    command = [scripts() / "pikastack", "label", str(folder), "--url", stack.url, "--json"]
+    key = stack.headers["Authorization"].removeprefix("Bearer ")
+    subprocess.run(command, env=os.environ | {"PIKA_API_KEY": key}, check=True, capture_output=True)
+
+
+def walk(stack, drawn, at=lambda step: None):
+    """The whole way through the front door: from an upload to a generator's version.
+
+    Args:
+        at: called with each step's name while its job runs.
+
+    Returns:
+        What each step came to, in figures that do not depend on time; and "version".
+    """
+
+    def job(step, path, document=None, **options):
+        job_id = stack.start_job(path, document, **options)
+        at(step)
+        view = stack.wait_for_job(job_id)
+        assert view["status"] == "finished", (step, view)
+        return view["result"]
+
+    headers = {"Content-Type": "application/zip"}
+    taken = job("upload", "/images", body=pack(drawn / "pile"), headers=headers)
+    label(stack, drawn / "labels")
+    classifier = job("classifier", "/classifier/train", {"preset": "tiny"})
+    chosen = job("filter", "/filter", {"threshold": 0.3})
+    gan = job("gan", "/gan/train", {"preset": "tiny", "steps": 120})
+    # What so short a training draws is served only when a person says so.
+    version = {"version": gan["model_version"]}
+    assert stack.request("PUT", "/gan/models/current", json=version).status == 200
+    return {
+        "taken": taken["taken"],
+        "roc_auc": classifier["roc_auc"],
+        "chosen": chosen["chosen"],
+        "steps": gan["steps"],
+        "num_pictures": gan["num_pictures"],
+        "buckets": stack.get("/buckets").json["buckets"],
+        "version": gan["model_version"],
+    }
+
+
+@pytest.fixture(scope="session")
+def walked(stack, drawn):
+    """What the whole way came to, undisturbed."""
+    found = walk(stack, drawn)
+    assert found["taken"] > 100
+    assert found["chosen"] >= 40
+    return found
