@@ -57,13 +57,15 @@ class Follower(Generic[M]):
         """The named version, or the current one, at most FOLLOW_SECONDS and its loading behind the alias.
 
         Raises:
-            NoModel: nothing is published yet. UnknownVersion: no such version.
+            NoModel: the current version is asked for, and there is none. UnknownVersion: no such version.
         """
+        if self._current is None:
+            self.refresh()
         current = self._current
-        if current is None:
-            current = self._first()
-        if version is None or version == current[0]:
+        if current is not None and version in (None, current[0]):
             return current[1]
+        if version is None:
+            raise NoModel(f"no {self.registry.name} model is published yet")
         return self._other(version)
 
     def refresh(self) -> None:
@@ -83,12 +85,6 @@ class Follower(Generic[M]):
                 with self._loading:
                     self._keep(*previous)  # a rollback comes soon, if it comes
         evict(self._settings.state_dir / "models" / self.registry.name)
-
-    def _first(self) -> tuple[str, M]:
-        self.refresh()
-        if self._current is None:
-            raise NoModel(f"no {self.registry.name} model is published yet")
-        return self._current
 
     def _start_following(self) -> None:
         with self._lock:

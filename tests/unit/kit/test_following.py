@@ -138,6 +138,15 @@ def test_without_a_version_there_is_no_model_until_there_is_one(follower, regist
         empty.get()
 
 
+def test_a_version_can_be_named_where_none_is_current(follower, store, tmp_path):
+    (tmp_path / "model.onnx").touch()
+    registry = follower.registry = Registry(store, "classifier")
+    registry.publish(tmp_path, {}, faults=["its pictures are all alike"])
+    assert follower.get("v1") == "v1"
+    with pytest.raises(NoModel):
+        follower.get()
+
+
 def test_only_what_the_runtime_reads_is_downloaded(follower, store):
     store.calls.clear()
     follower.get()
