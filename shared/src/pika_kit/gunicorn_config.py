@@ -8,6 +8,7 @@ There are many threads, because most of them wait at a gate (`pika_kit.gates`), 
 requests as there are cores and memory for. A thread that waits costs some ten kilobytes.
 """
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -47,9 +48,12 @@ def on_starting(server: object) -> None:  # noqa: ARG001
     from pika_kit.settings import Settings, SettingsError
 
     try:
-        Settings.from_environment().require_keys()
+        settings = Settings.from_environment()
+        settings.require_keys()
     except SettingsError as error:
         sys.exit(f"service: {error}")
+    if settings.model_runtime == "tensorflow" and importlib.util.find_spec("tensorflow") is None:
+        sys.exit("service: PIKA_MODEL_RUNTIME: expected onnx, since TensorFlow is not installed here")
     _share_metrics()
 
 

@@ -1,12 +1,14 @@
 """The job gan-train on a store in memory: publishing, resuming from the bucket, refusing."""
 
 import json
+import os
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from pika_gan.config import PRESETS
-from pika_gan.jobs import _faults
+from pika_gan.jobs import _faults, _forget_old
 from pika_gan.runs import RunFolder, list_runs
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
@@ -52,6 +54,19 @@ def test_a_cancelled_run_keeps_a_checkpoint_and_goes_on_from_the_bucket(tmp_path
     assert run_job(store, tmp_path / "third", "again") == result
     assert [card["version"] for card in Registry(store, "gan").versions()] == ["v1"]
     assert not any((tmp_path / "other").rglob("*.npz"))
+
+
+def test_what_old_runs_left_on_the_disk_goes(tmp_path):
+    for name, days in (("old", 15), ("young", 13), ("old-but-written-to", 15)):
+        folder = tmp_path / name
+        (folder / "checkpoints").mkdir(parents=True)
+        for path in (folder / "checkpoints" / "step.npz", tmp_path / f"{name}-pictures.npz"):
+            path.touch()
+        for path in (tmp_path / f"{name}-pictures.npz", *folder.rglob("*"), folder):
+            os.utime(path, (time.time() - days * 86_400,) * 2)
+    os.utime(tmp_path / "old-but-written-to" / "checkpoints" / "step.npz")
+    _forget_old(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"young", "young-pictures.npz", "old-but-written-to"}
 
 
 def test_a_collapsed_generator_is_published_and_not_served(tmp_path):

@@ -13,6 +13,7 @@ import logging
 import math
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from pika_kit.tensorflow_runtime import limit_gpu_memory
 
 MINIMUM_PICTURES = 30
 CHECKPOINT_SECONDS = 60.0
+_KEPT_SECONDS = 14 * 86_400.0
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +88,7 @@ def train(
         raise JobError(str(error)) from error
     work = _Work(context, run, recipe, seed, context.settings.state_dir / "gan-runs" / context.job_id)
     work.folder.mkdir(parents=True, exist_ok=True)
+    _forget_old(work.folder.parent)
     limit_gpu_memory(context.settings.gpu_memory_mb)
     if not any((work.folder / "checkpoints").glob(checkpoints.PATTERN)):
         run.download(work.folder)
@@ -139,6 +142,18 @@ def _train(work: _Work, dataset: Dataset, steps: int | None, minutes: float | No
         on_checkpoint=keep,
         checkpoint_seconds=CHECKPOINT_SECONDS,
     )
+
+
+def _forget_old(runs: Path) -> None:
+    """Delete what runs that were cancelled or failed left on this disk; their folder in the store stays."""
+    for path in runs.iterdir():
+        # Another worker may train there: what counts is the file that was written last.
+        newest = max(found.stat().st_mtime for found in (path, *path.rglob("*")))
+        if time.time() - newest > _KEPT_SECONDS:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _dataset(work: _Work, minimum: int) -> Dataset:
