@@ -1,11 +1,8 @@
 """Fixtures of the containers' tests: an engine, images, one stack that is up, and the whole way gone once."""
 
-import io
 import os
-import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from engine import BUILD_SECONDS, Project, copy_of_clone, engine_answers, third_party_images
-from servers import free_ports, scripts
-from walking import Stack
+from servers import free_ports
+from steps import speak_to, up, walk
 
 from pikastack.drawings import write_collection, write_labels
 
@@ -60,11 +57,6 @@ def project(built):
         built.compose("down", "--volumes", "--timeout", "5")
 
 
-def up(project, *services):
-    """`docker compose up --wait`, nothing built or fetched."""
-    project.compose("up", "--detach", "--wait", "--no-build", "--pull", "never", *services)
-
-
 @pytest.fixture
 def another(clone, built, images):
     """Makes a project of a test's own over the same clone: `another(files, settings)`; gone afterwards."""
@@ -89,11 +81,6 @@ def stack(project, tmp_path_factory):
     return speak_to(project, tmp_path_factory.mktemp("no-state"))
 
 
-def speak_to(project, folder):
-    """A project's front door, with its key."""
-    return Stack(folder, folder, project.url, project.headers)
-
-
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
     """A pile of drawn pictures and labels."""
@@ -101,59 +88,6 @@ def drawn(tmp_path_factory):
     write_collection(folder / "pile", num_pikachu=90, num_others=50, seed=5)
     write_labels(folder / "labels", num_trains=16, num_valids=8, seed=6)
     return folder
-
-
-def pack(folder):
-    """All files below `folder` as one zip."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            archive.write(path, path.relative_to(folder))
-    return packed.getvalue()
-
-
-def label(stack, folder):
-    """Take labels in, with the command."""
-    command = [scripts() / "pikastack", "label", str(folder), "--url", stack.url, "--json"]
-    key = stack.headers["Authorization"].removeprefix("Bearer ")
-    subprocess.run(command, env=os.environ | {"PIKA_API_KEY": key}, check=True, capture_output=True)
-
-
-def walk(stack, drawn, at=lambda step: None):
-    """The whole way through the front door: from an upload to a generator's version.
-
-    Args:
-        at: called with each step's name while its job runs.
-
-    Returns:
-        What each step came to, in figures that do not depend on time; and "version".
-    """
-
-    def job(step, path, document=None, **options):
-        job_id = stack.start_job(path, document, **options)
-        at(step)
-        view = stack.wait_for_job(job_id)
-        assert view["status"] == "finished", (step, view)
-        return view["result"]
-
-    headers = {"Content-Type": "application/zip"}
-    taken = job("upload", "/images", body=pack(drawn / "pile"), headers=headers)
-    label(stack, drawn / "labels")
-    classifier = job("classifier", "/classifier/train", {"preset": "tiny"})
-    chosen = job("filter", "/filter", {"threshold": 0.3})
-    gan = job("gan", "/gan/train", {"preset": "tiny", "steps": 120})
-    # What so short a training draws is served only when a person says so.
-    version = {"version": gan["model_version"]}
-    assert stack.request("PUT", "/gan/models/current", json=version).status == 200
-    return {
-        "taken": taken["taken"],
-        "roc_auc": classifier["roc_auc"],
-        "chosen": chosen["chosen"],
-        "steps": gan["steps"],
-        "num_pictures": gan["num_pictures"],
-        "buckets": stack.get("/buckets").json["buckets"],
-        "version": gan["model_version"],
-    }
 
 
 @pytest.fixture(scope="session")

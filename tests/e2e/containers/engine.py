@@ -1,9 +1,11 @@
 """The stack under Docker Compose, a copy of the clone, a project, port and images of its own."""
 
+import http.client
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tomllib
@@ -14,6 +16,8 @@ from typing import Any
 CLONE = Path(__file__).parents[3]
 STAND_INS = CLONE / "tests/e2e/containers/stand-ins"
 VERSION = "test"
+SERVICES = ("scraper", "classifier", "gan")
+WORKERS = tuple(f"{name}-worker" for name in SERVICES)
 IMAGES = {  # variable of the Compose files → the stand-in that serves where nothing can be pulled
     "PIKA_CADDY_IMAGE": "caddy",
     "PIKA_VALKEY_IMAGE": "valkey",
@@ -180,12 +184,24 @@ class Project:
 
     def cpu_seconds(self) -> float:
         """The processor time that all running containers have taken so far."""
-        total = 0.0
-        for service, view in self.containers().items():
-            if view["State"]["Running"]:
-                stat = dict(
-                    line.split()
-                    for line in self.execute(service, "cat", "/sys/fs/cgroup/cpu.stat").stdout.splitlines()
-                )
-                total += int(stat["usage_usec"]) / 1e6
-        return total
+        stats = [ask(f"/containers/{view['Id']}/stats?stream=false&one-shot=true")
+                 for view in self.containers().values() if view["State"]["Running"]]  # fmt: skip
+        return sum(found["cpu_stats"]["cpu_usage"]["total_usage"] for found in stats) / 1e9
+
+
+def gateway(project, network):
+    """This host's address on a network of the project."""
+    words = ["docker", "network", "inspect", f"{project.name}_{network}"]
+    return run(*words, "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
+
+
+def ask(path: str) -> Any:
+    """What the engine's own interface answers; for what the `docker` command does not tell."""
+    host = os.environ.get("DOCKER_HOST") or run(
+        "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"
+    )
+    connection = http.client.HTTPConnection("engine", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(host.strip().removeprefix("unix://"))
+    connection.request("GET", path)
+    return json.loads(connection.getresponse().read())

@@ -3,8 +3,8 @@
 import contextlib
 
 import pytest
-from conftest import speak_to, up, walk
 from servers import wait_for
+from steps import speak_to, up, walk
 
 ALL = (
     "front",

@@ -5,10 +5,9 @@ import subprocess
 
 import pytest
 import urllib3
-from conftest import pack, speak_to, up
-from engine import run
+from engine import SERVICES, WORKERS, gateway, run
 from servers import free_ports, scripts, wait_for
-from test_whole_way import SERVICES, WORKERS, gateway
+from steps import pack, speak_to, up
 
 
 def ports_of(clone, name, **ports):

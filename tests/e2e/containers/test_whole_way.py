@@ -4,10 +4,8 @@ import base64
 import time
 
 import urllib3
-from engine import run
+from engine import SERVICES, WORKERS, gateway, run
 
-SERVICES = ("scraper", "classifier", "gan")
-WORKERS = tuple(f"{name}-worker" for name in SERVICES)
 LONG_RUNNING = ("front", *SERVICES, *WORKERS, "minio", "valkey")
 ADDED_CAPABILITIES = {"volume-owner": ["CAP_CHOWN"], "front": ["CAP_NET_BIND_SERVICE"]}
 MEGABYTE = 1e6
@@ -90,12 +88,6 @@ def test_each_container_reaches_what_it_needs_and_nothing_else(project):
         for service in LONG_RUNNING
     }
     assert found == expected
-
-
-def gateway(project, network):
-    """This host's address on a network of the project."""
-    words = ["docker", "network", "inspect", f"{project.name}_{network}"]
-    return run(*words, "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
 
 
 def test_secrets_are_nowhere_but_in_their_files(project, walked):
