@@ -86,7 +86,7 @@ class Store:
         for bucket in Bucket:
             name = self.name(bucket)
             with _translate(name, ""):
-                if self._client.bucket_exists(name):
+                if self._exists(name):
                     continue
                 try:
                     self._client.make_bucket(name)
@@ -94,10 +94,20 @@ class Store:
                     if error.code not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
                         raise
 
+    def _exists(self, name: str) -> bool:
+        try:
+            return bool(self._client.bucket_exists(name))
+        except S3Error as error:
+            # A bucket that is not there would have been told; this one is, and others may use it.
+            if error.code == "AccessDenied":
+                return True
+            raise
+
     def probe(self) -> None:
         """Raise StoreUnavailable or an S3Error unless the store answers, with our rights, within seconds."""
         with _translate(self._prefix, ""):
-            self._probe.bucket_exists(self.name(Bucket.RAW))
+            # All services may list; behind the last key there is nothing to find.
+            next(iter(self._probe.list_objects(self.name(Bucket.RAW), start_after="~")), None)
 
     def name(self, bucket: Bucket) -> str:
         """The bucket's name in the store."""
