@@ -96,7 +96,7 @@ def test_the_front_door_speaks_https_by_one_setting(another, clone, tmp_path):
     assert moved.headers["Location"].startswith("https://localhost")
     # A name of no domain has Caddy's own certificate; who is told of its authority believes it.
     root = tmp_path / "root.crt"
-    project.compose("cp", "front:/data/caddy/pki/authorities/local/root.crt", str(root))
+    project.compose("cp", "front:/data/pki/authorities/local/root.crt", str(root))
     url = f"https://localhost:{secure}"
     pool = urllib3.PoolManager(ca_certs=str(root))
     assert pool.request("GET", f"{url}/health/ready", retries=False).status == 200

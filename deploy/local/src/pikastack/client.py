@@ -161,7 +161,7 @@ def _no_answer(url: str, error: HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.SSLError):
         return (
             f"{url}: its certificate is not believed: {error}. For one of Caddy's own: docker compose cp "
-            "front:/data/caddy/pki/authorities/local/root.crt . and --authorities root.crt"
+            "front:/data/pki/authorities/local/root.crt . and --authorities root.crt"
         )
     is_late = isinstance(error, urllib3.exceptions.TimeoutError)
     reason = "it does not answer in time" if is_late else "nobody answers"
