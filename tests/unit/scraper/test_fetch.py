@@ -1,9 +1,11 @@
 """The fetcher against a server on loopback that redirects, lies, drips and fails."""
 
 import http.server
+import socket
 import ssl
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -255,8 +257,101 @@ def test_a_closed_port_is_unreachable(make_fetcher, port, seen):
     assert code_of(fetcher, "http://pictures.test:1/x") == "unreachable"
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"", "unreachable"),
+        (b"\r\n", "bad_answer"),
+        (b"GARBAGE\r\n\r\n", "bad_answer"),
+        (b"HTTP/1.1 abc OK\r\n\r\n", "bad_answer"),
+        (b"HTTP/1.1 99999 OK\r\n\r\n", "bad_answer"),
+        (b"HTTP/9.9 200 OK\r\n\r\n", "bad_answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "bad_answer"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "bad_answer"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n", "bad_answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: \xb2\r\n\r\n" + PICTURE, None),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: -1\r\n\r\n" + PICTURE, None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n" + PICTURE, None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "unreachable"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[\r\n\r\n", "bad_url"),
+        (b"HTTP/1.1 302 Found\r\nLocation: \xff\xfe\r\n\r\n", "too_many_redirects"),
+        (b"HTTP/1.1 503 Busy\r\nRetry-After: \xb2\r\n\r\n", "http_503"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "http_101"),
+    ],
+)
+def test_whatever_a_host_answers_is_one_counted_reason(answer, code):
+    with raw_server(answer) as port:
+        fetcher = Fetcher(
+            (f"pictures.test:{port}",),
+            FetchLimits(max_attempts=2, total_seconds=2),
+            lambda *_: ["127.0.0.1"],
+            lambda _: None,
+        )
+        url = f"http://pictures.test:{port}/x"
+        if code is None:
+            assert fetcher.fetch(url) == PICTURE
+        else:
+            assert code_of(fetcher, url) == code
+
+
+@contextmanager
+def raw_server(answer):
+    """Answers every connection with these bytes, whatever was asked, and hangs up."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        server.close()
+
+
+def test_looking_a_name_up_takes_its_share_of_the_time_and_no_more(port, seen):
+    fetcher = Fetcher(
+        (f"pictures.test:{port}",), FetchLimits(total_seconds=0.3), lambda *_: time.sleep(30), lambda _: None
+    )
+    start = time.monotonic()
+    assert code_of(fetcher, f"http://pictures.test:{port}/picture.png") == "timed_out"
+    assert time.monotonic() - start < 1.3
+
+
+def test_a_host_that_answers_no_connection_costs_its_time_once(port, seen):
+    """192.0.2.0/24 is nobody's: some networks lose what is sent there, others say so at once."""
+    addresses = [f"192.0.2.{number}" for number in range(1, 200)]
+    fetcher = Fetcher(
+        (f"pictures.test:{port}",), FetchLimits(total_seconds=0.5), lambda *_: addresses, lambda _: None
+    )
+    start = time.monotonic()
+    assert code_of(fetcher, f"http://pictures.test:{port}/picture.png") in ("timed_out", "unreachable")
+    assert time.monotonic() - start < 1.5
+
+
+def test_a_name_server_that_asks_for_patience_is_asked_again(port, seen):
+    answers = iter([socket.gaierror(socket.EAI_AGAIN, "try again"), None])
+
+    def resolver(*_):
+        error = next(answers)
+        if error:
+            raise error
+        return ["127.0.0.1"]
+
+    fetcher = Fetcher((f"pictures.test:{port}",), resolver=resolver, sleep=lambda _: None)
+    assert fetcher.fetch(f"http://pictures.test:{port}/picture.png") == PICTURE
+
+
 def test_https_without_a_valid_certificate_is_refused(make_fetcher, port, seen):
     fetcher = make_fetcher(max_attempts=1)
+    # The server speaks no TLS at all.
     assert code_of(fetcher, f"https://pictures.test:{port}/picture.png") == "unreachable"
     assert fetcher._tls.verify_mode is ssl.CERT_REQUIRED
     assert fetcher._tls.check_hostname

@@ -2,13 +2,17 @@
 
 http and https; every address of a name must be public; the connection goes to an address that was checked,
 with no second look-up in between, under the original name (Host, SNI, certificate); each redirect is checked
-from the start. Bytes, redirects, attempts and time are bounded, time by a lifeline that is cut at the
-deadline, so that a host which drips single bytes holds nobody.
+from the start. Bytes, redirects and attempts are bounded, and so is the time of all of it together: looking
+the name up, connecting, waiting, pauses between attempts. A lifeline is cut at the deadline, so that a host
+which drips single bytes holds nobody.
+
+Whatever a host answers, the outcome is bytes or Refused with a code that can be counted, and nothing else.
 
     data = Fetcher(allowed=settings.fetch_allow).fetch("https://example.org/pikachu.png")
 """
 
 import email.utils
+import http.client
 import random
 import re
 import socket
@@ -18,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
 import certifi
@@ -34,6 +38,7 @@ from pika_scraper.errors import Refused
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRY_AGAIN = {429, 500, 502, 503, 504}
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
+T = TypeVar("T")
 _UNTYPED = {"", "application/octet-stream", "binary/octet-stream"}
 
 
@@ -58,15 +63,18 @@ class _TryAgain(Exception):
 class _Dialer:
     """Connects to the first checked address that answers, and keeps a second handle on the socket."""
 
-    def __init__(self, addresses: list[str], port: int) -> None:
-        self._addresses, self._port = addresses, port
+    def __init__(self, addresses: list[str], port: int, deadline: float) -> None:
+        self._addresses, self._port, self._deadline = addresses, port, deadline
         self.lifeline: socket.socket | None = None
 
     def __call__(self, timeout: float) -> socket.socket:
         error: OSError | None = None
         for address in self._addresses:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
             try:
-                found = socket.create_connection((address, self._port), timeout)
+                found = socket.create_connection((address, self._port), min(timeout, left))
             except OSError as failed:
                 error = failed
                 continue
@@ -114,34 +122,39 @@ class Fetcher:
         """Download one file.
 
         Raises:
-            Refused: "bad_url", "unresolvable", "address_refused", "unreachable", "timed_out",
-                "too_many_redirects", "too_large", "unexpected_type" or "http_<status>".
+            Refused: "bad_url", "unresolvable", "address_refused", "unreachable", "bad_certificate",
+                "timed_out", "bad_answer", "too_many_redirects", "too_large", "unexpected_type" or
+                "http_<status>".
         """
+        deadline = time.monotonic() + self.limits.total_seconds
         for attempt in range(1, self.limits.max_attempts + 1):
             try:
-                return self._follow(url)
+                return self._follow(url, deadline)
             except _TryAgain as again:
                 pause = again.pause
                 if pause is None:
                     pause = self.limits.backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
-                if attempt == self.limits.max_attempts or pause > self.limits.max_retry_after_seconds:
+                longest = min(self.limits.max_retry_after_seconds, deadline - time.monotonic())
+                if attempt == self.limits.max_attempts or pause > longest:
                     raise again.refused from again
                 self._sleep(pause)
         raise AssertionError("unreachable")
 
-    def _follow(self, url: str) -> bytes:
-        deadline = time.monotonic() + self.limits.total_seconds
+    def _follow(self, url: str, deadline: float) -> bytes:
         for _ in range(self.limits.max_redirects + 1):
             answer = self._get(parse_url(url), deadline)
             if isinstance(answer, bytes):
                 return answer
-            url = urljoin(url, answer)
+            try:
+                url = urljoin(url, answer)
+            except ValueError as error:
+                raise Refused("bad_url", f"a redirect to no URL: {error}") from error
         raise Refused("too_many_redirects", f"more than {self.limits.max_redirects} redirects")
 
     def _get(self, target: Target, deadline: float) -> bytes | str:
         """One request: the bytes, or the address of a redirect."""
-        addresses = checked_addresses(target.host, target.port, self._allowed, self._resolver)
-        connection = self._connection(target, addresses)
+        addresses = self._addresses(target, deadline)
+        connection = self._connection(target, addresses, deadline)
         try:
             with _cut_at(deadline, connection.dial):
                 connection.connect()
@@ -149,14 +162,39 @@ class Fetcher:
                 connection.request("GET", target.path, headers=self._headers(), preload_content=False)
                 response = connection.getresponse()
                 return self._answer(response, deadline)
-        except (OSError, HTTPError) as error:
-            if time.monotonic() >= deadline or isinstance(error, TimeoutError | HTTPTimeoutError):
-                raise _TryAgain(Refused("timed_out", f"{target.host} was too slow")) from error
-            raise _TryAgain(Refused("unreachable", f"{target.host}: {type(error).__name__}")) from error
+        except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
+            raise self._meaning(error, target, deadline) from error
         finally:
             connection.close()
 
-    def _connection(self, target: Target, addresses: list[str]) -> _PinnedHTTP | _PinnedHTTPS:
+    def _addresses(self, target: Target, deadline: float) -> list[str]:
+        """The checked addresses of the host; in time, which the system's resolver does not promise."""
+        try:
+            return _in_time(
+                lambda: checked_addresses(target.host, target.port, self._allowed, self._resolver), deadline
+            )
+        except TimeoutError as error:
+            raise _TryAgain(Refused("timed_out", f"no name server told about {target.host}")) from error
+        except Refused as refused:
+            cause = refused.__cause__
+            if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN:
+                raise _TryAgain(refused) from refused
+            raise
+
+    def _meaning(self, error: Exception, target: Target, deadline: float) -> Exception:
+        """What a failed request comes to."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Refused("bad_certificate", f"{target.host}: {error.verify_message}")
+        if time.monotonic() >= deadline or isinstance(error, TimeoutError | HTTPTimeoutError):
+            return _TryAgain(Refused("timed_out", f"{target.host} was too slow"))
+        is_no_answer = isinstance(error, http.client.RemoteDisconnected | http.client.IncompleteRead)
+        if isinstance(error, OSError | HTTPError) or is_no_answer:
+            return _TryAgain(Refused("unreachable", f"{target.host}: {type(error).__name__}"))
+        return Refused("bad_answer", f"{target.host} does not speak HTTP: {type(error).__name__}")
+
+    def _connection(
+        self, target: Target, addresses: list[str], deadline: float
+    ) -> _PinnedHTTP | _PinnedHTTPS:
         connection: _PinnedHTTP | _PinnedHTTPS
         if target.scheme == "https":
             connection = _PinnedHTTPS(
@@ -164,7 +202,7 @@ class Fetcher:
             )
         else:
             connection = _PinnedHTTP(target.host, target.port, timeout=self.limits.connect_seconds)
-        connection.dial = _Dialer(addresses, target.port)
+        connection.dial = _Dialer(addresses, target.port, deadline)
         return connection
 
     def _headers(self) -> dict[str, str]:
@@ -193,10 +231,12 @@ class Fetcher:
         if headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
             raise Refused("unexpected_type", "expected the picture as it is, received it compressed")
         length = headers.get("Content-Length", "")
-        if length.isdigit() and int(length) > self.limits.max_bytes:
+        # Other scripts' digits are digits to Python, too; and nobody means a number of twenty.
+        is_told = length.isascii() and length.isdigit() and len(length) < 20
+        if is_told and int(length) > self.limits.max_bytes:
             raise Refused("too_large", f"expected at most {self.limits.max_bytes:,} bytes, received {length}")
         data = self._read(response, deadline)
-        if length.isdigit() and len(data) != int(length):
+        if is_told and len(data) != int(length):
             raise _TryAgain(Refused("unreachable", f"expected {length} bytes, received {len(data)}"))
         return data
 
@@ -244,7 +284,7 @@ def retry_after(value: str | None) -> float | None:
     """The pause that a Retry-After header asks for, in seconds: a number or a date (RFC 9110, 10.2.3)."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
         return float(value)
     try:
         moment = email.utils.parsedate_to_datetime(value)
@@ -257,6 +297,27 @@ def _quote_non_ascii(path: str) -> str:
     return "".join(
         char if char.isascii() else "".join(f"%{byte:02X}" for byte in char.encode()) for char in path
     )
+
+
+def _in_time(call: Callable[[], T], deadline: float) -> T:
+    """What the call gives; TimeoutError at the deadline, after which nobody waits for its thread."""
+    outcome: list[tuple[bool, Any]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((True, call()))
+        except Exception as error:  # noqa: BLE001 — raised by who waits
+            outcome.append((False, error))
+
+    thread = threading.Thread(target=run, daemon=True, name="resolve")
+    thread.start()
+    thread.join(max(0.0, deadline - time.monotonic()))
+    if not outcome:
+        raise TimeoutError
+    is_good, found = outcome[0]
+    if not is_good:
+        raise found
+    return cast(T, found)
 
 
 @contextmanager
