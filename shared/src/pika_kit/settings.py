@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     """Folders that the scraper's worker may read for `POST /scrape` from a folder."""
     fetch_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_list)] = ()
     """`host:port` pairs that may be fetched although their addresses are not public."""
+    contact: str | None = Field(None, max_length=200, pattern=r"^[ -~]+$")
+    """Who collects: an address of mail or of a page, told to the hosts that pictures are fetched from."""
+    openverse_url: str = Field("https://api.openverse.org", pattern=r"^https?://")
+    openverse_token: SecretStr | None = None
+    """A key to Openverse, with which it answers more requests."""
+    commons_url: str = Field("https://commons.wikimedia.org", pattern=r"^https?://")
     outage_seconds: float = Field(86_400.0, gt=0)
     """How long a job waits for a store, queue or disk that is away before it fails."""
     gpu_memory_mb: int | None = Field(None, ge=512)
@@ -193,7 +199,14 @@ def _in_words(error: ValidationError) -> str:
             continue
         message = found["msg"].removeprefix("Value error, ")
         message = _EXPECTED.get(name, message[:1].lower() + message[1:])
-        is_secret = name in {"s3_access_key", "s3_secret_key", "valkey_url", "valkey_password", "api_keys"}
+        is_secret = name in {
+            "s3_access_key",
+            "s3_secret_key",
+            "valkey_url",
+            "valkey_password",
+            "openverse_token",
+            "api_keys",
+        }
         received = "" if is_secret else f", received {found['input']!r}"
         lines.append(f"{variable}: {message}{received}")
     if missing:

@@ -227,21 +227,30 @@ def test_a_scrape_is_accepted_as_a_job(client, root, enqueued):
     answer = client.post("/scrape", json={"source": "folder", "location": "pictures", "limit": 5})
     assert answer.status_code == 202
     assert enqueued == [
-        ("scrape", {"source": "folder", "location": "pictures", "limit": 5, "then_prepare": True})
+        ("scrape", {"sources": ["folder"], "location": "pictures", "limit": 5, "then_prepare": True})
     ]
     client.post("/scrape", json={"sources": ["urls"], "urls": ["http://a.test/1.png"], "prepare": False})
-    assert enqueued[1][1] == {"source": "urls", "urls": ["http://a.test/1.png"], "then_prepare": False}
+    assert enqueued[1][1] == {"sources": ["urls"], "urls": ["http://a.test/1.png"], "then_prepare": False}
     assert client.post("/prepare").status_code == 202
     assert enqueued[2] == ("prepare", {})
+    # The line of the article; Commons is asked where it is told whom to write to.
+    client.post("/scrape", json={"queries": "ピカチュウ,Pikachu, ポケモン", "limit": 10_000})
+    assert enqueued[3][1]["sources"] == ["openverse"]
+    assert enqueued[3][1]["queries"] == ["ピカチュウ", "Pikachu", "ポケモン"]
 
 
 @pytest.mark.parametrize(
     ("body", "status", "type"),
     [
         ({}, 422, "source-unknown"),
-        ({"source": "openverse"}, 422, "source-unknown"),
-        ({"queries": ["Pikachu"], "limit": 10}, 422, "source-unknown"),
-        ({"sources": ["folder", "zip"]}, 422, "source-unknown"),
+        ({"source": "atlantis"}, 422, "source-unknown"),
+        ({"sources": ["folder", "folder"]}, 422, "source-unknown"),
+        ({"source": "openverse"}, 422, "source-arguments"),
+        ({"source": "openverse", "queries": " , "}, 422, "source-arguments"),
+        ({"source": "openverse", "queries": ["Pikachu"], "location": "x"}, 422, "source-arguments"),
+        ({"source": "openverse", "queries": ["x" * 201]}, 422, "source-arguments"),
+        ({"source": "commons", "queries": ["Pikachu"]}, 422, "source-arguments"),
+        ({"sources": ["folder", "zip"]}, 422, "source-arguments"),
         ({"source": "folder", "location": "/etc"}, 403, "location-forbidden"),
         ({"source": "folder", "location": "../.."}, 403, "location-forbidden"),
         ({"source": "folder", "location": "nowhere"}, 422, "location-missing"),

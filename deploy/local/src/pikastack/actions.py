@@ -73,6 +73,14 @@ def scrape_urls(session: Session, urls: Sequence[str]) -> dict[str, Any]:
     return _scrape(session, {"source": "urls", "urls": list(urls)})
 
 
+def scrape_queries(
+    session: Session, queries: str, catalogues: Sequence[str], limit: int | None
+) -> dict[str, Any]:
+    """Search catalogues for words and take what they name in."""
+    request = {"queries": queries, "sources": list(catalogues) or None, "limit": limit}
+    return _scrape(session, request)
+
+
 def _scrape(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     # What is taken is prepared once, after all sources.
     answer = session.client.post("/scrape", {**request, "prepare": False})

@@ -19,14 +19,31 @@ wait_option = click.option(
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--limit", type=click.IntRange(1), help="Look at no more pictures than this in each folder.")
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option("--queries", help='Words to search the web for, such as "ピカチュウ,Pikachu".')
+@click.option(
+    "--from",
+    "catalogues",
+    multiple=True,
+    type=click.Choice(["openverse", "commons"]),
+    help="Where to search; repeatable.  [default: all that are set up]",
+)
+@click.option("--limit", type=click.IntRange(1), help="Look at no more pictures in each folder or search.")
 @session_options
-def scrape(session: Session, sources: tuple[str, ...], limit: int | None) -> None:
+def scrape(
+    session: Session,
+    sources: tuple[str, ...],
+    queries: str | None,
+    catalogues: tuple[str, ...],
+    limit: int | None,
+) -> None:
     """Take pictures in, and make them ready: verified, upright, square, without duplicates.
 
-    A SOURCE is a folder, a .zip, a text file with one URL on each line, or a URL itself.
+    A SOURCE is a folder, a .zip, a text file with one URL on each line, or a URL itself; --queries searches
+    catalogues of free pictures.
     """
+    if not sources and not queries:
+        raise click.UsageError("expected a SOURCE or --queries")
     urls = [source for source in sources if source.startswith(("http://", "https://"))]
     reports = []
     for source in sources:
@@ -34,6 +51,8 @@ def scrape(session: Session, sources: tuple[str, ...], limit: int | None) -> Non
             reports.append(_scrape_path(session, Path(source), limit) | {"source": source})
     if urls:
         reports.append(actions.scrape_urls(session, urls) | {"source": "urls"})
+    if queries:
+        reports.append(actions.scrape_queries(session, queries, catalogues, limit))
     # Uploads only arrive; what was scraped is ready already, and preparing it again finds nothing to do.
     prepared = actions.prepare(session)
     text = "\n".join(f"[bold]{report['source']}[/]\n{describe_intake(report)}" for report in reports)
@@ -63,6 +82,8 @@ def describe_intake(report: dict[str, Any]) -> str:
         f"exact duplicates {report.get('exact_duplicates', 0)}, refused {report.get('refused', 0)}"
     ]
     lines += [f"    {reason}: {count}" for reason, count in (report.get("refused_by_reason") or {}).items()]
+    for name, found in (report.get("by_source") or {}).items():
+        lines += [f"    {name}, {query!r}: {why}" for query, why in found["stopped"].items()]
     return "\n".join(lines)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import urllib3
+
 MAX_PICTURE_BYTES = 32 * 2**20
 """The largest single file that is taken for a picture; the pixels have their own limit in pika_kit.images."""
 
@@ -30,6 +32,14 @@ class FetchLimits:
     """A host that asks for a longer pause is left alone for this job."""
     backoff_seconds: float = 0.5
     user_agent: str = "pikastack/0.1 (picture collector)"
+
+
+def user_agent(contact: str | None) -> str:
+    """How the scraper names itself: name/version (contact) library/version, as Wikimedia asks.
+
+    https://foundation.wikimedia.org/wiki/Policy:Wikimedia_Foundation_User-Agent_Policy
+    """
+    return f"pikastack/0.1 ({contact or 'picture collector'}) urllib3/{urllib3.__version__}"
 
 
 @dataclass(frozen=True)

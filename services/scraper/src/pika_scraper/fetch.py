@@ -19,9 +19,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
@@ -40,6 +40,26 @@ _TRY_AGAIN = {429, 500, 502, 503, 504}
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 T = TypeVar("T")
 _UNTYPED = {"", "application/octet-stream", "binary/octet-stream"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for: the Accept header, how the media types of good answers begin, further headers."""
+
+    accept: str
+    media_types: tuple[str, ...]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+PICTURE = Wanted("image/*", ("image/", *sorted(_UNTYPED - {""})))
+
+
+@dataclass(frozen=True)
+class Received:
+    """A good answer; header names are in lower case."""
+
+    data: bytes
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -119,6 +139,10 @@ class Fetcher:
         self._tls.load_verify_locations(certifi.where())
 
     def fetch(self, url: str) -> bytes:
+        """Download one picture; see `receive`."""
+        return self.receive(url, PICTURE).data
+
+    def receive(self, url: str, wanted: Wanted) -> Received:
         """Download one file.
 
         Raises:
@@ -129,7 +153,7 @@ class Fetcher:
         deadline = time.monotonic() + self.limits.total_seconds
         for attempt in range(1, self.limits.max_attempts + 1):
             try:
-                return self._follow(url, deadline)
+                return self._follow(url, wanted, deadline)
             except _TryAgain as again:
                 pause = again.pause
                 if pause is None:
@@ -140,10 +164,10 @@ class Fetcher:
                 self._sleep(pause)
         raise AssertionError("unreachable")
 
-    def _follow(self, url: str, deadline: float) -> bytes:
+    def _follow(self, url: str, wanted: Wanted, deadline: float) -> Received:
         for _ in range(self.limits.max_redirects + 1):
-            answer = self._get(parse_url(url), deadline)
-            if isinstance(answer, bytes):
+            answer = self._get(parse_url(url), wanted, deadline)
+            if isinstance(answer, Received):
                 return answer
             try:
                 url = urljoin(url, answer)
@@ -151,17 +175,17 @@ class Fetcher:
                 raise Refused("bad_url", f"a redirect to no URL: {error}") from error
         raise Refused("too_many_redirects", f"more than {self.limits.max_redirects} redirects")
 
-    def _get(self, target: Target, deadline: float) -> bytes | str:
-        """One request: the bytes, or the address of a redirect."""
+    def _get(self, target: Target, wanted: Wanted, deadline: float) -> Received | str:
+        """One request: what came, or the address of a redirect."""
         addresses = self._addresses(target, deadline)
         connection = self._connection(target, addresses, deadline)
         try:
             with _cut_at(deadline, connection.dial):
                 connection.connect()
                 connection.timeout = self.limits.read_seconds
-                connection.request("GET", target.path, headers=self._headers(), preload_content=False)
+                connection.request("GET", target.path, headers=self._headers(wanted), preload_content=False)
                 response = connection.getresponse()
-                return self._answer(response, deadline)
+                return self._answer(response, wanted, deadline)
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
             raise self._meaning(error, target, deadline) from error
         finally:
@@ -205,16 +229,17 @@ class Fetcher:
         connection.dial = _Dialer(addresses, target.port, deadline)
         return connection
 
-    def _headers(self) -> dict[str, str]:
+    def _headers(self, wanted: Wanted) -> dict[str, str]:
         return {
+            **wanted.headers,
             "User-Agent": self.limits.user_agent,
-            "Accept": "image/*",
+            "Accept": wanted.accept,
             # Pictures are compressed already, and what is not unpacked cannot be a bomb.
             "Accept-Encoding": "identity",
             "Connection": "close",
         }
 
-    def _answer(self, response: HTTPResponse, deadline: float) -> bytes | str:
+    def _answer(self, response: HTTPResponse, wanted: Wanted, deadline: float) -> Received | str:
         status, headers = response.status, response.headers
         if status in _REDIRECTS and headers.get("Location"):
             return headers["Location"]
@@ -226,10 +251,10 @@ class Fetcher:
         if status != 200:
             raise Refused(f"http_{status}", f"the host answered {status}")
         media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media_type not in _UNTYPED and not media_type.startswith("image/"):
-            raise Refused("unexpected_type", f"expected a picture, received {media_type[:60]!r}")
+        if media_type and not media_type.startswith(wanted.media_types):
+            raise Refused("unexpected_type", f"expected {wanted.accept}, received {media_type[:60]!r}")
         if headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
-            raise Refused("unexpected_type", "expected the picture as it is, received it compressed")
+            raise Refused("unexpected_type", "expected it as it is, received it compressed")
         length = headers.get("Content-Length", "")
         # Other scripts' digits are digits to Python, too; and nobody means a number of twenty.
         is_told = length.isascii() and length.isdigit() and len(length) < 20
@@ -238,7 +263,7 @@ class Fetcher:
         data = self._read(response, deadline)
         if is_told and len(data) != int(length):
             raise _TryAgain(Refused("unreachable", f"expected {length} bytes, received {len(data)}"))
-        return data
+        return Received(data, {name.lower(): value for name, value in headers.items()})
 
     def _read(self, response: HTTPResponse, deadline: float) -> bytes:
         parts, num_bytes = [], 0

@@ -12,7 +12,10 @@ from pika_kit.storage import ObjectMissing
 from pika_scraper.config import MAX_PICTURE_BYTES
 from pika_scraper.errors import Refused
 
-ORIGIN_FIELDS = ("source", "name", "url", "page", "licence", "author", "time", "job")
+ORIGIN_FIELDS = (
+    *("source", "query", "name", "url", "page", "licence", "licence_url", "author", "time", "job"),
+)
+_ADDRESSES = ("page", "licence_url")
 _IDENTITY = ("source", "name", "url")
 _TRIES = 3
 
@@ -37,13 +40,19 @@ class Taken:
 
 
 def make_origin(source: str, *, job: str | None = None, **fields: str | None) -> dict[str, Any]:
-    """Where a picture was found: source, name, url, page, licence, author, time, job; None where unknown."""
+    """Where a picture was found, by ORIGIN_FIELDS; None where unknown.
+
+    Sources pass on what strangers wrote: an address is one of http or https, or nothing.
+    """
     unknown = set(fields) - set(ORIGIN_FIELDS)
     if unknown:
         raise ValueError(
             f"expected the fields {', '.join(ORIGIN_FIELDS)}, received {', '.join(sorted(unknown))}"
         )
     origin: dict[str, Any] = dict.fromkeys(ORIGIN_FIELDS)
+    for name in _ADDRESSES:
+        if not str(fields.get(name) or "").startswith(("http://", "https://")):
+            fields[name] = None
     return (
         origin
         | fields

@@ -4,6 +4,7 @@ Both may be interrupted or killed at any point and run again with the same id; r
 nothing new to do. They run in the worker: `python -m pika_kit.worker scraper`.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -26,38 +27,49 @@ from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Tools
 def scrape(
     context: JobContext,
     *,
-    source: str,
+    source: str | None = None,
+    sources: list[str] | None = None,
     location: str | None = None,
     urls: list[str] | None = None,
+    queries: list[str] | None = None,
     upload: str | None = None,
     limit: int | None = None,
     then_prepare: bool = True,
 ) -> dict[str, Any]:
-    """Take all pictures of one source into the raw bucket.
+    """Take all pictures of one source, or of several one after the other, into the raw bucket.
 
     Args:
-        source: a name in `sources.SOURCES`.
+        source, sources: a name in `sources.SOURCES`, or several.
         location: a folder, zip or list inside the operator's roots.
         urls: addresses, for the source "urls".
+        queries: words to search for, for the sources that search.
         upload: key of an uploaded zip, for the source "zip".
         limit: look at no more candidates than this.
         then_prepare: go on with `prepare` in the same job.
 
     Returns:
         {source, looked_at, taken, already_there, exact_duplicates, refused, refused_by_reason, samples,
-        skipped, repeated, prepared}: counts, up to five names for each reason, and `prepare`'s report.
+        skipped, repeated, by_source, prepared}: counts, up to five names for each reason, for each source
+        what it named, what was taken of that and why its queries gave no more, and `prepare`'s report.
 
     Raises:
         JobError: the source cannot be used at all.
     """
-    request = ScrapeRequest(source, location, tuple(urls or ()), upload)
+    names = sources or [str(source)]
     tally = Tally()
+    by_source: dict[str, dict[str, Any]] = {}
+    skipped: Counter[str] = Counter()
     ledger = Ledger(context.store, context.job_id)
     try:
         tools = Tools(context.settings, context.store)
-        with ledger, SOURCES[source].gather(request, tools) as gathered:
-            skipped = gathered.skipped
-            _take_all(context, gathered, source=source, limit=limit, ledger=ledger, tally=tally)
+        with ledger:
+            for name in names:
+                request = ScrapeRequest(name, location, tuple(urls or ()), tuple(queries or ()), upload)
+                with SOURCES[name].gather(request, tools) as gathered:
+                    by_source[name] = _take_all(
+                        context, gathered, source=name, limit=limit, ledger=ledger, tally=tally
+                    )
+                skipped.update(gathered.skipped)
     except SourceError as error:
         raise JobError(str(error)) from error
     except JobCancelled:
@@ -69,7 +81,7 @@ def scrape(
     if upload:
         context.store.delete(Bucket.RAW, upload)
     return {
-        "source": source,
+        "source": ", ".join(names),
         "looked_at": sum(tally.counts.values()) - tally.counts["repeated"],
         "taken": tally.counts["taken"],
         "already_there": tally.counts["already_there"],
@@ -77,8 +89,9 @@ def scrape(
         "refused": tally.num_refused,
         "refused_by_reason": tally.refused_by_reason,
         "samples": tally.samples,
-        "skipped": skipped,
+        "skipped": dict(skipped),
         "repeated": tally.counts["repeated"],
+        "by_source": by_source,
         "prepared": prepared,
     }
 
@@ -90,7 +103,9 @@ def prepare(context: JobContext) -> dict[str, Any]:
 
 def _take_all(
     context: JobContext, gathered: Gathered, *, source: str, limit: int | None, ledger: Ledger, tally: Tally
-) -> None:
+) -> dict[str, Any]:
+    """Take one source's candidates; the job's limit counts those of the sources before, too."""
+    before = tally.counts.copy()
     raw = PictureBucket(context.store, Bucket.RAW)
     known = set(raw.ids())
 
@@ -104,31 +119,37 @@ def _take_all(
             return f"refused:{error.code}"
 
     total = gathered.total if limit is None else min(limit, gathered.total or limit)
-    done = 0
-    fresh = _fresh(islice(gathered.candidates, limit), ledger, tally)
+    left = None if limit is None else max(0, limit - sum(before.values()))
+    fresh = _fresh(islice(gathered.candidates, left), source, ledger, tally)
     for candidate, outcome in in_threads(process, fresh, NUM_INTAKE_THREADS):
-        ledger.record(candidate.key, outcome)
+        ledger.record(_ledger_key(source, candidate), outcome)
         _count(tally, candidate, outcome)
-        done = sum(tally.counts.values())
         context.progress(
-            done,
+            sum(tally.counts.values()),
             total,
-            "collecting pictures",
+            f"collecting pictures from {source}",
             taken=tally.counts["taken"],
             exact_duplicates=tally.counts["exact_duplicate"],
             refused=tally.num_refused,
         )
+    now = tally.counts - before
+    return {"named": sum(now.values()), "taken": now["taken"], "stopped": gathered.stopped}
 
 
-def _fresh(candidates: Iterator[Candidate], ledger: Ledger, tally: Tally) -> Iterator[Candidate]:
+def _ledger_key(source: str, candidate: Candidate) -> str:
+    """Two sources may name one address, and each of them is an origin."""
+    return f"{source} {candidate.key}"
+
+
+def _fresh(candidates: Iterator[Candidate], source: str, ledger: Ledger, tally: Tally) -> Iterator[Candidate]:
     """Those not dealt with before the job was interrupted; the others are counted from the ledger."""
     dealt_with = dict(ledger.outcomes)
     seen: set[str] = set()
     for candidate in candidates:
         if candidate.key in seen:
             tally.add("repeated", candidate.name)
-        elif candidate.key in dealt_with:
-            _count(tally, candidate, dealt_with[candidate.key])
+        elif (known := _ledger_key(source, candidate)) in dealt_with:
+            _count(tally, candidate, dealt_with[known])
         else:
             yield candidate
         seen.add(candidate.key)

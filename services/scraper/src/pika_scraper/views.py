@@ -31,8 +31,8 @@ class ScrapeBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str | None = Field(None, description="folder, zip or urls")
-    sources: list[str] | None = Field(None, description="The same as a list of one")
+    source: str | None = Field(None, description="folder, zip, urls, openverse or commons")
+    sources: list[str] | None = Field(None, max_length=10, description="One or several, one after the other")
     location: str | None = Field(
         None,
         max_length=4096,
@@ -40,7 +40,9 @@ class ScrapeBody(BaseModel):
     )
     urls: list[str] | None = Field(None, max_length=10_000, description="For the source urls: the addresses")
     queries: list[str] | str | None = Field(
-        None, description="For sources that search; none of these is here"
+        None,
+        description="For sources that search: words, as a list or separated by commas. Without a source, "
+        "those that can search here are asked.",
     )
     limit: int | None = Field(None, ge=1, description="Look at no more candidates than this")
     prepare: bool = Field(True, description="Make squares of what was taken, in the same job")
@@ -49,16 +51,18 @@ class ScrapeBody(BaseModel):
 @scraper_blueprint.post("/scrape")
 def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
     """Take all pictures of a source, as a job: 202 and its view."""
-    source = _source_name(body)
-    request = ScrapeRequest(source, body.location, tuple(body.urls or ()))
-    try:
-        SOURCES[source].check(request, state().settings)
-    except SourceError as error:
-        raise source_problem(error) from error
+    names, queries = _source_names(body), _queries(body)
+    for name in names:
+        request = ScrapeRequest(name, body.location, tuple(body.urls or ()), tuple(queries or ()))
+        try:
+            SOURCES[name].check(request, state().settings)
+        except SourceError as error:
+            raise source_problem(error) from error
     arguments = {
-        "source": source,
+        "sources": names,
         "location": body.location,
         "urls": body.urls,
+        "queries": queries,
         "limit": body.limit,
         "then_prepare": body.prepare,
     }
@@ -94,15 +98,19 @@ def source_problem(error: SourceError) -> Problem:
     )
 
 
-def _source_name(body: ScrapeBody) -> str:
+def _source_names(body: ScrapeBody) -> list[str]:
     asked = [body.source] if body.source else list(body.sources or ())
-    expected = ", ".join(SOURCES)
     if body.queries and not asked:
-        detail = f"Searching by query needs a source that searches; those here are {expected}."
-        raise Problem(422, "source-unknown", _TITLES["source-unknown"], detail, expected=list(SOURCES))
-    if len(asked) != 1 or asked[0] not in SOURCES:
-        detail = f"Expected one source of {expected}; received {', '.join(asked)[:200] or 'none'}."
+        # Commons refuses those who do not say whom to write to.
+        asked = ["openverse", *(["commons"] if state().settings.contact else [])]
+    if not asked or not set(asked) <= set(SOURCES) or len(set(asked)) < len(asked):
+        detail = f"Expected sources of {', '.join(SOURCES)}; received {', '.join(asked)[:200] or 'none'}."
         raise Problem(
             422, "source-unknown", _TITLES["source-unknown"], detail, expected=list(SOURCES), received=asked
         )
-    return asked[0]
+    return asked
+
+
+def _queries(body: ScrapeBody) -> list[str] | None:
+    asked = body.queries.split(",") if isinstance(body.queries, str) else body.queries
+    return [query.strip() for query in asked if query.strip()] if asked is not None else None

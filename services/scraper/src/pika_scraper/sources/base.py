@@ -19,6 +19,8 @@ class ScrapeRequest:
     source: str
     location: str | None = None
     urls: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
+    """Words to search for, each for itself."""
     upload: str | None = None
     """Key of an uploaded zip in the raw bucket, below `uploads/`."""
 
@@ -30,7 +32,7 @@ class Candidate:
     Attributes:
         key: tells it from all others of the same request, also after a restart.
         name: what a report calls it.
-        origin: `intake.make_origin`'s fields that the source knows: name, url, page, licence, author.
+        origin: `intake.make_origin`'s fields that the source knows.
         load: gets the bytes, in any thread; raises `errors.Refused`.
     """
 
@@ -47,6 +49,8 @@ class Gathered:
     candidates: Iterator[Candidate]
     total: int | None = None
     skipped: dict[str, int] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
+    """Of sources that search: query → why it gave no more, known when the candidates are through."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""What the sources that search have in common: queries, pages of answers, and why each query gave no more.
+
+Such a source asks its catalogue only. The pictures that it names are fetched by the job, like all others.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pika_kit.settings import Settings
+from pika_kit.zips import label
+from pika_scraper.config import FetchLimits, user_agent
+from pika_scraper.errors import Refused, SourceError
+from pika_scraper.fetch import Fetcher, Wanted
+from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Tools
+
+MAX_QUERIES = 20
+MAX_QUERY_LENGTH = 200
+MAX_DOCUMENT_BYTES = 8 * 2**20
+
+
+class Exhausted(Exception):
+    """A query gives no more; the message says why, in the report's words."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One picture as a catalogue names it; fields that it does not tell are None."""
+
+    url: str
+    name: str | None = None
+    page: str | None = None
+    licence: str | None = None
+    licence_url: str | None = None
+    author: str | None = None
+
+
+Search = Callable[["Catalogue", str], Iterator[Found]]
+"""(catalogue, query) → what it names, page after page; raises Exhausted at the end."""
+
+
+class Catalogue:
+    """A search interface that answers in JSON."""
+
+    def __init__(self, base_url: str, tools: Tools, headers: dict[str, str] | None = None) -> None:
+        self.base_url = base_url.rstrip("/")
+        limits = FetchLimits(max_bytes=MAX_DOCUMENT_BYTES, user_agent=user_agent(tools.settings.contact))
+        self._fetcher = Fetcher(tools.settings.fetch_allow, limits)
+        self._wanted = Wanted("application/json", ("application/json",), headers or {})
+
+    def ask(self, path: str) -> tuple[dict[str, Any], dict[str, str]]:
+        """(the answer's object, its headers in lower case).
+
+        Raises:
+            Exhausted: the catalogue does not answer, refuses, or answers something else.
+        """
+        try:
+            received = self._fetcher.receive(f"{self.base_url}{path}", self._wanted)
+            document = json.loads(received.data)
+        except Refused as refused:
+            raise Exhausted(f"the catalogue did not answer: {refused.code}") from refused
+        except (ValueError, RecursionError) as error:
+            raise Exhausted("the catalogue answered no JSON") from error
+        if not isinstance(document, dict):
+            raise Exhausted("the catalogue answered something unexpected")
+        return document, received.headers
+
+
+def check_queries(request: ScrapeRequest) -> None:
+    """Raises SourceError unless there are queries that can be asked."""
+    queries = request.queries
+    if not queries or request.location or request.urls:
+        raise SourceError("source-arguments", f"the source {request.source} expects queries, nothing else")
+    if len(queries) > MAX_QUERIES or not all(0 < len(query.strip()) <= MAX_QUERY_LENGTH for query in queries):
+        raise SourceError(
+            "source-arguments",
+            f"expected 1 to {MAX_QUERIES} queries of 1 to {MAX_QUERY_LENGTH} characters each",
+        )
+
+
+def gathered(request: ScrapeRequest, settings: Settings, catalogue: Catalogue, search: Search) -> Gathered:
+    """The candidates of all queries, one query after the other."""
+    limits = FetchLimits(user_agent=user_agent(settings.contact))
+    fetcher = Fetcher(settings.fetch_allow, limits)
+    stopped: dict[str, str] = {}
+
+    def candidates() -> Iterator[Candidate]:
+        for query in dict.fromkeys(query.strip() for query in request.queries):
+            stopped[query] = "the job's limit was reached"
+            try:
+                for found in search(catalogue, query):
+                    yield _candidate(fetcher, found, query)
+            except Exhausted as end:
+                stopped[query] = str(end)
+
+    return Gathered(candidates(), None, stopped=stopped)
+
+
+def _candidate(fetcher: Fetcher, found: Found, query: str) -> Candidate:
+    fields = {"name": found.name, "page": found.page, "licence": found.licence, "author": found.author}
+    origin = {name: label(value) for name, value in fields.items() if value}
+    origin |= {"url": found.url, "query": query}
+    if found.licence_url:
+        origin["licence_url"] = label(found.licence_url)
+    key = hashlib.sha256(found.url.encode("utf-8", "replace")).hexdigest()
+    return Candidate(key, label(found.url), {**origin}, lambda: fetcher.fetch(found.url))
+
+
+def text(value: Any) -> str | None:
+    """A field of an answer, where it is a text that says something."""
+    return value.strip() or None if isinstance(value, str) else None
