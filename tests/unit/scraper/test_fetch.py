@@ -44,6 +44,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def serve_gzip(self, _):
         self.reply(200, PICTURE, Content_Type="image/png", Content_Encoding="gzip")
 
+    def serve_opted_out(self, _):
+        self.reply(200, PICTURE, Content_Type="image/png", X_Robots_Tag="noai, noimageai")
+
     def serve_status(self, rest):
         self.reply(int(rest))
 
@@ -157,6 +160,7 @@ def test_a_picture_is_fetched_under_the_original_name(make_fetcher, port, seen, 
     [
         ("page", "unexpected_type"),
         ("gzip", "unexpected_type"),
+        ("opted_out", "opted_out"),
         ("status/404", "http_404"),
         ("status/403", "http_403"),
         ("status/204", "http_204"),
@@ -207,6 +211,19 @@ def test_an_address_that_turns_private_at_the_redirect_is_refused(port, seen):
         code_of(fetcher, f"http://pictures.test:{port}/to/http://rebound.test:{port}/") == "address_refused"
     )
     assert asked == ["pictures.test", "rebound.test"]
+
+
+def test_permission_is_asked_for_each_redirect_too(port, seen):
+    def permit(target):
+        asked.append(target.path)
+        if target.path == "/picture.png":
+            raise Refused("robots_disallowed", "no")
+
+    asked = []
+    fetcher = Fetcher((f"pictures.test:{port}",), resolver=lambda *_: ["127.0.0.1"], permit=permit)
+    assert code_of(fetcher, f"http://pictures.test:{port}/to//picture.png") == "robots_disallowed"
+    assert asked == ["/to//picture.png", "/picture.png"]
+    assert [path for path, _ in seen] == ["/to//picture.png"]
 
 
 def test_a_busy_host_is_asked_again_after_the_pause_it_names(make_fetcher, port, seen):

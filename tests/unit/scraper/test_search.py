@@ -27,6 +27,8 @@ class Catalogues(BaseHTTPRequestHandler):
             self.answer_json(self.openverse(asked))
         elif parts.path == "/w/api.php":
             self.answer_json(self.commons(asked))
+        elif parts.path == "/robots.txt":
+            self.send_error(404)
         else:
             self.answer("image/png", self.server.picture(int(parts.path.split("/")[-1])))
 
@@ -183,6 +185,7 @@ def test_a_limit_stops_the_asking_across_queries_and_sources(scrape, catalogues)
     assert report["by_source"]["openverse"]["stopped"] == {"one": "the job's limit was reached"}
     assert report["by_source"]["commons"]["named"] == 0
     assert len([path for path, _, _ in catalogues.asked if path == "/v1/images/"]) == 2
+    assert len([path for path, _, _ in catalogues.asked if path == "/robots.txt"]) <= 2
 
 
 def test_the_number_of_requests_that_openverse_allows_is_kept_to(scrape, catalogues):

@@ -34,12 +34,27 @@ class FetchLimits:
     user_agent: str = "pikastack/0.1 (picture collector)"
 
 
+@dataclass(frozen=True)
+class RobotsLimits:
+    """Bounds for robots.txt (RFC 9309, 2.4 and 2.5)."""
+
+    kept_seconds: float = 3600.0
+    unreachable_seconds: float = 300.0
+    """A host that did not tell its rules is asked again after so long."""
+    max_bytes: int = 512 * 1024
+    total_seconds: float = 15.0
+
+
+PRODUCT = "pikastack"
+"""The name that a robots.txt has rules for."""
+
+
 def user_agent(contact: str | None) -> str:
     """How the scraper names itself: name/version (contact) library/version, as Wikimedia asks.
 
     https://foundation.wikimedia.org/wiki/Policy:Wikimedia_Foundation_User-Agent_Policy
     """
-    return f"pikastack/0.1 ({contact or 'picture collector'}) urllib3/{urllib3.__version__}"
+    return f"{PRODUCT}/0.1 ({contact or 'picture collector'}) urllib3/{urllib3.__version__}"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
 from pika_scraper.addresses import Resolver, checked_addresses, resolve
-from pika_scraper.config import FetchLimits
+from pika_scraper.config import PRODUCT, FetchLimits
 from pika_scraper.errors import Refused
 
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -44,14 +44,19 @@ _UNTYPED = {"", "application/octet-stream", "binary/octet-stream"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for: the Accept header, how the media types of good answers begin, further headers."""
+    """What is asked for: the Accept header, how the media types of good answers begin, further headers.
+
+    `obeys_robots`: what a host's rules for robots forbid is not asked for, and refused where it is sent.
+    """
 
     accept: str
     media_types: tuple[str, ...]
     headers: Mapping[str, str] = field(default_factory=dict)
+    obeys_robots: bool = False
 
 
-PICTURE = Wanted("image/*", ("image/", *sorted(_UNTYPED - {""})))
+PICTURE = Wanted("image/*", ("image/", *sorted(_UNTYPED - {""})), obeys_robots=True)
+_OPT_OUTS = {"noai", "noimageai", "noindex", "noimageindex", "noml", "none"}
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ class Fetcher:
     Args:
         allowed: `host:port` pairs that may be fetched although they are not public.
         resolver, sleep: replaced in tests.
+        permit: asked before each request for what obeys robots, redirects included; raises Refused.
     """
 
     def __init__(
@@ -131,10 +137,11 @@ class Fetcher:
         limits: FetchLimits | None = None,
         resolver: Resolver = resolve,
         sleep: Callable[[float], Any] = time.sleep,
+        permit: Callable[["Target"], None] = lambda _target: None,
     ) -> None:
         self._allowed = frozenset(pair.lower() for pair in allowed)
         self.limits = limits or FetchLimits()
-        self._resolver, self._sleep = resolver, sleep
+        self._resolver, self._sleep, self._permit = resolver, sleep, permit
         self._tls = ssl.create_default_context()
         self._tls.load_verify_locations(certifi.where())
 
@@ -147,8 +154,8 @@ class Fetcher:
 
         Raises:
             Refused: "bad_url", "unresolvable", "address_refused", "unreachable", "bad_certificate",
-                "timed_out", "bad_answer", "too_many_redirects", "too_large", "unexpected_type" or
-                "http_<status>".
+                "timed_out", "bad_answer", "too_many_redirects", "too_large", "unexpected_type",
+                "opted_out", what `permit` raises, or "http_<status>".
         """
         deadline = time.monotonic() + self.limits.total_seconds
         for attempt in range(1, self.limits.max_attempts + 1):
@@ -166,7 +173,10 @@ class Fetcher:
 
     def _follow(self, url: str, wanted: Wanted, deadline: float) -> Received:
         for _ in range(self.limits.max_redirects + 1):
-            answer = self._get(parse_url(url), wanted, deadline)
+            target = parse_url(url)
+            if wanted.obeys_robots:
+                self._permit(target)
+            answer = self._get(target, wanted, deadline)
             if isinstance(answer, Received):
                 return answer
             try:
@@ -250,6 +260,8 @@ class Fetcher:
             )
         if status != 200:
             raise Refused(f"http_{status}", f"the host answered {status}")
+        if wanted.obeys_robots and opted_out(headers.getlist("X-Robots-Tag")):
+            raise Refused("opted_out", "the host's X-Robots-Tag forbids to collect it")
         media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if media_type and not media_type.startswith(wanted.media_types):
             raise Refused("unexpected_type", f"expected {wanted.accept}, received {media_type[:60]!r}")
@@ -303,6 +315,23 @@ def parse_url(url: str) -> Target:
     return Target(
         parts.scheme, host.lower(), port or (443 if parts.scheme == "https" else 80), _quote_non_ascii(path)
     )
+
+
+def opted_out(tags: list[str]) -> bool:
+    """Whether X-Robots-Tag headers forbid a collection: rules for all, or for us by our name.
+
+    `noai, noimageai` is DeviantArt's convention and others', `noindex` and `none` are the search engines'.
+    """
+    for tag in tags:
+        agent = None
+        for rule in tag.lower().split(","):
+            name, colon, rest = rule.strip().partition(":")
+            # "name: rule" is for the robot of that name, as are the rules behind it; "max-snippet: 9" is not.
+            if colon and rest.strip().split(" ")[0] in _OPT_OUTS | {"all", "nofollow"}:
+                agent, name = name.strip(), rest.strip()
+            if name in _OPT_OUTS and agent in (None, PRODUCT):
+                return True
+    return False
 
 
 def retry_after(value: str | None) -> float | None:

@@ -14,6 +14,7 @@ from pika_kit.zips import label
 from pika_scraper.config import FetchLimits, user_agent
 from pika_scraper.errors import Refused, SourceError
 from pika_scraper.fetch import Fetcher, Wanted
+from pika_scraper.robots import picture_fetcher
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Tools
 
 MAX_QUERIES = 20
@@ -82,8 +83,7 @@ def check_queries(request: ScrapeRequest) -> None:
 
 def gathered(request: ScrapeRequest, settings: Settings, catalogue: Catalogue, search: Search) -> Gathered:
     """The candidates of all queries, one query after the other."""
-    limits = FetchLimits(user_agent=user_agent(settings.contact))
-    fetcher = Fetcher(settings.fetch_allow, limits)
+    fetcher = picture_fetcher(settings)
     stopped: dict[str, str] = {}
 
     def candidates() -> Iterator[Candidate]:

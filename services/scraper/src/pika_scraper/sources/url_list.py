@@ -13,6 +13,7 @@ from pika_kit.zips import label
 from pika_scraper.errors import SourceError
 from pika_scraper.fetch import Fetcher
 from pika_scraper.locations import allowed_path, is_visible, require_file
+from pika_scraper.robots import picture_fetcher
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
 
 Row = dict[str, str | None]
@@ -42,7 +43,7 @@ def check(request: ScrapeRequest, settings: Settings) -> Path | None:
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
     """Addresses in the list's order; each is fetched when its turn comes."""
     path = check(request, tools.settings)
-    fetcher = Fetcher(tools.settings.fetch_allow)
+    fetcher = picture_fetcher(tools.settings)
     rows: list[Row] = _read(path) if path is not None else _numbered(request.urls, "address")
     if len(rows) > MAX_URLS:
         raise SourceError("list-unreadable", f"expected at most {MAX_URLS:,} addresses, received more")

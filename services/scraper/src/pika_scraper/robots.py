@@ -1,0 +1,83 @@
+"""What a host does not want to be fetched: its robots.txt (RFC 9309), read before the first picture.
+
+Where there is none (4xx) everything may be fetched; where it cannot be had (5xx, no answer) nothing, as 2.3.1.3
+and 2.3.1.4 say. What an answer's X-Robots-Tag forbids, `fetch` refuses.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from protego import Protego
+
+from pika_kit.settings import Settings
+from pika_scraper.config import PRODUCT, FetchLimits, RobotsLimits, user_agent
+from pika_scraper.errors import Refused
+from pika_scraper.fetch import Fetcher, Received, Target, Wanted
+
+_TOLD_BETTER = {"unresolvable", "address_refused", "bad_certificate", "bad_url"}
+"""What is wrong with an address, which the picture's own request tells."""
+_ANYTHING = Wanted("text/plain, */*;q=0.1", ("",), obeys_robots=False)
+
+
+@dataclass
+class _Host:
+    """One origin's rules; None while nothing may be fetched there. `lock` lets one thread ask."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    rules: Protego | None = None
+    expires: float = float("-inf")
+
+
+class Robots:
+    """The rules of all hosts that were asked so far. Safe to share between threads.
+
+    Args:
+        receive: fetches one file, as `Fetcher.receive`.
+    """
+
+    def __init__(
+        self, receive: Callable[[str, Wanted], Received], limits: RobotsLimits | None = None
+    ) -> None:
+        self._receive, self._limits = receive, limits or RobotsLimits()
+        self._hosts: dict[str, _Host] = {}
+        self._lock = threading.Lock()
+
+    def check(self, target: Target) -> None:
+        """Raises Refused: "robots_disallowed", or "robots_unreachable" where the host tells no rules."""
+        host_name = f"[{target.host}]" if ":" in target.host else target.host
+        origin = f"{target.scheme}://{host_name}:{target.port}"
+        with self._lock:
+            host = self._hosts.setdefault(origin, _Host())
+        with host.lock:
+            if time.monotonic() >= host.expires:
+                host.rules = self._ask(origin)
+                kept = self._limits.kept_seconds if host.rules else self._limits.unreachable_seconds
+                host.expires = time.monotonic() + kept
+            rules = host.rules
+        if rules is None:
+            raise Refused("robots_unreachable", f"{target.host} does not tell what may be fetched there")
+        if not rules.can_fetch(f"{origin}{target.path}", PRODUCT):
+            raise Refused("robots_disallowed", f"the robots.txt of {target.host} forbids it")
+
+    def _ask(self, origin: str) -> Protego | None:
+        try:
+            text = self._receive(f"{origin}/robots.txt", _ANYTHING).data.decode("utf-8", "replace")
+        except Refused as refused:
+            is_missing = refused.code.startswith("http_4") and refused.code != "http_429"
+            if is_missing or refused.code in _TOLD_BETTER:
+                return Protego.parse("")
+            return None
+        return Protego.parse(text)
+
+
+def picture_fetcher(settings: Settings) -> Fetcher:
+    """The fetcher of pictures: it says who collects, and keeps to each host's rules."""
+    agent = user_agent(settings.contact)
+    limits = RobotsLimits()
+    for_rules = FetchLimits(
+        max_bytes=limits.max_bytes, total_seconds=limits.total_seconds, max_attempts=2, user_agent=agent
+    )
+    robots = Robots(Fetcher(settings.fetch_allow, for_rules).receive, limits)
+    return Fetcher(settings.fetch_allow, FetchLimits(user_agent=agent), permit=robots.check)
