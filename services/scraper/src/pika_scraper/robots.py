@@ -1,7 +1,7 @@
 """What a host does not want to be fetched: its robots.txt (RFC 9309), read before the first picture.
 
-Where there is none (4xx) everything may be fetched; where it cannot be had (5xx, no answer) nothing, as 2.3.1.3
-and 2.3.1.4 say. What an answer's X-Robots-Tag forbids, `fetch` refuses.
+Where there is none (4xx) everything may be fetched, and where it cannot be had (5xx, no answer) nothing: see
+2.3.1.3 and 2.3.1.4. What an answer's X-Robots-Tag forbids, `fetch` refuses.
 """
 
 import threading
