@@ -35,6 +35,16 @@ class FetchLimits:
 
 
 @dataclass(frozen=True)
+class Politeness:
+    """How one host is treated by one job."""
+
+    at_once: int = 2
+    """Requests under way; what Wikimedia's upload host asks for."""
+    seconds_between: float = 0.1
+    """From the beginning of one request to that of the next."""
+
+
+@dataclass(frozen=True)
 class RobotsLimits:
     """Bounds for robots.txt (RFC 9309, 2.4 and 2.5)."""
 

@@ -34,6 +34,7 @@ from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 from pika_scraper.addresses import Resolver, checked_addresses, resolve
 from pika_scraper.config import PRODUCT, FetchLimits
 from pika_scraper.errors import Refused
+from pika_scraper.hosts import HostBusy, Hosts
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRY_AGAIN = {429, 500, 502, 503, 504}
@@ -129,6 +130,7 @@ class Fetcher:
         allowed: `host:port` pairs that may be fetched although they are not public.
         resolver, sleep: replaced in tests.
         permit: asked before each request for what obeys robots, redirects included; raises Refused.
+        hosts: whose turn it is at each host; without it requests begin at once.
     """
 
     def __init__(
@@ -137,11 +139,13 @@ class Fetcher:
         limits: FetchLimits | None = None,
         resolver: Resolver = resolve,
         sleep: Callable[[float], Any] = time.sleep,
+        *,
         permit: Callable[["Target"], None] = lambda _target: None,
+        hosts: Hosts | None = None,
     ) -> None:
         self._allowed = frozenset(pair.lower() for pair in allowed)
         self.limits = limits or FetchLimits()
-        self._resolver, self._sleep, self._permit = resolver, sleep, permit
+        self._resolver, self._sleep, self._permit, self._hosts = resolver, sleep, permit, hosts
         self._tls = ssl.create_default_context()
         self._tls.load_verify_locations(certifi.where())
 
@@ -155,7 +159,7 @@ class Fetcher:
         Raises:
             Refused: "bad_url", "unresolvable", "address_refused", "unreachable", "bad_certificate",
                 "timed_out", "bad_answer", "too_many_redirects", "too_large", "unexpected_type",
-                "opted_out", what `permit` raises, or "http_<status>".
+                "opted_out", "host_busy", what `permit` raises, or "http_<status>".
         """
         deadline = time.monotonic() + self.limits.total_seconds
         for attempt in range(1, self.limits.max_attempts + 1):
@@ -176,7 +180,7 @@ class Fetcher:
             target = parse_url(url)
             if wanted.obeys_robots:
                 self._permit(target)
-            answer = self._get(target, wanted, deadline)
+            answer = self._in_turn(target, wanted, deadline)
             if isinstance(answer, Received):
                 return answer
             try:
@@ -184,6 +188,19 @@ class Fetcher:
             except ValueError as error:
                 raise Refused("bad_url", f"a redirect to no URL: {error}") from error
         raise Refused("too_many_redirects", f"more than {self.limits.max_redirects} redirects")
+
+    def _in_turn(self, target: Target, wanted: Wanted, deadline: float) -> Received | str:
+        if self._hosts is None:
+            return self._get(target, wanted, deadline)
+        try:
+            with self._hosts.turn(target.host, deadline):
+                return self._get(target, wanted, deadline)
+        except HostBusy as busy:
+            raise Refused("host_busy", f"{target.host} wants to be left alone for longer") from busy
+        except _TryAgain as again:
+            if again.pause:
+                self._hosts.leave_alone(target.host, again.pause)
+            raise
 
     def _get(self, target: Target, wanted: Wanted, deadline: float) -> Received | str:
         """One request: what came, or the address of a redirect."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from protego import Protego
 
 from pika_kit.settings import Settings
-from pika_scraper.config import PRODUCT, FetchLimits, RobotsLimits, user_agent
+from pika_scraper.config import PRODUCT, FetchLimits, Politeness, RobotsLimits, user_agent
 from pika_scraper.errors import Refused
 from pika_scraper.fetch import Fetcher, Received, Target, Wanted
+from pika_scraper.hosts import Hosts
 
 _TOLD_BETTER = {"unresolvable", "address_refused", "bad_certificate", "bad_url"}
 """What is wrong with an address, which the picture's own request tells."""
@@ -80,4 +81,6 @@ def picture_fetcher(settings: Settings) -> Fetcher:
         max_bytes=limits.max_bytes, total_seconds=limits.total_seconds, max_attempts=2, user_agent=agent
     )
     robots = Robots(Fetcher(settings.fetch_allow, for_rules).receive, limits)
-    return Fetcher(settings.fetch_allow, FetchLimits(user_agent=agent), permit=robots.check)
+    return Fetcher(
+        settings.fetch_allow, FetchLimits(user_agent=agent), permit=robots.check, hosts=Hosts(Politeness())
+    )
