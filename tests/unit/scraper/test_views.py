@@ -1,5 +1,6 @@
 """The scraper's HTTP interface on a store in memory and a queue that only notes."""
 
+import csv
 import io
 import json
 import subprocess
@@ -14,7 +15,9 @@ from pika_kit.queue import JobView, Progress
 from pika_kit.stages import Bucket
 from pika_kit.testing import settings_for_tests
 from pika_scraper.app import create_app
+from pika_scraper.intake import make_origin, take
 from pika_scraper.prepare import prepare_bucket
+from pika_scraper.provenance_views import FIELDS
 
 
 class NotingQueue:
@@ -220,6 +223,33 @@ def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_
     assert page["next_cursor"] is None
     counts = client.get("/buckets").json
     assert counts == {"buckets": {"raw": 2, "images": 1, "pikachu": 0}, "near_duplicates": 1}
+
+
+def test_where_pictures_came_from_can_be_downloaded(client, memory_store, make_picture):
+    raw = PictureBucket(memory_store, Bucket.RAW)
+    first = take(raw, make_picture(1), make_origin("folder", name="a.png", licence="CC0", author="=1+1"))
+    take(raw, make_picture(1), make_origin("openverse", query="ピカチュウ", name='b", c', licence="by 4.0"))
+    second = take(raw, make_picture(2), make_origin("upload", name="-c.png"))
+    answer = client.get("/images/provenance?bucket=raw")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="provenance-raw.jsonl"'
+    records = [json.loads(line) for line in answer.text.splitlines()]
+    assert {(record["id"], record["source"], record["name"]) for record in records} == {
+        (first.picture_id, "folder", "a.png"),
+        (first.picture_id, "openverse", 'b", c'),
+        (second.picture_id, "upload", "-c.png"),
+    }
+    assert all(set(record) == set(FIELDS) for record in records)
+    assert records[0]["width"] == 120
+    rows = list(csv.DictReader(io.StringIO(client.get("/images/provenance?bucket=raw&format=csv").text)))
+    assert [(row["id"], row["query"]) for row in rows] == [
+        (record["id"], record["query"] or "") for record in records
+    ]
+    # What a spreadsheet would compute is shown as text.
+    assert {row["author"] for row in rows} == {"'=1+1", ""}
+    assert {row["name"] for row in rows} == {"a.png", 'b", c', "'-c.png"}
+    left = client.get("/images/provenance?bucket=raw&without_licence=CC0&without_source=upload").text
+    assert [json.loads(line)["source"] for line in left.splitlines()] == ["openverse"]
+    assert client.get("/images/provenance?bucket=models").status_code == 422
 
 
 def test_a_scrape_is_accepted_as_a_job(client, root, enqueued):

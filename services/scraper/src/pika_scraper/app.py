@@ -5,6 +5,7 @@ from flask_openapi3 import OpenAPI
 from pika_kit.service import create_app as create_base
 from pika_kit.settings import Settings
 from pika_scraper.image_views import images_blueprint
+from pika_scraper.provenance_views import provenance_blueprint
 from pika_scraper.views import scraper_blueprint
 
 MAX_FILES = 10_000
@@ -19,4 +20,5 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.config["MAX_FORM_PARTS"] = MAX_FILES  # the bytes of all together have their own limit
     app.register_api(scraper_blueprint)
     app.register_api(images_blueprint)
+    app.register_api(provenance_blueprint)
     return app

@@ -1,0 +1,103 @@
+"""`GET /images/provenance`: where the pictures of a bucket came from, a record for each origin."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from enum import StrEnum
+from typing import Any
+
+from flask import Response, stream_with_context
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, Field
+
+from pika_kit.gates import Gate
+from pika_kit.pictures import PictureBucket, PictureEntry
+from pika_kit.service import state
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing
+from pika_kit.threads import in_threads
+from pika_scraper.image_views import PictureBucketName
+from pika_scraper.intake import ORIGIN_FIELDS
+
+_TAG = Tag(name="pictures", description="Upload, list, look at")
+_NUM_THREADS = 8
+_PICTURE_FIELDS = ("id", "sha256", "format", "width", "height", "num_bytes")
+FIELDS = (*_PICTURE_FIELDS, *ORIGIN_FIELDS)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+# Each download reads a whole bucket.
+_DOWNLOADS = Gate("downloads of provenance", at_once=2)
+provenance_blueprint = APIBlueprint("provenance", __name__, abp_tags=[_TAG])
+
+
+class Format(StrEnum):
+    """How the records are written."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+class ProvenanceQuery(BaseModel):
+    bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
+    format: Format = Field(Format.jsonl, description="A JSON object on each line, or CSV with a head line")
+    without_source: list[str] = Field([], description="Leave out origins of these sources; repeatable")
+    without_licence: list[str] = Field([], description="Leave out origins of these licences; repeatable")
+
+
+@provenance_blueprint.get("/images/provenance")
+def download_provenance(query: ProvenanceQuery) -> Response:
+    """All origins of a bucket's pictures, in the order of their ids; pictures without any give one record."""
+    place = ExitStack()
+    place.enter_context(_DOWNLOADS)
+    records = _records(PictureBucket(state().store, Bucket(query.bucket.value)), query)
+    write, media_type = {
+        Format.jsonl: (_as_json_lines, "application/x-ndjson"),
+        Format.csv: (_as_csv, "text/csv; charset=utf-8"),
+    }[query.format]
+    name = f"provenance-{query.bucket.value}.{query.format.value}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+
+    def written() -> Iterator[str]:
+        with place:
+            yield from write(records)
+
+    answer = Response(stream_with_context(written()), content_type=media_type, headers=headers)
+    answer.call_on_close(place.close)  # also where nobody reads what is written
+    return answer
+
+
+def _records(pictures: PictureBucket, query: ProvenanceQuery) -> Iterator[dict[str, Any]]:
+    def provenance(entry: PictureEntry) -> dict[str, Any]:
+        try:
+            return pictures.provenance(entry.picture_id)
+        except ObjectMissing:
+            return {}  # deleted between the listing and now
+
+    for entry, found in in_threads(provenance, pictures.entries(), _NUM_THREADS):
+        facts = {name: found.get(name) for name in _PICTURE_FIELDS} | {"id": entry.picture_id}
+        for origin in found.get("origins") or [{}]:
+            is_left_out = (
+                origin.get("source") in query.without_source or origin.get("licence") in query.without_licence
+            )
+            if found and not is_left_out:
+                yield facts | {name: origin.get(name) for name in ORIGIN_FIELDS}
+
+
+def _as_json_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for record in records:
+        yield json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _as_csv(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+    yield ",".join(FIELDS) + "\r\n"
+    for record in records:
+        line = io.StringIO()
+        csv.writer(line).writerow([_cell(record[name]) for name in FIELDS])
+        yield line.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Names and authors were written by strangers: a spreadsheet shall show them, not compute them."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
