@@ -38,6 +38,11 @@ Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 25_000_000
 """The largest picture that is decoded, width × height; a larger one is refused from its header alone."""
 
+MAX_JPEG_SCANS = 100
+"""A progressive JPEG has some ten scans, each of which goes over all pixels. One of fourteen bytes can be
+repeated tens of thousands of times in a megabyte, which takes minutes to decode."""
+_SCAN = b"\xff\xda"
+
 # A picture of 25 megapixels takes some 200 MB while it is decoded: one at a time, whatever the callers do.
 _LARGE_PIXELS = 4_000_000
 _LARGE = threading.Semaphore(1)
@@ -87,10 +92,10 @@ class PictureError(ValueError):
     """The bytes are no picture that is read here; `code` is stable, `detail` is for people.
 
     Codes: "empty", "not_a_picture", "unsupported_format" (a picture, but of no format read here),
-    "too_many_pixels", "damaged" (begins like a picture and cannot be read to its end).
+    "too_many_pixels", "too_many_scans", "damaged" (begins like a picture and cannot be read to its end).
     """
 
-    CODES = ("empty", "not_a_picture", "unsupported_format", "too_many_pixels", "damaged")
+    CODES = ("empty", "not_a_picture", "unsupported_format", "too_many_pixels", "too_many_scans", "damaged")
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -154,6 +159,11 @@ def decode(data: bytes, *, at_least: int | None = None) -> Picture:
         )
     if found == "other":
         raise PictureError("unsupported_format", f"expected {_KNOWN}, received another format")
+    # The two bytes never stand in a scan's data; those of a thumbnail inside count too, and are one or two.
+    if found == "jpeg" and data.count(_SCAN) > MAX_JPEG_SCANS:
+        raise PictureError(
+            "too_many_scans", f"expected at most {MAX_JPEG_SCANS} scans, received {data.count(_SCAN):,}"
+        )
     try:
         pixels, width, height = _read(data, found, at_least)
     except PictureError:

@@ -156,6 +156,19 @@ def test_what_is_no_picture_is_refused_with_its_code(data, code):
     assert " object at 0x" not in caught.value.detail
 
 
+def test_a_jpeg_of_endless_scans_is_refused_before_it_is_decoded(monkeypatch):
+    usual = saved(drawing(), "JPEG", progressive=True)
+    assert 2 <= usual.count(b"\xff\xda") <= 12
+    images.decode(usual)
+    last_scan = usual[usual.rindex(b"\xff\xda") : -2]
+    hostile = usual[:-2] + last_scan * images.MAX_JPEG_SCANS + usual[-2:]
+    monkeypatch.setattr(images, "_read", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(PictureError) as caught:
+        images.decode(hostile)
+    assert caught.value.code == "too_many_scans"
+    assert caught.value.code in PictureError.CODES
+
+
 def test_a_flipped_byte_in_a_png_is_damage():
     data = bytearray(saved(drawing(), "PNG"))
     data[data.index(b"IDAT") + 8] ^= 0xFF
