@@ -153,10 +153,13 @@ def test_jobs_are_accepted(client):
     answer = client.post("/classifier/train", json={})
     assert answer.status_code == 202
     assert answer.headers["Location"] == "/jobs/job1"
+    assert client.post("/classifier/train").status_code == 202
+    answer = client.post("/classifier/train", data=b'{"preset": ', content_type="application/json")
+    assert (answer.status_code, json.loads(answer.data)["received"]) == (422, "application/json")
     assert client.post("/filter", json={"threshold": 0.9}).status_code == 202
     assert client.post("/filter", json={"threshold": None}).status_code == 202
-    assert [name for name, _ in queue.enqueued] == ["classifier-train", "filter", "filter"]
-    assert queue.enqueued[1][1] == {
+    assert [name for name, _ in queue.enqueued] == ["classifier-train"] * 2 + ["filter"] * 2
+    assert queue.enqueued[2][1] == {
         "threshold": 0.9, "source": "images", "target": "pikachu", "model_version": None,
     }  # fmt: skip
 

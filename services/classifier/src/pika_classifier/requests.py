@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pika_classifier.config import DEFAULT_PRESET, PRESETS
 from pika_classifier.vocabulary import LABELS, SPLITS, TRAINS
+from pika_kit.bodies import OptionalBody
 
 MAX_PICTURES = 1000
 PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hexadecimal digits")]
@@ -98,7 +99,7 @@ class NextQuery(BaseModel):
     seed: int = Field(0, ge=0, description="Which random pictures, where chance decides")
 
 
-class TrainRequest(_Body):
+class TrainRequest(OptionalBody):
     """A training run on all labels."""
 
     preset: str = Field(DEFAULT_PRESET, description=f"One of {', '.join(PRESETS)}")
@@ -113,7 +114,7 @@ class TrainRequest(_Body):
         return value
 
 
-class FilterRequest(_Body):
+class FilterRequest(OptionalBody):
     """Which pictures of images belong into pikachu."""
 
     threshold: Threshold = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from pika_gan.config import PRESETS
 from pika_gan.generate import MAX_SEED
+from pika_kit.bodies import OptionalBody
 
 MAX_PICTURES = 64
 MAX_SIZE = 512
@@ -34,18 +35,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-class _Body(BaseModel):
-    """A request that may come without a body, when all its fields have defaults."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_is_empty(cls, value: Any) -> Any:
-        return {} if value is None else value
-
-
-class GenerateRequest(_Body):
+class GenerateRequest(OptionalBody):
     """Which pictures, and how they are to come."""
 
     n: int | None = Field(
@@ -141,7 +131,7 @@ class GenerateQuery(GenerateRequest):
     latents: None = None
 
 
-class TrainRequest(_Body):
+class TrainRequest(OptionalBody):
     """A training run. Without steps and minutes the preset's own budget holds; with both, whichever ends
     first.
     """
