@@ -4,9 +4,9 @@ import socket
 
 import pytest
 
-from pika_scraper.addresses import checked_addresses, is_public, resolve
 from pika_scraper.errors import Refused
-from pika_scraper.fetch import Fetcher
+from pika_scraper.web.addresses import checked_addresses, is_public, resolve
+from pika_scraper.web.fetch import Fetcher
 
 NOT_PUBLIC = [
     # loopback, this host, private, shared, link-local, cloud metadata

@@ -11,7 +11,8 @@ import pytest
 
 from pika_scraper.config import FetchLimits
 from pika_scraper.errors import Refused
-from pika_scraper.fetch import Fetcher, parse_url, retry_after
+from pika_scraper.web.fetch import Fetcher, retry_after
+from pika_scraper.web.transport import parse_url
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(5000)
 

@@ -6,8 +6,8 @@ import pytest
 
 from pika_scraper.config import FetchLimits, Politeness
 from pika_scraper.errors import Refused
-from pika_scraper.fetch import Fetcher
-from pika_scraper.hosts import HostBusy, Hosts
+from pika_scraper.web.fetch import Fetcher
+from pika_scraper.web.hosts import HostBusy, Hosts
 
 
 class Clock:

@@ -4,8 +4,10 @@ import pytest
 
 from pika_scraper.config import RobotsLimits
 from pika_scraper.errors import Refused
-from pika_scraper.fetch import Received, opted_out, parse_url
-from pika_scraper.robots import Robots
+from pika_scraper.web.fetch import Received
+from pika_scraper.web.optout import opted_out
+from pika_scraper.web.robots import Robots
+from pika_scraper.web.transport import parse_url
 
 RULES = b"""
 User-agent: *

@@ -55,7 +55,7 @@ def test_the_code_as_it_stands_keeps_all_contracts(copy):
         ("pika_gan/losses.py", "from pika_gan import train"),
         ("pika_classifier/predict.py", "import keras"),
         ("pika_classifier/networks.py", "from pika_classifier import train"),
-        ("pika_scraper/fetch.py", "from pika_scraper import views"),
+        ("pika_scraper/web/fetch.py", "from pika_scraper import views"),
         ("pika_kit/stages.py", "from pika_kit import service"),
     ],
 )

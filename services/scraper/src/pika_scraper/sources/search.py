@@ -13,9 +13,9 @@ from pika_kit.settings import Settings
 from pika_kit.zips import label
 from pika_scraper.config import FetchLimits, user_agent
 from pika_scraper.errors import Refused, SourceError
-from pika_scraper.fetch import Fetcher, Wanted
-from pika_scraper.robots import picture_fetcher
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Tools
+from pika_scraper.web.fetch import Fetcher, Wanted
+from pika_scraper.web.robots import picture_fetcher
 
 MAX_QUERIES = 20
 MAX_QUERY_LENGTH = 200

@@ -11,10 +11,10 @@ from pathlib import Path
 from pika_kit.settings import Settings
 from pika_kit.zips import label
 from pika_scraper.errors import SourceError
-from pika_scraper.fetch import Fetcher
 from pika_scraper.locations import allowed_path, is_visible, require_file
-from pika_scraper.robots import picture_fetcher
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
+from pika_scraper.web.fetch import Fetcher
+from pika_scraper.web.robots import picture_fetcher
 
 Row = dict[str, str | None]
 _LINE = "line"

@@ -17,29 +17,26 @@ import random
 import re
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import urljoin
 
 import certifi
 from urllib3 import HTTPResponse
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
-from pika_scraper.addresses import Resolver, checked_addresses, resolve
-from pika_scraper.config import PRODUCT, FetchLimits
+from pika_scraper.config import FetchLimits
 from pika_scraper.errors import Refused
-from pika_scraper.hosts import HostBusy, Hosts
+from pika_scraper.web.addresses import Resolver, checked_addresses, resolve
+from pika_scraper.web.hosts import HostBusy, Hosts
+from pika_scraper.web.optout import opted_out
+from pika_scraper.web.transport import Dialer, PinnedHTTP, PinnedHTTPS, Target, cut_at, in_time, parse_url
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRY_AGAIN = {429, 500, 502, 503, 504}
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
-T = TypeVar("T")
 _UNTYPED = {"", "application/octet-stream", "binary/octet-stream"}
 
 
@@ -57,7 +54,6 @@ class Wanted:
 
 
 PICTURE = Wanted("image/*", ("image/", *sorted(_UNTYPED - {""})), obeys_robots=True)
-_OPT_OUTS = {"noai", "noimageai", "noindex", "noimageindex", "noml", "none"}
 
 
 @dataclass(frozen=True)
@@ -68,59 +64,12 @@ class Received:
     headers: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Target:
-    """A checked URL: `host` in ASCII lower case, `path` with its query."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-
 class _TryAgain(Exception):
     """This attempt failed in a way that another may not; `pause` is what the host asked for, in seconds."""
 
     def __init__(self, refused: Refused, pause: float | None = None) -> None:
         super().__init__(str(refused))
         self.refused, self.pause = refused, pause
-
-
-class _Dialer:
-    """Connects to the first checked address that answers, and keeps a second handle on the socket."""
-
-    def __init__(self, addresses: list[str], port: int, deadline: float) -> None:
-        self._addresses, self._port, self._deadline = addresses, port, deadline
-        self.lifeline: socket.socket | None = None
-
-    def __call__(self, timeout: float) -> socket.socket:
-        error: OSError | None = None
-        for address in self._addresses:
-            left = self._deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            try:
-                found = socket.create_connection((address, self._port), min(timeout, left))
-            except OSError as failed:
-                error = failed
-                continue
-            self.lifeline = found.dup()
-            return found
-        raise error or OSError("no address")
-
-
-class _PinnedHTTP(HTTPConnection):
-    dial: _Dialer
-
-    def _new_conn(self) -> socket.socket:
-        return self.dial(float(self.timeout or 0) or 5.0)
-
-
-class _PinnedHTTPS(HTTPSConnection):
-    dial: _Dialer
-
-    def _new_conn(self) -> socket.socket:
-        return self.dial(float(self.timeout or 0) or 5.0)
 
 
 class Fetcher:
@@ -140,7 +89,7 @@ class Fetcher:
         resolver: Resolver = resolve,
         sleep: Callable[[float], Any] = time.sleep,
         *,
-        permit: Callable[["Target"], None] = lambda _target: None,
+        permit: Callable[[Target], None] = lambda _target: None,
         hosts: Hosts | None = None,
     ) -> None:
         self._allowed = frozenset(pair.lower() for pair in allowed)
@@ -207,7 +156,7 @@ class Fetcher:
         addresses = self._addresses(target, deadline)
         connection = self._connection(target, addresses, deadline)
         try:
-            with _cut_at(deadline, connection.dial):
+            with cut_at(deadline, connection.dial):
                 connection.connect()
                 connection.timeout = self.limits.read_seconds
                 connection.request("GET", target.path, headers=self._headers(wanted), preload_content=False)
@@ -221,7 +170,7 @@ class Fetcher:
     def _addresses(self, target: Target, deadline: float) -> list[str]:
         """The checked addresses of the host; in time, which the system's resolver does not promise."""
         try:
-            return _in_time(
+            return in_time(
                 lambda: checked_addresses(target.host, target.port, self._allowed, self._resolver), deadline
             )
         except TimeoutError as error:
@@ -243,17 +192,15 @@ class Fetcher:
             return _TryAgain(Refused("unreachable", f"{target.host}: {type(error).__name__}"))
         return Refused("bad_answer", f"{target.host} does not speak HTTP: {type(error).__name__}")
 
-    def _connection(
-        self, target: Target, addresses: list[str], deadline: float
-    ) -> _PinnedHTTP | _PinnedHTTPS:
-        connection: _PinnedHTTP | _PinnedHTTPS
+    def _connection(self, target: Target, addresses: list[str], deadline: float) -> PinnedHTTP | PinnedHTTPS:
+        connection: PinnedHTTP | PinnedHTTPS
         if target.scheme == "https":
-            connection = _PinnedHTTPS(
+            connection = PinnedHTTPS(
                 target.host, target.port, timeout=self.limits.connect_seconds, ssl_context=self._tls
             )
         else:
-            connection = _PinnedHTTP(target.host, target.port, timeout=self.limits.connect_seconds)
-        connection.dial = _Dialer(addresses, target.port, deadline)
+            connection = PinnedHTTP(target.host, target.port, timeout=self.limits.connect_seconds)
+        connection.dial = Dialer(addresses, target.port, deadline)
         return connection
 
     def _headers(self, wanted: Wanted) -> dict[str, str]:
@@ -308,49 +255,6 @@ class Fetcher:
         return b"".join(parts)
 
 
-def parse_url(url: str) -> Target:
-    """Check a URL's form; the result alone decides what is looked up, connected to and asked for.
-
-    Raises:
-        Refused: "bad_url" for other schemes, user names, blanks, backslashes, ports outside 1–65535.
-    """
-    if _FORBIDDEN.search(url) or len(url) > 4096:
-        raise Refused("bad_url", "expected a URL without blanks, control characters or backslashes")
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-        host = (parts.hostname or "").rstrip(".")
-        # An address in brackets is ASCII already, and no name.
-        host = host if ":" in host else host.encode("idna").decode("ascii")
-    except (ValueError, LocationParseError) as error:
-        raise Refused("bad_url", f"not a URL: {error}") from error
-    if parts.scheme not in ("http", "https"):
-        raise Refused("bad_url", f"expected http or https, received {parts.scheme[:20]!r}")
-    if not host or "@" in parts.netloc or "%" in host or port == 0:
-        raise Refused("bad_url", "expected a host name, without a user name before it")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(
-        parts.scheme, host.lower(), port or (443 if parts.scheme == "https" else 80), _quote_non_ascii(path)
-    )
-
-
-def opted_out(tags: list[str]) -> bool:
-    """Whether X-Robots-Tag headers forbid a collection: rules for all, or for us by our name.
-
-    `noai, noimageai` is DeviantArt's convention and others', `noindex` and `none` are the search engines'.
-    """
-    for tag in tags:
-        agent = None
-        for rule in tag.lower().split(","):
-            name, colon, rest = rule.strip().partition(":")
-            # "name: rule" is for the robot of that name, as are the rules behind it; "max-snippet: 9" is not.
-            if colon and rest.strip().split(" ")[0] in _OPT_OUTS | {"all", "nofollow"}:
-                agent, name = name.strip(), rest.strip()
-            if name in _OPT_OUTS and agent in (None, PRODUCT):
-                return True
-    return False
-
-
 def retry_after(value: str | None) -> float | None:
     """The pause that a Retry-After header asks for, in seconds: a number or a date (RFC 9110, 10.2.3)."""
     if not value:
@@ -362,50 +266,3 @@ def retry_after(value: str | None) -> float | None:
         return max(0.0, moment.timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def _quote_non_ascii(path: str) -> str:
-    return "".join(
-        char if char.isascii() else "".join(f"%{byte:02X}" for byte in char.encode()) for char in path
-    )
-
-
-def _in_time(call: Callable[[], T], deadline: float) -> T:
-    """What the call gives; TimeoutError at the deadline, after which nobody waits for its thread."""
-    outcome: list[tuple[bool, Any]] = []
-
-    def run() -> None:
-        try:
-            outcome.append((True, call()))
-        except Exception as error:  # noqa: BLE001 — raised by who waits
-            outcome.append((False, error))
-
-    thread = threading.Thread(target=run, daemon=True, name="resolve")
-    thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
-    if not outcome:
-        raise TimeoutError
-    is_good, found = outcome[0]
-    if not is_good:
-        raise found
-    return cast(T, found)
-
-
-@contextmanager
-def _cut_at(deadline: float, dial: _Dialer) -> Iterator[None]:
-    """Shut the dialled socket down at the deadline, which ends any wait for it in this thread."""
-
-    def cut() -> None:
-        if dial.lifeline is not None:
-            with suppress(OSError):
-                dial.lifeline.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if dial.lifeline is not None:
-            dial.lifeline.close()

@@ -14,8 +14,9 @@ from protego import Protego
 from pika_kit.settings import Settings
 from pika_scraper.config import PRODUCT, FetchLimits, Politeness, RobotsLimits, user_agent
 from pika_scraper.errors import Refused
-from pika_scraper.fetch import Fetcher, Received, Target, Wanted
-from pika_scraper.hosts import Hosts
+from pika_scraper.web.fetch import Fetcher, Received, Wanted
+from pika_scraper.web.hosts import Hosts
+from pika_scraper.web.transport import Target
 
 _TOLD_BETTER = {"unresolvable", "address_refused", "bad_certificate", "bad_url"}
 """What is wrong with an address, which the picture's own request tells."""

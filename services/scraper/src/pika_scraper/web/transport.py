@@ -1,0 +1,139 @@
+"""From a URL to a connection: what it means, and a socket to a checked address that is cut at a deadline."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import LocationParseError
+
+from pika_scraper.errors import Refused
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A checked URL: `host` in ASCII lower case, `path` with its query."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+
+def parse_url(url: str) -> Target:
+    """Check a URL's form; the result alone decides what is looked up, connected to and asked for.
+
+    Raises:
+        Refused: "bad_url" for other schemes, user names, blanks, backslashes, ports outside 1–65535.
+    """
+    if _FORBIDDEN.search(url) or len(url) > 4096:
+        raise Refused("bad_url", "expected a URL without blanks, control characters or backslashes")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        host = (parts.hostname or "").rstrip(".")
+        # An address in brackets is ASCII already, and no name.
+        host = host if ":" in host else host.encode("idna").decode("ascii")
+    except (ValueError, LocationParseError) as error:
+        raise Refused("bad_url", f"not a URL: {error}") from error
+    if parts.scheme not in ("http", "https"):
+        raise Refused("bad_url", f"expected http or https, received {parts.scheme[:20]!r}")
+    if not host or "@" in parts.netloc or "%" in host or port == 0:
+        raise Refused("bad_url", "expected a host name, without a user name before it")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(
+        parts.scheme, host.lower(), port or (443 if parts.scheme == "https" else 80), _quote_non_ascii(path)
+    )
+
+
+def _quote_non_ascii(path: str) -> str:
+    return "".join(
+        char if char.isascii() else "".join(f"%{byte:02X}" for byte in char.encode()) for char in path
+    )
+
+
+class Dialer:
+    """Connects to the first checked address that answers, and keeps a second handle on the socket."""
+
+    def __init__(self, addresses: list[str], port: int, deadline: float) -> None:
+        self._addresses, self._port, self._deadline = addresses, port, deadline
+        self.lifeline: socket.socket | None = None
+
+    def __call__(self, timeout: float) -> socket.socket:
+        error: OSError | None = None
+        for address in self._addresses:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            try:
+                found = socket.create_connection((address, self._port), min(timeout, left))
+            except OSError as failed:
+                error = failed
+                continue
+            self.lifeline = found.dup()
+            return found
+        raise error or OSError("no address")
+
+
+class PinnedHTTP(HTTPConnection):
+    dial: Dialer
+
+    def _new_conn(self) -> socket.socket:
+        return self.dial(float(self.timeout or 0) or 5.0)
+
+
+class PinnedHTTPS(HTTPSConnection):
+    dial: Dialer
+
+    def _new_conn(self) -> socket.socket:
+        return self.dial(float(self.timeout or 0) or 5.0)
+
+
+def in_time(call: Callable[[], T], deadline: float) -> T:
+    """What the call gives; TimeoutError at the deadline, after which nobody waits for its thread."""
+    outcome: list[tuple[bool, Any]] = []
+
+    def run() -> None:
+        try:
+            outcome.append((True, call()))
+        except Exception as error:  # noqa: BLE001 — raised by who waits
+            outcome.append((False, error))
+
+    thread = threading.Thread(target=run, daemon=True, name="resolve")
+    thread.start()
+    thread.join(max(0.0, deadline - time.monotonic()))
+    if not outcome:
+        raise TimeoutError
+    is_good, found = outcome[0]
+    if not is_good:
+        raise found
+    return cast(T, found)
+
+
+@contextmanager
+def cut_at(deadline: float, dial: Dialer) -> Iterator[None]:
+    """Shut the dialled socket down at the deadline, which ends any wait for it in this thread."""
+
+    def cut() -> None:
+        if dial.lifeline is not None:
+            with suppress(OSError):
+                dial.lifeline.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if dial.lifeline is not None:
+            dial.lifeline.close()
