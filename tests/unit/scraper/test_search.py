@@ -226,7 +226,7 @@ def test_commons_is_asked_on_with_all_that_it_says(scrape, catalogues, memory_st
 
 def test_lag_is_waited_out(scrape, catalogues, monkeypatch):
     pauses = []
-    monkeypatch.setattr(commons.time, "sleep", pauses.append)
+    monkeypatch.setattr(commons, "_pause", pauses.append)
     catalogues.mood = "lag"
     assert scrape("commons")["taken"] == 7
     assert pauses == [2]
