@@ -72,7 +72,7 @@ def test_data() -> Path:
 
 
 class _BySharedThings(LoadScopeScheduling):
-    """For `pytest -n 2`: tests of one file share its fixtures and stay in one process."""
+    """For `pytest -n`: tests of one file share its fixtures and stay in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
