@@ -13,7 +13,7 @@ import io
 import math
 import threading
 import warnings
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ _SCAN = b"\xff\xda"
 
 # A picture of 25 megapixels takes some 200 MB while it is decoded: one at a time, whatever the callers do.
 _LARGE_PIXELS = 4_000_000
-_LARGE = threading.Semaphore(1)
+LARGE = threading.Semaphore(1)
 
 # The first 8 rows of the DCT-II matrix of 32 points, unnormalised: 2·cos(π·frequency·(2·position + 1) / 64).
 _COSINES = 2 * np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1))
@@ -138,13 +138,16 @@ def sniff(data: bytes) -> str | None:
     return "other" if is_svg or is_container else None
 
 
-def decode(data: bytes, *, at_least: int | None = None) -> Picture:
+def decode(
+    data: bytes, *, at_least: int | None = None, large: AbstractContextManager[Any] = LARGE
+) -> Picture:
     """Verify and decode one picture, all of it.
 
     Args:
         data: the bytes as found.
         at_least: how many pixels the shorter side must keep; large pictures are then decoded smaller, which
             is many times cheaper for a JPEG.
+        large: entered while a picture of many pixels is decoded, so that few are in memory at once.
 
     Raises:
         PictureError: for everything that is not a readable picture of at most `MAX_PIXELS`.
@@ -165,11 +168,13 @@ def decode(data: bytes, *, at_least: int | None = None) -> Picture:
             "too_many_scans", f"expected at most {MAX_JPEG_SCANS} scans, received {data.count(_SCAN):,}"
         )
     try:
-        pixels, width, height = _read(data, found, at_least)
+        pixels, width, height = _read(data, found, at_least, large)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError("too_many_pixels", f"expected at most {MAX_PIXELS:,} pixels: {error}") from error
+    except MemoryError as error:
+        raise PictureError("too_much_memory", f"begins like {found} and takes too much memory") from error
     except UnidentifiedImageError as error:
         raise PictureError("damaged", f"begins like {found} and its header cannot be read") from error
     except Exception as error:
@@ -248,12 +253,14 @@ def sheet(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
     return result
 
 
-def _read(data: bytes, found: str, at_least: int | None) -> tuple[Pixels, int, int]:
+def _read(
+    data: bytes, found: str, at_least: int | None, large: AbstractContextManager[Any]
+) -> tuple[Pixels, int, int]:
     """Pixels, upright and RGB, and the original's upright width and height; raises whatever Pillow raises."""
     with Image.open(io.BytesIO(data), formats=(found,)) as image:
         _check_size(image)
         width, height = image.size
-        with _LARGE if width * height > _LARGE_PIXELS else nullcontext():
+        with large if width * height > _LARGE_PIXELS else nullcontext():
             if at_least is not None and found == "jpeg":
                 image.draft(None, (at_least, at_least))
             image.load()

@@ -2,6 +2,10 @@
 
 import io
 import itertools
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from PIL import Image
 
 from pika_kit.runner import JobContext
 from pika_kit.testing import MemoryStore, settings_for_tests
+from pika_scraper.intake.verify import Decoders
 
 
 @pytest.fixture
@@ -50,3 +55,10 @@ def make_context(memory_store, root, tmp_path):
         return context
 
     return make
+
+
+@pytest.fixture(scope="session")
+def decoders():
+    """One real decoding process for all tests."""
+    with Decoders(1) as found:
+        yield found

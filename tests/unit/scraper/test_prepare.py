@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from scraper_samples import take_here
 
 from pika_kit import images
 from pika_kit.pictures import PictureBucket
@@ -12,9 +13,10 @@ from pika_kit.runner import JobInterrupted
 from pika_kit.stages import Bucket
 from pika_kit.testing import VanishingStore
 from pika_scraper.config import PrepareConfig
-from pika_scraper.intake import make_origin, take
-from pika_scraper.near import NearIndex, colour_signature
-from pika_scraper.prepare import inspect, near_duplicate_ids, prepare_bucket, prepare_picture
+from pika_scraper.intake.provenance import make_origin
+from pika_scraper.pictures.near import NearIndex
+from pika_scraper.pictures.pipeline import colour_signature, examine
+from pika_scraper.prepare import near_duplicate_ids, prepare_bucket
 
 CONFIG = PrepareConfig()
 
@@ -23,7 +25,7 @@ CONFIG = PrepareConfig()
 def add(memory_store):
     """A function that takes a picture into raw and gives its id."""
     raw = PictureBucket(memory_store, Bucket.RAW)
-    return lambda data, name="x.png": take(raw, data, make_origin("folder", name=name)).picture_id
+    return lambda data, name="x.png": take_here(raw, data, make_origin("folder", name=name)).picture_id
 
 
 @pytest.fixture
@@ -38,28 +40,28 @@ def smaller(data: bytes, size: tuple[int, int], quality: int = 70) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_picture_becomes_a_square_png_with_its_provenance(add, squares, make_context, make_picture):
+def test_a_picture_becomes_a_square_with_its_provenance(add, squares, make_context, make_picture, decoders):
     picture_id = add(make_picture(1, (300, 200), "JPEG"), "found.jpg")
-    report = prepare_bucket(make_context())
+    report = prepare_bucket(make_context(), decoders)
     assert (report["looked_at"], report["prepared"], report["in_images"]) == (1, 1, 1)
     picture = images.decode(squares.bytes(picture_id))
-    assert (picture.format, picture.pixels.shape) == ("png", (256, 256, 3))
+    assert (picture.format, picture.pixels.shape) == ("webp", (256, 256, 3))
     provenance = squares.provenance(picture_id)
     assert provenance["origins"][0]["name"] == "found.jpg"
     assert (provenance["width"], provenance["height"], provenance["format"]) == (300, 200, "jpeg")
     assert len(provenance["perceptual_hash"]) == 16
-    assert provenance["flags"] == []
+    assert provenance["flags"] == ["blurry", "busy_background"]
     assert provenance["prepared"] == {"size": 256, "fit": "crop"}
 
 
 def test_of_near_duplicates_the_largest_is_kept_and_the_others_are_told(
-    add, squares, make_context, make_picture, memory_store
+    add, squares, make_context, make_picture, memory_store, decoders
 ):
     original = make_picture(1, (400, 300))
     copies = [add(smaller(original, size)) for size in ((100, 75), (200, 150), (320, 240))]
     kept = add(original)
     other = add(make_picture(2, (90, 90)))
-    report = prepare_bucket(make_context())
+    report = prepare_bucket(make_context(), decoders)
     assert (report["prepared"], report["near_duplicates"]) == (2, 3)
     assert list(squares.ids()) == sorted([kept, other])
     assert near_duplicate_ids(memory_store) == set(copies)
@@ -71,22 +73,22 @@ def test_of_near_duplicates_the_largest_is_kept_and_the_others_are_told(
 
 
 def test_a_copy_that_comes_later_is_found_with_and_without_the_saved_index(
-    add, squares, make_context, make_picture, memory_store
+    add, squares, make_context, make_picture, memory_store, decoders
 ):
     original = make_picture(1, (200, 200))
     kept = add(smaller(original, (150, 150)))
-    prepare_bucket(make_context())
-    assert prepare_bucket(make_context())["looked_at"] == 0
+    prepare_bucket(make_context(), decoders)
+    assert prepare_bucket(make_context(), decoders)["looked_at"] == 0
     add(original)
-    assert prepare_bucket(make_context())["near_duplicates"] == 1
+    assert prepare_bucket(make_context(), decoders)["near_duplicates"] == 1
     memory_store.delete(Bucket.IMAGES, "index/looks.json")
     add(smaller(original, (120, 120)))
-    report = prepare_bucket(make_context())
+    report = prepare_bucket(make_context(), decoders)
     assert (report["near_duplicates"], report["in_images"]) == (1, 1)
     assert list(squares.ids()) == [kept]
 
 
-def test_one_drawing_in_two_colourings_is_two_pictures(add, squares, make_context, make_picture):
+def test_one_drawing_in_two_colourings_is_two_pictures(add, squares, make_context, make_picture, decoders):
     grey = np.asarray(Image.open(io.BytesIO(make_picture(1, (200, 200)))).convert("L"))
     yellow = np.stack([grey, grey, grey // 8], axis=2)
     neutral = np.stack([grey] * 3, axis=2)
@@ -94,19 +96,20 @@ def test_one_drawing_in_two_colourings_is_two_pictures(add, squares, make_contex
     assert distance <= CONFIG.near_duplicate_bits
     add(images.encode_png(yellow))
     add(images.encode_png(neutral))
-    assert prepare_bucket(make_context())["prepared"] == 2
+    assert prepare_bucket(make_context(), decoders)["prepared"] == 2
 
 
 def test_interrupted_anywhere_it_ends_with_the_same_bucket(
-    make_picture, make_context, memory_store, monkeypatch
+    make_picture, make_context, memory_store, monkeypatch, decoders
 ):
     monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("pika_scraper.prepare.NUM_INTAKE_THREADS", 2)
     originals = [make_picture(number, (200 + number, 200)) for number in range(12)]
     data = originals + [smaller(found, (100 + n, 90 + n)) for n, found in enumerate(originals)]
     raw = PictureBucket(memory_store, Bucket.RAW)
     for number, found in enumerate(data):
-        take(raw, found, make_origin("folder", name=f"{number}") | {"time": "then"})
-    prepare_bucket(make_context())
+        take_here(raw, found, make_origin("folder", name=f"{number}") | {"time": "then"})
+    prepare_bucket(make_context(), decoders)
     undisturbed = {
         info.key: memory_store.get(Bucket.IMAGES, info.key) for info in memory_store.list(Bucket.IMAGES)
     }
@@ -119,8 +122,8 @@ def test_interrupted_anywhere_it_ends_with_the_same_bucket(
 
     for _ in range(2):
         with pytest.raises(JobInterrupted):
-            prepare_bucket(make_context(publish=publish))
-    report = prepare_bucket(make_context())
+            prepare_bucket(make_context(publish=publish), decoders)
+    report = prepare_bucket(make_context(), decoders)
     again = {info.key: memory_store.get(Bucket.IMAGES, info.key) for info in memory_store.list(Bucket.IMAGES)}
     assert report["in_images"] == 12
     assert {key: value for key, value in again.items() if not key.startswith("index/")} == {
@@ -128,31 +131,11 @@ def test_interrupted_anywhere_it_ends_with_the_same_bucket(
     }
 
 
-def flags_of(pixels, width=None, height=None) -> list[str]:
-    return inspect(pixels, width or pixels.shape[1], height or pixels.shape[0], CONFIG)[0]
-
-
-def test_flags_say_what_is_odd_about_a_picture():
-    rng = np.random.default_rng(1)
-    noise = rng.integers(0, 256, (100, 100, 3), dtype=np.uint8)
-    assert flags_of(noise) == []
-    assert flags_of(np.full((100, 100, 3), 90, np.uint8)) == ["blank", "plain_background"]
-    assert flags_of(noise[:, :30]) == ["extreme_aspect", "tiny"]
-    assert flags_of(noise[:60]) == ["tiny"]
-    assert flags_of(noise, 1000, 1000) == []
-    assert flags_of(noise[:1, :1]) == ["blank", "plain_background", "tiny"]
-    on_cream = np.full((100, 100, 3), (250, 245, 220), np.uint8)
-    on_cream[20:80, 20:80] = noise[20:80, 20:80]
-    flags, background = inspect(on_cream, 100, 100, CONFIG)
-    assert (flags, background) == (["plain_background"], [250, 245, 220])
-    on_cream[-3:] = noise[-3:]  # a quarter of the border
-    assert inspect(on_cream, 100, 100, CONFIG) == ([], None)
-
-
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (1600, 162), (3000, 2000)])
 def test_pictures_of_every_shape_are_prepared(make_picture, size):
-    prepared = prepare_picture(make_picture(1, size), CONFIG)
-    assert images.decode(prepared.png).pixels.shape == (256, 256, 3)
+    for fit in ("crop", "pad"):
+        prepared = examine(make_picture(1, size), PrepareConfig(fit=fit)).prepared
+        assert images.decode(prepared.square).pixels.shape == (256, 256, 3)
 
 
 def test_the_index_grows_and_finds_the_nearest():
@@ -170,14 +153,15 @@ def test_the_index_grows_and_finds_the_nearest():
 
 @pytest.mark.parametrize("folder", ["pictures", "provenance"])
 def test_a_picture_that_is_deleted_meanwhile_does_not_fail_the_others(
-    memory_store, make_context, make_picture, folder
+    memory_store, make_context, make_picture, folder, decoders
 ):
     raw = PictureBucket(memory_store, Bucket.RAW)
     ids = [
-        take(raw, make_picture(seed), make_origin("upload", name=str(seed))).picture_id for seed in range(3)
+        take_here(raw, make_picture(seed), make_origin("upload", name=str(seed))).picture_id
+        for seed in range(3)
     ]
     context = make_context()
     context.store = VanishingStore(memory_store, f"{folder}/{ids[0]}")
-    report = prepare_bucket(context)
+    report = prepare_bucket(context, decoders)
     assert report["prepared"] == 2
     assert report["refused_by_reason"] == ({"deleted": 1} if folder == "pictures" else {})

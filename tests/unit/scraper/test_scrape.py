@@ -7,13 +7,16 @@ import zipfile
 from contextlib import nullcontext
 
 import pytest
+from scraper_samples import take_here
 
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError, JobInterrupted
 from pika_kit.stages import Bucket
 from pika_kit.threads import in_threads
-from pika_scraper import jobs, ledger
-from pika_scraper.intake import make_origin, take
+from pika_scraper import jobs
+from pika_scraper.intake import ledger
+from pika_scraper.intake.provenance import make_origin
+from pika_scraper.prepare import _made as made
 from pika_scraper.sources import url_list
 
 
@@ -94,6 +97,27 @@ def test_run_twice_the_bucket_is_the_same(folder, make_context, memory_store):
     assert report["prepared"]["looked_at"] == 0
 
 
+@pytest.mark.parametrize("room", [10**9, 0])
+def test_squares_that_waited_are_those_that_are_made_anew(
+    folder, make_context, memory_store, monkeypatch, room, tmp_path
+):
+    monkeypatch.setattr(jobs, "MAX_SPOOL_BYTES", room)
+    decoded = []
+    monkeypatch.setattr(
+        "pika_scraper.prepare._made", lambda *given: decoded.append(1) or made(*given), raising=True
+    )
+    report = jobs.scrape(make_context("job"), source="folder", location="pictures")
+    at_once = contents(memory_store)
+    # What was found a second time is read again, with both origins.
+    assert len(decoded) == (1 if room else 2)
+    for _, key in [found for found in at_once if found[0] == "images"]:
+        memory_store.delete(Bucket.IMAGES, key)
+    again = jobs.prepare(make_context())
+    assert contents(memory_store) == at_once
+    assert report["prepared"]["prepared"] == again["prepared"] == 2
+    assert not list((tmp_path / "state").glob("squares-*"))
+
+
 @pytest.mark.parametrize("stop", [JobInterrupted, RuntimeError])
 def test_a_job_that_is_stopped_goes_on_and_reports_as_if_undisturbed(
     root, make_context, make_picture, memory_store, monkeypatch, stop
@@ -125,7 +149,7 @@ def test_a_job_that_is_stopped_goes_on_and_reports_as_if_undisturbed(
 def test_what_the_ledger_missed_is_counted_as_this_jobs_own(root, make_context, make_picture, raw):
     (root / "one").mkdir()
     (root / "one" / "a.png").write_bytes(make_picture(1))
-    take(raw, make_picture(1), make_origin("folder", job="job", name="one/a.png"))
+    take_here(raw, make_picture(1), make_origin("folder", job="job", name="one/a.png"))
     report = jobs.scrape(make_context("job"), source="folder", location="one", then_prepare=False)
     assert (report["taken"], report["already_there"], report["exact_duplicates"]) == (1, 0, 0)
 
@@ -266,7 +290,9 @@ def test_a_link_to_a_hidden_file_is_skipped_in_a_folder(root, make_context, make
 def test_the_same_bytes_in_many_threads_are_saved_once_with_every_origin(raw, make_picture):
     data = make_picture(1)
     origins = [make_origin("upload", name=f"{number}.png") for number in range(24)]
-    outcomes = [found.outcome for _, found in in_threads(lambda origin: take(raw, data, origin), origins, 8)]
+    outcomes = [
+        found.outcome for _, found in in_threads(lambda origin: take_here(raw, data, origin), origins, 8)
+    ]
     assert sorted(outcomes) == ["exact_duplicate"] * 23 + ["taken"]
     (picture_id,) = raw.ids()
     assert {found["name"] for found in raw.provenance(picture_id)["origins"]} == {o["name"] for o in origins}
@@ -277,12 +303,13 @@ def test_processes_that_find_the_same_picture_at_once_keep_every_origin(
     raw, make_picture, monkeypatch, listed
 ):
     """Processes share no locks: only the store keeps their origins apart."""
-    monkeypatch.setattr("pika_scraper.intake._LOCKS", (nullcontext(),))
+    monkeypatch.setattr("pika_scraper.intake.take._LOCKS", (nullcontext(),))
     data = make_picture(1)
     origins = [make_origin("upload", name=f"{number}.png") for number in range(24)]
     known = set() if listed else None
     outcomes = [
-        found.outcome for _, found in in_threads(lambda origin: take(raw, data, origin, known), origins, 12)
+        found.outcome
+        for _, found in in_threads(lambda origin: take_here(raw, data, origin, known), origins, 12)
     ]
     assert outcomes.count("taken") == 1
     (picture_id,) = raw.ids()
@@ -291,9 +318,9 @@ def test_processes_that_find_the_same_picture_at_once_keep_every_origin(
 
 def test_a_picture_that_was_deleted_since_the_bucket_was_listed_is_taken_anew(raw, make_picture):
     data = make_picture(1)
-    first = take(raw, data, make_origin("upload", name="a.png"))
+    first = take_here(raw, data, make_origin("upload", name="a.png"))
     raw.delete(first.picture_id)
-    again = take(raw, data, make_origin("upload", name="b.png"), known={first.picture_id})
+    again = take_here(raw, data, make_origin("upload", name="b.png"), known={first.picture_id})
     assert again.outcome == "taken"
     assert [found["name"] for found in raw.provenance(first.picture_id)["origins"]] == ["b.png"]
 

@@ -8,6 +8,7 @@ import sys
 import zipfile
 
 import pytest
+from scraper_samples import take_here
 
 from pika_kit import images
 from pika_kit.pictures import PictureBucket
@@ -15,9 +16,9 @@ from pika_kit.queue import JobView, Progress
 from pika_kit.stages import Bucket
 from pika_kit.testing import settings_for_tests
 from pika_scraper.app import create_app
-from pika_scraper.intake import make_origin, take
+from pika_scraper.intake.provenance import make_origin
 from pika_scraper.prepare import prepare_bucket
-from pika_scraper.provenance_views import FIELDS
+from pika_scraper.views.provenance import FIELDS
 
 
 class NotingQueue:
@@ -212,10 +213,10 @@ def test_an_unknown_picture_is_404(client, picture_id):
     assert answer.content_type == "application/problem+json"
 
 
-def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_context):
+def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_context, decoders):
     kept = client.post("/images", data=make_picture(1, (300, 300))).json["pictures"][0]["id"]
     other = client.post("/images", data=make_picture(1, (300, 300), "JPEG")).json["pictures"][0]["id"]
-    prepare_bucket(make_context())
+    prepare_bucket(make_context(), decoders)
     first, second = sorted([kept, other])
     page = client.get("/images/near-duplicates").json
     (found,) = page["near_duplicates"]
@@ -227,9 +228,11 @@ def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_
 
 def test_where_pictures_came_from_can_be_downloaded(client, memory_store, make_picture):
     raw = PictureBucket(memory_store, Bucket.RAW)
-    first = take(raw, make_picture(1), make_origin("folder", name="a.png", licence="CC0", author="=1+1"))
-    take(raw, make_picture(1), make_origin("openverse", query="ピカチュウ", name='b", c', licence="by 4.0"))
-    second = take(raw, make_picture(2), make_origin("upload", name="-c.png"))
+    first = take_here(raw, make_picture(1), make_origin("folder", name="a.png", licence="CC0", author="=1+1"))
+    take_here(
+        raw, make_picture(1), make_origin("openverse", query="ピカチュウ", name='b", c', licence="by 4.0")
+    )
+    second = take_here(raw, make_picture(2), make_origin("upload", name="-c.png"))
     answer = client.get("/images/provenance?bucket=raw")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="provenance-raw.jsonl"'
     records = [json.loads(line) for line in answer.text.splitlines()]
@@ -257,12 +260,20 @@ def test_a_scrape_is_accepted_as_a_job(client, root, enqueued):
     answer = client.post("/scrape", json={"source": "folder", "location": "pictures", "limit": 5})
     assert answer.status_code == 202
     assert enqueued == [
-        ("scrape", {"sources": ["folder"], "location": "pictures", "limit": 5, "then_prepare": True})
+        (
+            "scrape",
+            {"sources": ["folder"], "location": "pictures", "limit": 5, "then_prepare": True, "fit": "crop"},
+        )
     ]
     client.post("/scrape", json={"sources": ["urls"], "urls": ["http://a.test/1.png"], "prepare": False})
-    assert enqueued[1][1] == {"sources": ["urls"], "urls": ["http://a.test/1.png"], "then_prepare": False}
+    assert enqueued[1][1] == {
+        "sources": ["urls"],
+        "urls": ["http://a.test/1.png"],
+        "then_prepare": False,
+        "fit": "crop",
+    }
     assert client.post("/prepare").status_code == 202
-    assert enqueued[2] == ("prepare", {})
+    assert enqueued[2] == ("prepare", {"fit": "crop"})
     # The line of the article; Commons is asked where it is told whom to write to.
     client.post("/scrape", json={"queries": "ピカチュウ,Pikachu, ポケモン", "limit": 10_000})
     assert enqueued[3][1]["sources"] == ["openverse"]

@@ -4,9 +4,9 @@ from flask_openapi3 import OpenAPI
 
 from pika_kit.service import create_app as create_base
 from pika_kit.settings import Settings
-from pika_scraper.image_views import images_blueprint
-from pika_scraper.provenance_views import provenance_blueprint
-from pika_scraper.views import scraper_blueprint
+from pika_scraper.views.images import images_blueprint
+from pika_scraper.views.provenance import provenance_blueprint
+from pika_scraper.views.scrape import scraper_blueprint
 
 MAX_FILES = 10_000
 """How many files one request may bring."""

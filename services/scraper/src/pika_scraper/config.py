@@ -10,8 +10,15 @@ MAX_PICTURE_BYTES = 32 * 2**20
 MAX_SAMPLES = 5
 """How many names a report shows for each reason, beside the full count."""
 
-NUM_INTAKE_THREADS = 4
-"""Pictures under way at once in a job; most of a picture's time is spent waiting for the object store."""
+NUM_INTAKE_THREADS = 16
+"""Pictures under way at once in a job; most of a picture's time is spent waiting for hosts and the store."""
+
+LARGE_DOWNLOAD_BYTES = 4 * 2**20
+NUM_LARGE_DOWNLOADS = 2
+"""Of files above that size so many are in memory at once; the others under way wait for their turn."""
+
+MAX_SPOOL_BYTES = 2 * 2**30
+"""Squares that a scrape job keeps on its disk for `prepare`; never more than a quarter of what is free."""
 
 LEDGER_SECONDS = 5.0
 """How often a running scrape job writes down what it has done, and so the most that a restart does twice."""
@@ -76,11 +83,25 @@ class InlineLimits:
 
 
 @dataclass(frozen=True)
+class DecodeLimits:
+    """What decoding one picture may cost; a child process that goes beyond it is ended."""
+
+    cpu_seconds: int = 10
+    """Beyond what any picture of `pika_kit.images.MAX_PIXELS` takes: some two seconds."""
+    wall_seconds: float = 60.0
+    """For a machine so busy that ten seconds of a core take a minute."""
+    memory_bytes: int = 640 * 2**20
+    """Address space of a child, libraries included; the largest picture that is decoded takes 320 MB."""
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     """How raw pictures become training pictures."""
 
     size: int = 256
     """Side of the squares, in pixels."""
+    fit: str = "crop"
+    """crop: the middle. pad: all of it where its ground is plain, on more of that ground; else the middle."""
     near_duplicate_bits: int = 6
     """Pictures whose 64-bit perceptual hashes differ in at most so many bits count as near duplicates."""
     tiny_side: int = 64
@@ -89,6 +110,13 @@ class PrepareConfig:
     """A picture whose sides differ by a larger factor is flagged `extreme_aspect`: most is cropped away."""
     blank_deviation: float = 2.0
     """Below this standard deviation of the grey values (0–255) a picture is flagged `blank`."""
+    dark_mean: float = 40.0
+    """Below this mean of the grey values (0–255) a picture is flagged `dark`."""
+    sharp_edge: int = 60
+    sharp_share: float = 0.002
+    """`blurry`: fewer than `sharp_share` of the pixels have a Laplacian of at least `sharp_edge`."""
     plain_share: float = 0.8
     plain_distance: int = 16
     """`plain_background`: more than `plain_share` of the border is within `plain_distance` of its median."""
+    busy_share: float = 0.15
+    """`busy_background`: less than this share of the border is near its median."""

@@ -5,23 +5,21 @@ nothing new to do. They run in the worker: `python -m pika_kit.worker scraper`.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
-from pika_kit.images import PictureError
-from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobContext, JobError
 from pika_kit.stages import Bucket
-from pika_kit.threads import in_threads
-from pika_scraper.config import NUM_INTAKE_THREADS
-from pika_scraper.errors import Refused, SourceError
-from pika_scraper.intake import make_origin, take
-from pika_scraper.ledger import Ledger
+from pika_kit.threads import usable_cores
+from pika_scraper.config import MAX_SPOOL_BYTES, PrepareConfig
+from pika_scraper.errors import SourceError
+from pika_scraper.intake.ledger import Ledger
+from pika_scraper.intake.run import Intake
+from pika_scraper.intake.verify import Decoders
+from pika_scraper.pictures.spool import Spool
 from pika_scraper.prepare import prepare_bucket
 from pika_scraper.report import Tally
 from pika_scraper.sources import SOURCES
-from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Tools
+from pika_scraper.sources.base import ScrapeRequest, Tools
 
 
 def scrape(
@@ -35,6 +33,7 @@ def scrape(
     upload: str | None = None,
     limit: int | None = None,
     then_prepare: bool = True,
+    fit: str = "crop",
 ) -> dict[str, Any]:
     """Take all pictures of one source, or of several one after the other, into the raw bucket.
 
@@ -46,6 +45,7 @@ def scrape(
         upload: key of an uploaded zip, for the source "zip".
         limit: look at no more candidates than this.
         then_prepare: go on with `prepare` in the same job.
+        fit: how `prepare` makes squares, "crop" or "pad".
 
     Returns:
         {source, looked_at, taken, already_there, exact_duplicates, refused, refused_by_reason, samples,
@@ -57,27 +57,33 @@ def scrape(
     """
     names = sources or [str(source)]
     tally = Tally()
-    by_source: dict[str, dict[str, Any]] = {}
     skipped: Counter[str] = Counter()
+    by_source: dict[str, dict[str, Any]] = {}
     ledger = Ledger(context.store, context.job_id)
-    try:
-        tools = Tools(context.settings, context.store)
-        with ledger:
-            for name in names:
-                request = ScrapeRequest(name, location, tuple(urls or ()), tuple(queries or ()), upload)
-                with SOURCES[name].gather(request, tools) as gathered:
-                    by_source[name] = _take_all(
-                        context, gathered, source=name, limit=limit, ledger=ledger, tally=tally
-                    )
-                skipped.update(gathered.skipped)
-    except SourceError as error:
-        raise JobError(str(error)) from error
-    except JobCancelled:
-        if upload:
-            context.store.delete(Bucket.RAW, upload)
-        raise
-    prepared = prepare_bucket(context) if then_prepare else None
+    config = PrepareConfig(fit=fit) if then_prepare else None
+    with Decoders(usable_cores()) as decoders:
+        spool = Spool(context.settings.state_dir, context.job_id, MAX_SPOOL_BYTES) if config else None
+        intake = Intake(context, ledger, tally, decoders, config, spool)
+        try:
+            tools = Tools(context.settings, context.store)
+            with ledger:
+                for name in names:
+                    request = ScrapeRequest(name, location, tuple(urls or ()), tuple(queries or ()), upload)
+                    with SOURCES[name].gather(request, tools) as gathered:
+                        by_source[name] = intake.take_all(gathered, name, limit)
+                    skipped.update(gathered.skipped)
+        except SourceError as error:
+            raise JobError(str(error)) from error
+        except JobCancelled:
+            if upload:
+                context.store.delete(Bucket.RAW, upload)
+            if spool:
+                spool.delete()
+            raise
+        prepared = prepare_bucket(context, decoders, config, spool) if config else None
     ledger.delete()
+    if spool:
+        spool.delete()
     if upload:
         context.store.delete(Bucket.RAW, upload)
     return {
@@ -96,64 +102,7 @@ def scrape(
     }
 
 
-def prepare(context: JobContext) -> dict[str, Any]:
+def prepare(context: JobContext, *, fit: str = "crop") -> dict[str, Any]:
     """Make all raw pictures that are new into squares in the images bucket; see `prepare.prepare_bucket`."""
-    return prepare_bucket(context)
-
-
-def _take_all(
-    context: JobContext, gathered: Gathered, *, source: str, limit: int | None, ledger: Ledger, tally: Tally
-) -> dict[str, Any]:
-    """Take one source's candidates; the job's limit counts those of the sources before, too."""
-    before = tally.counts.copy()
-    raw = PictureBucket(context.store, Bucket.RAW)
-    known = set(raw.ids())
-
-    def process(candidate: Candidate) -> str:
-        try:
-            origin = make_origin(source, job=context.job_id, **candidate.origin)
-            taken = take(raw, candidate.load(), origin, known)
-            known.add(taken.picture_id)
-            return taken.outcome
-        except (Refused, PictureError) as error:
-            return f"refused:{error.code}"
-
-    total = gathered.total if limit is None else min(limit, gathered.total or limit)
-    left = None if limit is None else max(0, limit - sum(before.values()))
-    fresh = _fresh(islice(gathered.candidates, left), source, ledger, tally)
-    for candidate, outcome in in_threads(process, fresh, NUM_INTAKE_THREADS):
-        ledger.record(_ledger_key(source, candidate), outcome)
-        _count(tally, candidate, outcome)
-        context.progress(
-            sum(tally.counts.values()),
-            total,
-            f"collecting pictures from {source}",
-            taken=tally.counts["taken"],
-            exact_duplicates=tally.counts["exact_duplicate"],
-            refused=tally.num_refused,
-        )
-    now = tally.counts - before
-    return {"named": sum(now.values()), "taken": now["taken"], "stopped": gathered.stopped}
-
-
-def _ledger_key(source: str, candidate: Candidate) -> str:
-    """Two sources may name one address, and each of them is an origin."""
-    return f"{source} {candidate.key}"
-
-
-def _fresh(candidates: Iterator[Candidate], source: str, ledger: Ledger, tally: Tally) -> Iterator[Candidate]:
-    """Those not dealt with before the job was interrupted; the others are counted from the ledger."""
-    dealt_with = dict(ledger.outcomes)
-    seen: set[str] = set()
-    for candidate in candidates:
-        if candidate.key in seen:
-            tally.add("repeated", candidate.name)
-        elif (known := _ledger_key(source, candidate)) in dealt_with:
-            _count(tally, candidate, dealt_with[known])
-        else:
-            yield candidate
-        seen.add(candidate.key)
-
-
-def _count(tally: Tally, candidate: Candidate, outcome: str) -> None:
-    tally.add(outcome, None if outcome in ("taken", "already_there") else candidate.name)
+    with Decoders(usable_cores()) as decoders:
+        return prepare_bucket(context, decoders, PrepareConfig(fit=fit))

@@ -6,35 +6,25 @@ copies the best one is kept; the order depends on nothing else, so that a run th
 with the same pictures as one that was not.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageStat
-
-from pika_kit.images import PictureError, Pixels, decode, encode_png, perceptual_hash, square
+from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 from pika_kit.threads import in_threads
 from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
-from pika_scraper.near import NearIndex, colour_signature
+from pika_scraper.intake.verify import Decoders
+from pika_scraper.pictures.near import NearIndex
+from pika_scraper.pictures.pipeline import Prepared
+from pika_scraper.pictures.spool import Spool
+from pika_scraper.pictures.square import SQUARE_FORMAT
 from pika_scraper.report import Tally
 
 NEAR_DUPLICATES = "near_duplicates/"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """One picture made ready: its PNG, and what goes into its provenance."""
-
-    png: bytes
-    perceptual_hash: str
-    colours: str
-    flags: list[str]
-    background: list[int] | None
 
 
 @dataclass(frozen=True)
@@ -54,75 +44,35 @@ class _Decision:
     refused: str | None = None
 
 
-def prepare_picture(data: bytes, config: PrepareConfig) -> Prepared:
-    """Decode, crop and measure one picture; raises PictureError."""
-    picture = decode(data, at_least=config.size)
-    flags, background = inspect(picture.pixels, picture.width, picture.height, config)
-    return Prepared(
-        png=encode_png(square(picture.pixels, config.size)),
-        perceptual_hash=perceptual_hash(picture.pixels),
-        colours=colour_signature(picture.pixels),
-        flags=flags,
-        background=background,
-    )
-
-
-def inspect(
-    pixels: Pixels, width: int, height: int, config: PrepareConfig
-) -> tuple[list[str], list[int] | None]:
-    """Flags of a picture, in alphabetical order, and its background's RGB colour where that is plain.
+def prepare_bucket(
+    context: JobContext, decoders: Decoders, config: PrepareConfig | None = None, spool: Spool | None = None
+) -> dict[str, Any]:
+    """Prepare every picture of `raw` that has not been; returns the report.
 
     Args:
-        pixels: uint8 (H, W, 3), possibly decoded smaller than the original's `width` × `height`.
-
-    `plain_background` is the border's: of a frame 1/32 of the shorter side wide, the share of pixels whose
-    three channels are all near the frame's median.
-    """
-    flags = []
-    if ImageStat.Stat(Image.fromarray(pixels).convert("L")).stddev[0] < config.blank_deviation:
-        flags.append("blank")
-    if max(width, height) > config.extreme_aspect * min(width, height):
-        flags.append("extreme_aspect")
-    margin = max(1, min(pixels.shape[:2]) // 32)
-    frame = np.concatenate(
-        [
-            part.reshape(-1, 3)
-            for part in (
-                pixels[:margin],
-                pixels[-margin:],
-                pixels[margin:-margin, :margin],
-                pixels[margin:-margin, -margin:],
-            )
-        ]
-    ).astype(np.int16)
-    median = np.median(frame, axis=0)
-    is_near = (np.abs(frame - median) <= config.plain_distance).all(axis=1)
-    background = None
-    if is_near.mean() > config.plain_share:
-        flags.append("plain_background")
-        background = [int(value) for value in median]
-    if min(width, height) < config.tiny_side:
-        flags.append("tiny")
-    return flags, background
-
-
-def prepare_bucket(context: JobContext, config: PrepareConfig | None = None) -> dict[str, Any]:
-    """Prepare every picture of `raw` that has not been; returns the report.
+        spool: squares that were made by the same config a moment ago.
 
     Interrupted at any point and run again, it ends with the same bucket. Of two jobs one waits for the other:
     each would not know the other's pictures, and keep near duplicates of them.
     """
     with context.exclusive("preparation of pictures"):
-        return _prepare_bucket(context, config or PrepareConfig())
+        return _prepare_bucket(context, decoders, config or PrepareConfig(), spool)
 
 
-def _prepare_bucket(context: JobContext, config: PrepareConfig) -> dict[str, Any]:
+def _prepare_bucket(
+    context: JobContext, decoders: Decoders, config: PrepareConfig, spool: Spool | None
+) -> dict[str, Any]:
     raw, images = PictureBucket(context.store, Bucket.RAW), PictureBucket(context.store, Bucket.IMAGES)
-    todo = _todo(context, raw, images)
+    todo = _todo(context, raw, images, spool)
     index = NearIndex.load(images, config.near_duplicate_bits)
     tally, flags = Tally(), Tally()
     try:
-        decisions = _decide(raw, todo, index, config)
+
+        def load(work: _Work) -> Prepared:
+            kept = spool.take(work.entry.picture_id) if spool else None
+            return kept or _made(decoders, raw.read(work.entry), config)
+
+        decisions = _decide(load, todo, index)
         written = in_threads(lambda found: _write(images, found, config), decisions, NUM_INTAKE_THREADS)
         for done, (decision, _) in enumerate(written, start=1):
             _count(decision, tally, flags)
@@ -156,12 +106,17 @@ def near_duplicate_ids(store: Store) -> set[str]:
     }
 
 
-def _todo(context: JobContext, raw: PictureBucket, images: PictureBucket) -> list[_Work]:
+def _todo(context: JobContext, raw: PictureBucket, images: PictureBucket, spool: Spool | None) -> list[_Work]:
     """What is still to be done, large pictures first."""
+
+    def look_up(entry: PictureEntry) -> dict[str, Any] | None:
+        kept = spool.provenance(entry.picture_id) if spool else None
+        return kept or _provenance(raw, entry)
+
     done = set(images.ids()) | near_duplicate_ids(context.store)
     entries = [entry for entry in raw.entries() if entry.picture_id not in done]
     work = []
-    for entry, provenance in in_threads(lambda entry: _provenance(raw, entry), entries, NUM_INTAKE_THREADS):
+    for entry, provenance in in_threads(look_up, entries, NUM_INTAKE_THREADS):
         if provenance is not None:
             work.append(_Work(entry, provenance))
         context.progress(0, None, f"looking through the raw pictures: {len(work)} of {len(entries)}")
@@ -178,20 +133,24 @@ def _provenance(raw: PictureBucket, entry: PictureEntry) -> dict[str, Any] | Non
         return None
 
 
-def _decide(
-    raw: PictureBucket, todo: list[_Work], index: NearIndex, config: PrepareConfig
-) -> Iterator[_Decision]:
+def _made(decoders: Decoders, data: bytes, config: PrepareConfig) -> Prepared:
+    prepared = decoders.examine(data, config).prepared
+    assert prepared is not None  # noqa: S101 — with a config there is one
+    return prepared
+
+
+def _decide(load: Callable[[_Work], Prepared], todo: list[_Work], index: NearIndex) -> Iterator[_Decision]:
     """Prepare in threads, compare with all before in order."""
 
-    def load(work: _Work) -> Prepared | PictureError:
+    def try_to(work: _Work) -> Prepared | PictureError:
         try:
-            return prepare_picture(raw.read(work.entry), config)
+            return load(work)
         except PictureError as error:
             return error
         except ObjectMissing:
             return PictureError("deleted", "it was deleted while pictures were prepared")
 
-    results: Iterable[tuple[_Work, Prepared | PictureError]] = in_threads(load, todo, NUM_INTAKE_THREADS)
+    results: Iterable[tuple[_Work, Prepared | PictureError]] = in_threads(try_to, todo, NUM_INTAKE_THREADS)
     for work, result in results:
         if isinstance(result, PictureError):
             yield _Decision(work, refused=result.code)
@@ -217,14 +176,10 @@ def _write(images: PictureBucket, decision: _Decision, config: PrepareConfig) ->
         }
         images.store.put_json(Bucket.IMAGES, f"{NEAR_DUPLICATES}{picture_id}.json", record)
         return
-    provenance = decision.work.provenance | {
-        "perceptual_hash": prepared.perceptual_hash,
-        "colours": prepared.colours,
-        "flags": prepared.flags,
-        "background": prepared.background,
-        "prepared": {"size": config.size, "fit": "crop"},
-    }
-    images.add(picture_id, prepared.png, "png", provenance)
+    facts = prepared.facts()
+    facts["prepared"] = {"size": config.size, "fit": facts.pop("fit")}
+    provenance = decision.work.provenance | facts
+    images.add(picture_id, prepared.square, SQUARE_FORMAT, provenance)
 
 
 def _count(decision: _Decision, tally: Tally, flags: Tally) -> None:

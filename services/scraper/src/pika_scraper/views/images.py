@@ -15,7 +15,7 @@ from pika_kit.service import Problem, job_accepted, state
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing
 from pika_scraper.prepare import NEAR_DUPLICATES
-from pika_scraper.uploads import answer_uploads, received_files, zip_as_job
+from pika_scraper.views.uploads import answer_uploads, received_files, zip_as_job
 
 _TAG = Tag(name="pictures", description="Upload, list, look at")
 _NUM_LISTING_THREADS = 8

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -23,16 +23,26 @@ from pika_kit.queue import JobView
 from pika_kit.service import Problem, ServiceState, once_of
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
+from pika_kit.threads import usable_cores
 from pika_kit.zips import BadZip, SafeZip, label
 from pika_scraper.config import MAX_PICTURE_BYTES, InlineLimits
 from pika_scraper.errors import Refused, SourceError
-from pika_scraper.intake import make_origin, take
-from pika_scraper.views import source_problem
+from pika_scraper.intake.provenance import make_origin
+from pika_scraper.intake.take import take
+from pika_scraper.intake.verify import Decoders
+from pika_scraper.views.scrape import source_problem
 
 _SPOOL_BYTES = 2**20
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _NO_PICTURE = {"not_a_picture", "unsupported_format"}
+_MAX_DECODERS = 2
 _TITLES = {True: "Not a picture that is read here", False: "The picture cannot be read"}
+
+
+@cache
+def _decoders() -> Decoders:
+    """This process's; they end with it."""
+    return Decoders(min(usable_cores(), _MAX_DECODERS))
 
 
 @dataclass(frozen=True)
@@ -165,7 +175,7 @@ def _require_small(archive: SafeZip) -> None:
 def _answer(raw: PictureBucket, name: str, read: Any) -> dict[str, Any]:
     """One file's answer: id and what it is, or a Problem under "problem"."""
     try:
-        taken = take(raw, read(), make_origin("upload", name=name))
+        taken = take(raw, read(), make_origin("upload", name=name), examine=_decoders().examine)
     except (PictureError, Refused) as error:
         is_other = error.code in _NO_PICTURE
         problem = Problem(

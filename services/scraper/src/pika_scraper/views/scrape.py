@@ -1,9 +1,12 @@
 """`POST /scrape` and `POST /prepare` start jobs; `GET /buckets` tells how many pictures there are."""
 
+from enum import StrEnum
+
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
+from pika_kit.bodies import OptionalBody
 from pika_kit.pictures import PictureBucket
 from pika_kit.service import Problem, start_job, state
 from pika_kit.stages import Bucket
@@ -23,7 +26,16 @@ _TITLES = {
     "list-unreadable": "The list cannot be read",
 }
 
+_FIT = "crop: the middle; pad: all of it where its ground is plain, on more of that ground, else the middle"
+
 scraper_blueprint = APIBlueprint("scraper", __name__, abp_tags=[_TAG])
+
+
+class Fit(StrEnum):
+    """How a picture becomes a square."""
+
+    crop = "crop"
+    pad = "pad"
 
 
 class ScrapeBody(BaseModel):
@@ -46,6 +58,7 @@ class ScrapeBody(BaseModel):
     )
     limit: int | None = Field(None, ge=1, description="Look at no more candidates than this")
     prepare: bool = Field(True, description="Make squares of what was taken, in the same job")
+    fit: Fit = Field(Fit.crop, description=_FIT)
 
 
 @scraper_blueprint.post("/scrape")
@@ -65,15 +78,22 @@ def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
         "queries": queries,
         "limit": body.limit,
         "then_prepare": body.prepare,
+        "fit": body.fit.value,
     }
     given = {key: value for key, value in arguments.items() if value is not None}
     return start_job("scrape", given)
 
 
+class PrepareBody(OptionalBody):
+    """How squares are made."""
+
+    fit: Fit = Field(Fit.crop, description=_FIT)
+
+
 @scraper_blueprint.post("/prepare")
-def start_prepare() -> tuple[Response, int, dict[str, str]]:
+def start_prepare(body: PrepareBody) -> tuple[Response, int, dict[str, str]]:
     """Make squares of all raw pictures that are new, as a job: 202 and its view."""
-    return start_job("prepare", {})
+    return start_job("prepare", {"fit": body.fit.value})
 
 
 @scraper_blueprint.get("/buckets")

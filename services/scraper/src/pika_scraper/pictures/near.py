@@ -8,24 +8,16 @@ found all of them, with the coarse colours at most 9 of 255 apart.
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from pika_kit.images import Pixels
 from pika_kit.pictures import PictureBucket
 from pika_kit.storage import ObjectMissing
 from pika_kit.threads import in_threads
 from pika_scraper.config import NUM_INTAKE_THREADS
+from pika_scraper.pictures.pipeline import COLOUR_GRID
 
 INDEX_KEY = "index/looks.json"
-_GRID = 4
 _COLOUR_DISTANCE = 16.0
 """Mean absolute difference of two signatures, 0–255, up to which they count as the same colouring."""
-
-
-def colour_signature(pixels: Pixels) -> str:
-    """Mean colours of a 4×4 grid laid over the picture: 48 bytes as hexadecimal digits."""
-    coarse = Image.fromarray(pixels).resize((_GRID, _GRID), Image.Resampling.BOX)
-    return coarse.tobytes().hex()
 
 
 class NearIndex:
@@ -38,7 +30,7 @@ class NearIndex:
         self._max_bits = max_bits
         self._ids: list[str] = []
         self._hashes = np.zeros(1024, np.uint64)
-        self._colours = np.zeros((1024, _GRID * _GRID * 3), np.int16)
+        self._colours = np.zeros((1024, COLOUR_GRID**2 * 3), np.int16)
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -18,8 +18,8 @@ from pika_kit.service import state
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing
 from pika_kit.threads import in_threads
-from pika_scraper.image_views import PictureBucketName
-from pika_scraper.intake import ORIGIN_FIELDS
+from pika_scraper.intake.provenance import ORIGIN_FIELDS
+from pika_scraper.views.images import PictureBucketName
 
 _TAG = Tag(name="pictures", description="Upload, list, look at")
 _NUM_THREADS = 8

@@ -1,26 +1,24 @@
 """One file's bytes and where they were found → the raw bucket, verified before and saved once."""
 
 import threading
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from pika_kit.images import EXTENSIONS, decode, sha256
+from pika_kit.images import EXTENSIONS, sha256
 from pika_kit.pictures import PictureBucket
 from pika_kit.storage import ObjectMissing
 from pika_scraper.config import MAX_PICTURE_BYTES
 from pika_scraper.errors import Refused
+from pika_scraper.intake.provenance import same_origins, with_origins_of_both
+from pika_scraper.pictures.pipeline import Examined, Prepared
 
-ORIGIN_FIELDS = (
-    *("source", "query", "name", "url", "page", "licence", "licence_url", "author", "time", "job"),
-)
-_ADDRESSES = ("page", "licence_url")
-_IDENTITY = ("source", "name", "url")
 _TRIES = 3
 
 # Two threads that hold the same bytes at the same moment must not both think they were first.
 _LOCKS = tuple(threading.Lock() for _ in range(64))
+
+Examine = Callable[[bytes], Examined]
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,8 @@ class Taken:
     - "taken": new, saved;
     - "exact_duplicate": the same bytes are there from elsewhere; this origin is now in their provenance;
     - "already_there": this very origin was taken by an earlier job or upload; nothing changed.
+
+    `prepared` is there where the picture is new and the examination made a square of it.
     """
 
     picture_id: str
@@ -37,36 +37,23 @@ class Taken:
     format: str
     width: int
     height: int
-
-
-def make_origin(source: str, *, job: str | None = None, **fields: str | None) -> dict[str, Any]:
-    """Where a picture was found, by ORIGIN_FIELDS; None where unknown.
-
-    Sources pass on what strangers wrote: an address is one of http or https, or nothing.
-    """
-    unknown = set(fields) - set(ORIGIN_FIELDS)
-    if unknown:
-        raise ValueError(
-            f"expected the fields {', '.join(ORIGIN_FIELDS)}, received {', '.join(sorted(unknown))}"
-        )
-    origin: dict[str, Any] = dict.fromkeys(ORIGIN_FIELDS)
-    for name in _ADDRESSES:
-        if not str(fields.get(name) or "").startswith(("http://", "https://")):
-            fields[name] = None
-    return (
-        origin
-        | fields
-        | {"source": source, "job": job, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-    )
+    provenance: dict[str, Any]
+    prepared: Prepared | None = None
 
 
 def take(
-    raw: PictureBucket, data: bytes, origin: dict[str, Any], known: Container[str] | None = None
+    raw: PictureBucket,
+    data: bytes,
+    origin: dict[str, Any],
+    known: Container[str] | None = None,
+    *,
+    examine: Examine,
 ) -> Taken:
     """Verify and save one picture under the hash of its bytes.
 
     Args:
         known: ids that are in `raw`, where the caller has listed them; else the store is asked.
+        examine: tells what a picture is, as `verify.Decoders.examine` does.
 
     Raises:
         PictureError: the bytes are no picture that can be read. Refused: "too_large".
@@ -76,7 +63,7 @@ def take(
     picture_id = sha256(data)
     for _ in range(_TRIES):
         try:
-            return _take_once(raw, picture_id, data, origin, known)
+            return _take_once(raw, picture_id, data, origin, known=known, examine=examine)
         except ObjectMissing:
             known = None  # deleted since the caller listed the bucket: taken anew
     raise Refused("deleted", "it was deleted again and again while it was being taken")
@@ -87,13 +74,15 @@ def _take_once(
     picture_id: str,
     data: bytes,
     origin: dict[str, Any],
+    *,
     known: Container[str] | None,
+    examine: Examine,
 ) -> Taken:
     """As `take`; raises ObjectMissing where the picture is deleted meanwhile."""
     with _LOCKS[int(picture_id[:8], 16) % len(_LOCKS)]:
         if picture_id in known if known is not None else raw.has(picture_id):
             return _found_again(raw, picture_id, origin)
-        picture = decode(data, at_least=64)  # all of the bytes are read; only fewer pixels are made
+        picture = examine(data)
         provenance = {
             "id": picture_id,
             "sha256": picture_id,
@@ -103,32 +92,23 @@ def _take_once(
             "height": picture.height,
             "num_bytes": len(data),
         }
-        if not raw.add(picture_id, data, EXTENSIONS[picture.format], provenance, _with_origins_of_both):
+        if not raw.add(picture_id, data, EXTENSIONS[picture.format], provenance, with_origins_of_both):
             return _found_again(raw, picture_id, origin)  # saved since the caller listed the bucket
-    return Taken(picture_id, "taken", picture.format, picture.width, picture.height)
-
-
-def _with_origins_of_both(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Of two processes that save a picture at once both origins stay; the own one of before a kill is one."""
-    origins = list(old["origins"])
-    origins += [origin for origin in new["origins"] if not _same_origins(origins, origin)]
-    return new | {"origins": origins}
-
-
-def _same_origins(origins: list[dict[str, Any]], origin: dict[str, Any]) -> list[dict[str, Any]]:
-    return [found for found in origins if all(found.get(key) == origin[key] for key in _IDENTITY)]
+    return Taken(
+        picture_id, "taken", picture.format, picture.width, picture.height, provenance, picture.prepared
+    )
 
 
 def _found_again(raw: PictureBucket, picture_id: str, origin: dict[str, Any]) -> Taken:
     provenance = raw.provenance(picture_id)
     origins = provenance["origins"]
-    same = _same_origins(origins, origin)
+    same = same_origins(origins, origin)
     if not same:
         # Two processes may do this at once, and both origins stay.
-        raw.update_provenance(
+        provenance = raw.update_provenance(
             picture_id,
             lambda old: (
-                old if _same_origins(old["origins"], origin) else old | {"origins": [*old["origins"], origin]}
+                old if same_origins(old["origins"], origin) else old | {"origins": [*old["origins"], origin]}
             ),
         )
         outcome = "exact_duplicate"
@@ -137,4 +117,11 @@ def _found_again(raw: PictureBucket, picture_id: str, origin: dict[str, Any]) ->
         outcome = "taken" if same[0] is origins[0] else "exact_duplicate"
     else:
         outcome = "already_there"
-    return Taken(picture_id, outcome, provenance["format"], provenance["width"], provenance["height"])
+    return Taken(
+        picture_id,
+        outcome,
+        provenance["format"],
+        provenance["width"],
+        provenance["height"],
+        provenance,
+    )

@@ -1,0 +1,76 @@
+"""The child process that decodes strangers' pictures: `python -m pika_scraper.intake.decoder`.
+
+It has no secrets, no environment and no files; its standard input is a socket to the parent (`verify`), over
+which come pictures and go answers. Memory is limited for good and CPU time for each picture, by the kernel.
+"""
+
+import fcntl
+import json
+import os
+import resource
+import socket
+import sys
+from typing import Any
+
+from pika_kit.images import PictureError
+from pika_scraper.config import DecodeLimits, PrepareConfig
+from pika_scraper.intake import frames
+from pika_scraper.pictures.pipeline import examine
+
+
+class Turn:
+    """One child at a time holds it: a lock on a file that all inherit, which ends with its process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __enter__(self) -> None:
+        fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+
+    def __exit__(self, *_error: object) -> None:
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+
+def main() -> None:
+    """Answer until the parent goes away."""
+    start = json.loads(sys.argv[1])
+    limits = DecodeLimits(**start["limits"])
+    _limit(resource.RLIMIT_AS, limits.memory_bytes)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    turn = Turn(start["turn"])
+    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as channel:
+        while (received := frames.receive(channel)) is not None:
+            words, data = received
+            _allow_cpu(limits.cpu_seconds)
+            frames.send(channel, *_answer(words, data, turn))
+
+
+def _answer(words: dict[str, Any], data: bytes, turn: Turn) -> tuple[dict[str, Any], bytes]:
+    config = PrepareConfig(**words["config"]) if words["config"] else None
+    try:
+        found = examine(data, config, turn)
+    except PictureError as error:
+        return {"code": error.code, "detail": error.detail}, b""
+    except MemoryError:
+        return {"code": "too_much_memory", "detail": "the picture takes too much memory"}, b""
+    facts = {"format": found.format, "width": found.width, "height": found.height}
+    if found.prepared is None:
+        return facts, b""
+    return facts | {"prepared": found.prepared.facts()}, found.prepared.square
+
+
+def _allow_cpu(seconds: int) -> None:
+    """From now on so many seconds, and at the end of them a signal that ends the process (SIGXCPU)."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def _limit(what: int, value: int) -> None:
+    resource.setrlimit(what, (value, value))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""A source's candidates → the raw bucket, many at once, each counted, and none twice after a restart."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from pika_kit.images import PictureError
+from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobContext
+from pika_kit.stages import Bucket
+from pika_kit.threads import as_finished
+from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
+from pika_scraper.errors import Refused
+from pika_scraper.intake.ledger import Ledger
+from pika_scraper.intake.provenance import make_origin
+from pika_scraper.intake.take import take
+from pika_scraper.intake.verify import Decoders
+from pika_scraper.pictures.spool import Spool
+from pika_scraper.report import Tally
+from pika_scraper.sources.base import Candidate, Gathered
+
+
+@dataclass
+class Intake:
+    """One job's way from candidates to pictures.
+
+    Attributes:
+        config, spool: where squares are made in the same job, how, and where they wait for `prepare`.
+    """
+
+    context: JobContext
+    ledger: Ledger
+    tally: Tally
+    decoders: Decoders
+    config: PrepareConfig | None = None
+    spool: Spool | None = None
+
+    def take_all(self, gathered: Gathered, source: str, limit: int | None) -> dict[str, Any]:
+        """Take one source's candidates; the job's limit counts those of the sources before, too."""
+        tally, before = self.tally, self.tally.counts.copy()
+        raw = PictureBucket(self.context.store, Bucket.RAW)
+        known = set(raw.ids())
+        total = gathered.total if limit is None else min(limit, gathered.total or limit)
+        left = None if limit is None else max(0, limit - sum(before.values()))
+        fresh = self._fresh(islice(gathered.candidates, left), source)
+        outcomes = as_finished(
+            lambda candidate: self._take(raw, candidate, source, known), fresh, NUM_INTAKE_THREADS
+        )
+        for candidate, outcome in outcomes:
+            self.ledger.record(_ledger_key(source, candidate), outcome)
+            self._count(candidate, outcome)
+            self.context.progress(
+                sum(tally.counts.values()),
+                total,
+                f"collecting pictures from {source}",
+                taken=tally.counts["taken"],
+                exact_duplicates=tally.counts["exact_duplicate"],
+                refused=tally.num_refused,
+            )
+        now = tally.counts - before
+        return {"named": sum(now.values()), "taken": now["taken"], "stopped": gathered.stopped}
+
+    def _take(self, raw: PictureBucket, candidate: Candidate, source: str, known: set[str]) -> str:
+        """The outcome for one candidate. Runs in many threads."""
+        try:
+            origin = make_origin(source, job=self.context.job_id, **candidate.origin)
+            taken = take(
+                raw,
+                candidate.load(),
+                origin,
+                known,
+                examine=lambda data: self.decoders.examine(data, self.config),
+            )
+        except (Refused, PictureError) as error:
+            return f"refused:{error.code}"
+        known.add(taken.picture_id)
+        if self.spool is not None:
+            if taken.prepared is not None:
+                self.spool.put(taken.picture_id, taken.prepared, taken.provenance)
+            elif taken.outcome == "exact_duplicate":
+                self.spool.forget(taken.picture_id)  # one more origin is in its provenance now
+        return taken.outcome
+
+    def _fresh(self, candidates: Iterator[Candidate], source: str) -> Iterator[Candidate]:
+        """Those not dealt with before the job was interrupted; the others are counted from the ledger."""
+        dealt_with = dict(self.ledger.outcomes)
+        seen: set[str] = set()
+        for candidate in candidates:
+            if candidate.key in seen:
+                self.tally.add("repeated", candidate.name)
+            elif (known := _ledger_key(source, candidate)) in dealt_with:
+                self._count(candidate, dealt_with[known])
+            else:
+                yield candidate
+            seen.add(candidate.key)
+
+    def _count(self, candidate: Candidate, outcome: str) -> None:
+        self.tally.add(outcome, None if outcome in ("taken", "already_there") else candidate.name)
+
+
+def _ledger_key(source: str, candidate: Candidate) -> str:
+    """Two sources may name one address, and each of them is an origin."""
+    return f"{source} {candidate.key}"

@@ -1,0 +1,140 @@
+"""Strangers' bytes are decoded in child processes, so that one hostile picture costs one picture.
+
+A decoder may hang, take a gigabyte, or crash, and bytes that are made for it may run code. So it works in a
+process of its own that holds no keys and no files, with limits of memory and CPU time that the kernel keeps,
+and a limit of time that this side keeps. A child that went too far is ended, and the next picture gets
+another one.
+
+    with Decoders(num=usable_cores()) as decoders:
+        examined = decoders.examine(data)      # raises PictureError
+"""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+from pika_kit.images import PictureError
+from pika_scraper.config import DecodeLimits, PrepareConfig
+from pika_scraper.intake import frames
+from pika_scraper.pictures.pipeline import Examined, Prepared
+
+_PASSED_ON = ("PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
+
+
+class DecodersClosed(RuntimeError):
+    """The decoders were closed while a picture was waiting for one."""
+
+
+class _Child:
+    """One decoding process and the socket to it."""
+
+    def __init__(self, limits: DecodeLimits, turn: int) -> None:
+        self._limits = limits
+        self.channel, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    __package__ + ".decoder",
+                    json.dumps({"limits": asdict(limits), "turn": turn}),
+                ],
+                stdin=theirs.fileno(),
+                pass_fds=(turn,),
+                # No keys: what runs in there may be a stranger's.
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+                | {"OPENBLAS_NUM_THREADS": "1"},
+            )
+
+    def ask(self, words: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        """The child's answer; raises PictureError, after which the child is of no more use."""
+        deadline = time.monotonic() + self._limits.wall_seconds
+        try:
+            frames.send(self.channel, words, data, deadline)
+            answer = frames.receive(self.channel, deadline)
+        except TimeoutError as error:
+            detail = f"it was not decoded within {self._limits.wall_seconds:.0f} s"
+            raise PictureError("too_slow", detail) from error
+        except (OSError, ValueError) as error:
+            raise self._died() from error
+        if answer is None:
+            raise self._died()
+        return answer
+
+    def _died(self) -> PictureError:
+        try:
+            status = self._process.wait(timeout=5.0)
+        except subprocess.TimeoutExpired:
+            status = 0
+        if status == -signal.SIGXCPU:
+            return PictureError("too_slow", f"decoding took more than {self._limits.cpu_seconds} s of a core")
+        return PictureError("decoder_crashed", f"the decoder ended with status {status}")
+
+    def close(self) -> None:
+        """End the process; it holds nothing that would be lost."""
+        self.channel.close()
+        self._process.kill()
+        self._process.wait()
+
+
+class Decoders:
+    """Up to `num` children, each started when it is first needed. Safe to share between threads."""
+
+    def __init__(self, num: int, limits: DecodeLimits | None = None) -> None:
+        self._limits = limits or DecodeLimits()
+        self._turn = os.memfd_create("turn")
+        self._places: queue.LifoQueue[_Child | None] = queue.LifoQueue()
+        self._num, self._is_closed = num, False
+        for _ in range(num):
+            self._places.put(None)
+
+    def __enter__(self) -> "Decoders":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all children; waits for pictures under way, whose time is limited."""
+        self._is_closed = True
+        for child in [self._places.get() for _ in range(self._num)]:
+            if child is not None:
+                child.close()
+        for _ in range(self._num):  # who waits for one is told that there will be none
+            self._places.put(None)
+        os.close(self._turn)
+
+    def examine(self, data: bytes, config: PrepareConfig | None = None) -> Examined:
+        """As `pipeline.examine`, in a child.
+
+        Raises:
+            PictureError: also "too_slow", "too_much_memory" and "decoder_crashed".
+        """
+        words = {"config": asdict(config) if config else None}
+        answer, square = self._ask(words, data)
+        if "code" in answer:
+            raise PictureError(answer["code"], answer["detail"])
+        prepared = answer.pop("prepared", None)
+        return Examined(**answer, prepared=Prepared(square=square, **prepared) if prepared else None)
+
+    def _ask(self, words: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+        child = self._places.get()
+        try:
+            if self._is_closed:
+                raise DecodersClosed
+            child = child or _Child(self._limits, self._turn)
+            return child.ask(words, data)
+        except BaseException:
+            if child is not None:
+                child.close()
+            child = None
+            raise
+        finally:
+            self._places.put(child)

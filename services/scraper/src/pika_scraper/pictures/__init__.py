@@ -1,0 +1,1 @@
+"""What is made of a picture: a square, what it looks like, what may be wrong with it."""

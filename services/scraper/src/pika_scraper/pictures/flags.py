@@ -1,0 +1,114 @@
+"""What may be wrong with a picture, told as flags; nothing is refused or deleted for one.
+
+| flag | says |
+| --- | --- |
+| blank | hardly any grey value differs from the others |
+| blurry | hardly any edge is sharp, at the size that training sees |
+| busy_background, plain_background | how much of the picture's border has one colour |
+| dark | the mean grey value is low |
+| extreme_aspect | one side is much longer than the other, so that most is cropped away |
+| screenshot | a lossless file with exactly the sides of a common screen |
+| tiny | the shorter side has few pixels |
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pika_kit.images import Pixels
+from pika_scraper.config import PrepareConfig
+
+_SCREENS = frozenset(
+    {
+        (1280, 720), (1280, 800), (1366, 768), (1440, 900), (1536, 864), (1600, 900), (1680, 1050),
+        (1920, 1080), (1920, 1200), (2560, 1440), (2560, 1600), (2880, 1800), (3440, 1440), (3840, 2160),
+        (1136, 640), (1334, 750), (1792, 828), (2208, 1242), (2340, 1080), (2400, 1080), (2436, 1125),
+        (2532, 1170), (2556, 1179), (2688, 1242), (2778, 1284), (2796, 1290), (2048, 1536), (2160, 1620),
+        (2388, 1668), (2732, 2048),
+    }
+)  # fmt: skip
+_LOSSLESS = ("png", "bmp")
+
+Grey = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """Flags in alphabetical order; where the border is plain, its colour and the box of what stands on it.
+
+    `background` is RGB, 0–255. `box` is left, top, right and bottom as shares of width and height, 0–1; None
+    where the ground is not plain or nothing stands on it.
+    """
+
+    flags: list[str]
+    background: list[int] | None = None
+    box: list[float] | None = None
+
+
+def inspect(pixels: Pixels, width: int, height: int, format: str, config: PrepareConfig) -> Inspected:
+    """What may be wrong with a picture.
+
+    Args:
+        pixels: uint8 (H, W, 3), possibly decoded smaller than the original's `width` × `height`.
+        format: of the file as found, as `decode` names it.
+    """
+    grey = _grey(pixels)
+    share, ground = _border(pixels, config.plain_distance)
+    is_plain = share > config.plain_share
+    checks = {
+        "blank": float(grey.std()) < config.blank_deviation,
+        "blurry": _sharp_share(grey, config.sharp_edge) < config.sharp_share,
+        "busy_background": share < config.busy_share,
+        "dark": float(grey.mean()) < config.dark_mean,
+        "extreme_aspect": max(width, height) > config.extreme_aspect * min(width, height),
+        "plain_background": is_plain,
+        "screenshot": format in _LOSSLESS and (max(width, height), min(width, height)) in _SCREENS,
+        "tiny": min(width, height) < config.tiny_side,
+    }
+    flags = [name for name, holds in checks.items() if holds]
+    if not is_plain:
+        return Inspected(flags)
+    return Inspected(flags, [int(value) for value in ground], _box(pixels, ground, config.plain_distance))
+
+
+def _grey(pixels: Pixels) -> Grey:
+    """Luma, 0–255 (ITU-R BT.601, in whole 256ths)."""
+    wide = pixels.astype(np.int32)
+    return ((77 * wide[..., 0] + 150 * wide[..., 1] + 29 * wide[..., 2]) >> 8).astype(np.int16)
+
+
+def _sharp_share(grey: Grey, edge: int) -> float:
+    """The share of pixels whose Laplacian (four neighbours) is at least `edge`; none in a blurred one."""
+    if min(grey.shape) < 3:
+        return 1.0
+    inner = 4 * grey[1:-1, 1:-1] - grey[:-2, 1:-1] - grey[2:, 1:-1] - grey[1:-1, :-2] - grey[1:-1, 2:]
+    return float((np.abs(inner) >= edge).mean())
+
+
+def _border(pixels: Pixels, distance: int) -> tuple[float, Grey]:
+    """Of a frame 1/32 of the shorter side wide: the share of pixels near its median, and that colour."""
+    margin = max(1, min(pixels.shape[:2]) // 32)
+    parts = (
+        pixels[:margin],
+        pixels[-margin:],
+        pixels[margin:-margin, :margin],
+        pixels[margin:-margin, -margin:],
+    )
+    frame = np.concatenate([part.reshape(-1, 3) for part in parts]).astype(np.int16)
+    median = np.median(frame, axis=0).astype(np.int16)
+    return float((np.abs(frame - median) <= distance).all(axis=1).mean()), median
+
+
+def _box(pixels: Pixels, ground: Grey, distance: int) -> list[float] | None:
+    """What stands on a plain ground. A row or column counts where one pixel in a hundred is not ground."""
+    is_figure = (np.abs(pixels.astype(np.int16) - ground) > distance).any(axis=2)
+    sides = []
+    for axis in (1, 0):  # which columns, which rows
+        along = np.flatnonzero(is_figure.mean(axis=1 - axis) > 0.01)
+        if not along.size:
+            return None
+        length = pixels.shape[axis]
+        sides.append((float(along[0]) / length, float(along[-1] + 1) / length))
+    (left, right), (top, bottom) = sides
+    return [round(value, 4) for value in (left, top, right, bottom)]

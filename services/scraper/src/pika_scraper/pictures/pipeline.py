@@ -1,0 +1,84 @@
+"""Bytes as found → what they are and, where asked for, the square that training sees. No store, no network.
+
+It runs in a child process with limits (`intake.verify`), because the bytes are a stranger's. Each picture is
+decoded once, no larger than the square needs, and everything is made of those pixels.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from PIL import Image
+
+from pika_kit.images import LARGE, Pixels, decode, perceptual_hash
+from pika_scraper.config import PrepareConfig
+from pika_scraper.pictures.flags import inspect
+from pika_scraper.pictures.square import encode_square, fitted
+
+COLOUR_GRID = 4
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One picture made ready: its square as lossless WebP, and what goes into its provenance.
+
+    `fit` is how it became a square: "crop" or "pad".
+    """
+
+    square: bytes
+    perceptual_hash: str
+    colours: str
+    flags: list[str]
+    background: list[int] | None
+    box: list[float] | None
+    fit: str
+
+    def facts(self) -> dict[str, Any]:
+        """All but the square, as JSON."""
+        return {name: value for name, value in asdict(self).items() if name != "square"}
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a file's bytes are: the format, the original's upright sides, and the square where asked for."""
+
+    format: str
+    width: int
+    height: int
+    prepared: Prepared | None = None
+
+
+def examine(
+    data: bytes, config: PrepareConfig | None = None, large: AbstractContextManager[Any] = LARGE
+) -> Examined:
+    """Decode all of a picture, and make it ready where `config` says how.
+
+    Args:
+        large: entered while a picture of many pixels is decoded.
+
+    Raises:
+        PictureError: as `pika_kit.images.decode`.
+    """
+    if config is None:
+        # All of the bytes are read; only fewer pixels are made.
+        picture = decode(data, at_least=64, large=large)
+        return Examined(picture.format, picture.width, picture.height)
+    picture = decode(data, at_least=config.size, large=large)
+    found = inspect(picture.pixels, picture.width, picture.height, picture.format, config)
+    ground = found.background if config.fit == "pad" else None
+    prepared = Prepared(
+        square=encode_square(fitted(picture.pixels, config.size, ground)),
+        perceptual_hash=perceptual_hash(picture.pixels),
+        colours=colour_signature(picture.pixels),
+        flags=found.flags,
+        background=found.background,
+        box=found.box,
+        fit="crop" if ground is None else "pad",
+    )
+    return Examined(picture.format, picture.width, picture.height, prepared)
+
+
+def colour_signature(pixels: Pixels) -> str:
+    """Mean colours of a 4×4 grid laid over the picture: 48 bytes as hexadecimal digits."""
+    coarse = Image.fromarray(pixels).resize((COLOUR_GRID, COLOUR_GRID), Image.Resampling.BOX)
+    return coarse.tobytes().hex()

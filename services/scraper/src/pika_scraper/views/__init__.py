@@ -1,0 +1,1 @@
+"""What the scraper answers over HTTP; one file for each kind of resource."""
