@@ -218,14 +218,15 @@ def encode(pixels: Pixels, format: str = "png", quality: int = 90) -> bytes:
     raise ValueError(f"expected the format png, jpeg or webp, received {format!r}")
 
 
-def perceptual_hash(pixels: Pixels) -> str:
+def perceptual_hash(picture: Pixels | Image.Image) -> str:
     """64 bits as 16 hexadecimal digits: which low frequencies of the picture's cosine transform are strong.
 
     Pictures that look alike differ in few bits (`hash_distance`). The pHash of Zauner (2010), with the sizes
     that `imagehash.phash` has: 32 × 32 grey values, of whose DCT-II the 8 × 8 lowest frequencies are compared
     with their median.
     """
-    grey = Image.fromarray(pixels).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    grey = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
     low = _COSINES @ np.asarray(grey, np.float64) @ _COSINES.T
     # Frequencies that a symmetric picture lacks are rounding errors, of either sign; rounded, they are 0.
     low = low.round(6)

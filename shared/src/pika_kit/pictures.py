@@ -73,6 +73,17 @@ class PictureBucket:
             only_if_absent=True,
         )
 
+    def write(self, picture_id: str, data: _Bytes, extension: str, provenance: dict[str, Any]) -> None:
+        """Save a picture whether it is there or not: for who alone writes here, and the same for one id."""
+        _check_id(picture_id)
+        self.set_provenance(picture_id, provenance)
+        self.store.put(
+            self.bucket,
+            f"pictures/{picture_id}.{extension}",
+            data,
+            content_type=_CONTENT_TYPE_BY_EXTENSION[extension],
+        )
+
     def entries(self, start_after: str = "", limit: int | None = None) -> Iterator[PictureEntry]:
         """At most `limit` pictures in the order of their ids, from the first id after `start_after`."""
         # "~" sorts behind every extension, so that the picture named is itself left out.

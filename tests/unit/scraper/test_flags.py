@@ -16,7 +16,9 @@ NOISE = np.random.default_rng(1).integers(0, 256, (100, 100, 3), dtype=np.uint8)
 
 
 def flags_of(pixels, width=None, height=None, format="jpeg") -> list[str]:
-    return inspect(pixels, width or pixels.shape[1], height or pixels.shape[0], format, CONFIG).flags
+    return inspect(
+        Image.fromarray(pixels), width or pixels.shape[1], height or pixels.shape[0], format, CONFIG
+    ).flags
 
 
 def on_ground(colour, box) -> np.ndarray:
@@ -72,11 +74,11 @@ def test_a_blurred_picture_is_told_from_the_sharp_one():
 
 
 def test_the_box_is_where_the_figure_stands():
-    found = inspect(on_ground((250, 245, 220), (60, 20, 140, 80)), 200, 100, "png", CONFIG)
+    found = inspect(Image.fromarray(on_ground((250, 245, 220), (60, 20, 140, 80))), 200, 100, "png", CONFIG)
     assert found.background == [250, 245, 220]
     assert found.box == pytest.approx([0.3, 0.2, 0.7, 0.8], abs=0.011)
-    assert inspect(NOISE, 100, 100, "png", CONFIG).box is None
-    assert inspect(np.full((50, 50, 3), 7, np.uint8), 50, 50, "png", CONFIG).box is None
+    assert inspect(Image.fromarray(NOISE), 100, 100, "png", CONFIG).box is None
+    assert inspect(Image.new("RGB", (50, 50), (7, 7, 7)), 50, 50, "png", CONFIG).box is None
 
 
 def test_on_a_plain_ground_a_square_can_hold_the_whole_picture():

@@ -140,7 +140,7 @@ def test_pictures_of_every_shape_are_prepared(make_picture, size):
 
 def test_the_index_grows_and_finds_the_nearest():
     index = NearIndex(max_bits=6)
-    grey = colour_signature(np.full((16, 16, 3), 128, np.uint8))
+    grey = colour_signature(Image.new("RGB", (16, 16), (128, 128, 128)))
     hashes = np.random.default_rng(1).integers(0, 2**63, 3000, dtype=np.uint64)
     for number, value in enumerate(hashes):
         index.add(str(number), f"{int(value):016x}", grey)

@@ -179,7 +179,7 @@ def _write(images: PictureBucket, decision: _Decision, config: PrepareConfig) ->
     facts = prepared.facts()
     facts["prepared"] = {"size": config.size, "fit": facts.pop("fit")}
     provenance = decision.work.provenance | facts
-    images.add(picture_id, prepared.square, SQUARE_FORMAT, provenance)
+    images.write(picture_id, prepared.square, SQUARE_FORMAT, provenance)
 
 
 def _count(decision: _Decision, tally: Tally, flags: Tally) -> None:

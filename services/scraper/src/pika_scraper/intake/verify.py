@@ -25,6 +25,8 @@ from pika_scraper.config import DecodeLimits, PrepareConfig
 from pika_scraper.intake import frames
 from pika_scraper.pictures.pipeline import Examined, Prepared
 
+# Freed pixels stay with the process, which needs as many again a moment later.
+_QUICK_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "67108864"}
 _PASSED_ON = ("PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
 
 
@@ -50,6 +52,7 @@ class _Child:
                 pass_fds=(turn,),
                 # No keys: what runs in there may be a stranger's.
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+                | _QUICK_MEMORY
                 | {"OPENBLAS_NUM_THREADS": "1"},
             )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from pika_kit.images import LARGE, Pixels, decode, perceptual_hash
+from pika_kit.images import LARGE, decode, perceptual_hash
 from pika_scraper.config import PrepareConfig
 from pika_scraper.pictures.flags import inspect
 from pika_scraper.pictures.square import encode_square, fitted
@@ -64,12 +64,13 @@ def examine(
         picture = decode(data, at_least=64, large=large)
         return Examined(picture.format, picture.width, picture.height)
     picture = decode(data, at_least=config.size, large=large)
-    found = inspect(picture.pixels, picture.width, picture.height, picture.format, config)
+    image = Image.fromarray(picture.pixels)
+    found = inspect(image, picture.width, picture.height, picture.format, config)
     ground = found.background if config.fit == "pad" else None
     prepared = Prepared(
-        square=encode_square(fitted(picture.pixels, config.size, ground)),
-        perceptual_hash=perceptual_hash(picture.pixels),
-        colours=colour_signature(picture.pixels),
+        square=encode_square(fitted(image, config.size, ground)),
+        perceptual_hash=perceptual_hash(image),
+        colours=colour_signature(image),
         flags=found.flags,
         background=found.background,
         box=found.box,
@@ -78,7 +79,7 @@ def examine(
     return Examined(picture.format, picture.width, picture.height, prepared)
 
 
-def colour_signature(pixels: Pixels) -> str:
+def colour_signature(image: Image.Image) -> str:
     """Mean colours of a 4×4 grid laid over the picture: 48 bytes as hexadecimal digits."""
-    coarse = Image.fromarray(pixels).resize((COLOUR_GRID, COLOUR_GRID), Image.Resampling.BOX)
+    coarse = image.resize((COLOUR_GRID, COLOUR_GRID), Image.Resampling.BOX)
     return coarse.tobytes().hex()

@@ -2,34 +2,30 @@
 
 import io
 
-import numpy as np
-from PIL import Image
-
-from pika_kit.images import Pixels, square
+from PIL import Image, ImageOps
 
 SQUARE_FORMAT = "webp"
 FITS = ("crop", "pad")
 
 
-def fitted(pixels: Pixels, size: int, ground: list[int] | None) -> Pixels:
-    """uint8 (size, size, 3), Lanczos filter.
+def fitted(image: Image.Image, size: int, ground: list[int] | None) -> Image.Image:
+    """An RGB picture of `size` × `size`, Lanczos filter.
 
     Args:
         ground: the RGB colour to pad with; None crops.
     """
     if ground is None:
-        return square(pixels, size)
-    height, width = pixels.shape[:2]
-    scale = size / max(width, height)
-    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    shrunk = Image.fromarray(pixels).resize(inner, Image.Resampling.LANCZOS)
+        return ImageOps.fit(image, (size, size), method=Image.Resampling.LANCZOS)
+    scale = size / max(image.size)
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    shrunk = image.resize(inner, Image.Resampling.LANCZOS)
     canvas = Image.new("RGB", (size, size), tuple(ground))
     canvas.paste(shrunk, ((size - inner[0]) // 2, (size - inner[1]) // 2))
-    return np.asarray(canvas)
+    return canvas
 
 
-def encode_square(pixels: Pixels) -> bytes:
+def encode_square(image: Image.Image) -> bytes:
     """Lossless WebP at its quickest: a third of the time of a PNG, for a few bytes more."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=0, method=0)
+    image.save(buffer, "WEBP", lossless=True, quality=0, method=0)
     return buffer.getvalue()
