@@ -7,6 +7,7 @@ Deployment values live here and nowhere else; hyper-parameters live in each mode
 import ipaddress
 import os
 from collections.abc import Mapping
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -54,6 +55,13 @@ def _parse_list(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _parse_networks(value: Any) -> Any:
+    found = tuple(IPv6Network(part) for part in _parse_list(value)) if isinstance(value, str) else value
+    if any(network.prefixlen not in (32, 40, 48, 56, 64, 96) for network in found):
+        raise ValueError("expected prefixes of 32, 40, 48, 56, 64 or 96 bits")
+    return found
+
+
 class Settings(BaseSettings):
     """What one process of the stack needs to know about where it runs."""
 
@@ -85,6 +93,8 @@ class Settings(BaseSettings):
     """Folders that the scraper's worker may read for `POST /scrape` from a folder."""
     fetch_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_list)] = ()
     """`host:port` pairs that may be fetched although their addresses are not public."""
+    nat64_prefixes: Annotated[tuple[IPv6Network, ...], NoDecode, BeforeValidator(_parse_networks)] = ()
+    """IPv6 prefixes behind which this network's translator reaches IPv4 (RFC 6052)."""
     contact: str | None = Field(None, max_length=200, pattern=r"^[ -~]+$")
     """Who collects: an address of mail or of a page, told to the hosts that pictures are fetched from."""
     openverse_url: str = Field("https://api.openverse.org", pattern=r"^https?://")
@@ -220,5 +230,6 @@ _EXPECTED = {
     "open_access": "expected true or false",
     "max_upload_bytes": "expected a whole number above 0",
     "is_pikachu_threshold": "expected a number between 0 and 1, or nothing",
+    "nat64_prefixes": "expected IPv6 prefixes of 32, 40, 48, 56, 64 or 96 bits, such as 64:ff9b::/96",
     "gpu_memory_mb": "expected at least 512 MiB as a whole number, or nothing",
 }

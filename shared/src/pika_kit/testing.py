@@ -8,7 +8,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,11 @@ class MemoryStore:
     ) -> None:
         """See Store."""
         self.put(bucket, key, path.read_bytes(), content_type=content_type)
+
+    def age(self, bucket: Bucket, key: str, seconds: float) -> None:
+        """Make an object so much older than it is."""
+        data, modified = self._objects[bucket, key]
+        self._objects[bucket, key] = (data, modified - timedelta(seconds=seconds))
 
     def get(self, bucket: Bucket, key: str) -> bytes:
         """See Store."""

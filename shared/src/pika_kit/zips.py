@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-_END = b"PK\x05\x06"
-_END_SIZE = 22
-_END64_LOCATOR = b"PK\x06\x07"
-_END64 = b"PK\x06\x06"
+_ENTRY = b"PK\x01\x02"
+_NO_ZIP = (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, OverflowError)
 _ENCRYPTED = 0x1
 _LABEL_LENGTH = 200
 
@@ -34,7 +32,7 @@ class ZipLimits:
     ratio_from_bytes: int = 2**20
 
 
-class BadZip(ValueError):
+class BadZip(Exception):
     """A whole zip cannot be used: it is none, or it is too much of one. The text is for people."""
 
 
@@ -56,11 +54,17 @@ class SafeZip:
 
     def __init__(self, file: Path | BinaryIO, limits: ZipLimits | None = None) -> None:
         self.limits = limits or ZipLimits()
-        self._check_directory(file)
+        bounded = _Bounded(file.open("rb") if isinstance(file, Path) else file, self.limits)
+        self._opened = bounded if isinstance(file, Path) else None
         try:
-            self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+            self._zip = zipfile.ZipFile(bounded)
+        except _NO_ZIP as error:
+            self._close_file()
             raise BadZip(f"expected a zip, received something else: {error}") from error
+        except BaseException:
+            self._close_file()
+            raise
+        bounded.is_open = True
         files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
         self.entries = [entry for entry in files if not is_hidden(entry.filename)]
         self.num_hidden = len(files) - len(self.entries)
@@ -85,6 +89,11 @@ class SafeZip:
     def close(self) -> None:
         """Close the zip; a file object that was handed in stays open."""
         self._zip.close()
+        self._close_file()
+
+    def _close_file(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
 
     def read(self, entry: zipfile.ZipInfo) -> bytes:
         """Unpack one entry; may be called from several threads.
@@ -109,20 +118,36 @@ class SafeZip:
             # bz2 and lzma have errors of their own, and zipfile lets them through.
             raise Refused("zip_entry_unreadable", "the entry cannot be unpacked") from error
 
-    def _check_directory(self, file: Path | BinaryIO) -> None:
-        """Refuse a central directory too large to be read, before zipfile reads it."""
-        try:
-            if isinstance(file, Path):
-                with file.open("rb") as opened:
-                    size = _directory_size(opened)
-            else:
-                size = _directory_size(file)
-        except (OSError, struct.error) as error:
-            raise BadZip(f"expected a zip, received something else: {error}") from error
-        if size > self.limits.max_directory_bytes:
+
+class _Bounded:
+    """A file of which `zipfile` reads no directory that is too large, whatever the zip's records say of it.
+
+    Where the directory lies and how long it is stands in records that contradict each other in a bad zip, and
+    which of them `zipfile` believes differs from release to release. So the reading itself is bounded.
+    """
+
+    def __init__(self, file: BinaryIO, limits: ZipLimits) -> None:
+        self._file, self._limits = file, limits
+        self.is_open = False
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+
+    def read(self, size: int = -1) -> bytes:
+        if self.is_open:
+            return self._file.read(size)
+        limits = self._limits
+        if size > limits.max_directory_bytes:
             raise BadZip(
-                f"expected at most {self.limits.max_directory_bytes:,} bytes of directory, received {size:,}",
+                f"expected at most {limits.max_directory_bytes:,} bytes of directory, received {size:,}"
             )
+        # Without a size the end of the file is wanted, which is as long as a comment may be.
+        data = self._file.read(size if size >= 0 else limits.max_directory_bytes)
+        count = data.count(_ENTRY)
+        if count > limits.max_entries:
+            raise BadZip(f"expected at most {limits.max_entries:,} files, received {count:,}")
+        return data
+
+    def seekable(self) -> bool:
+        return True
 
 
 def is_hidden(name: str) -> bool:
@@ -136,26 +161,3 @@ def label(name: str) -> str:
     printable = "".join(char if char.isprintable() else "\ufffd" for char in name)
     encodable = printable.encode("utf-8", "replace").decode()
     return encodable if len(encodable) <= _LABEL_LENGTH else "…" + encodable[-_LABEL_LENGTH + 1 :]
-
-
-def _directory_size(file: BinaryIO) -> int:
-    """Bytes of the central directory by the end record, or the 64-bit one (APPNOTE 4.3.14–16)."""
-    length = file.seek(0, 2)
-    start = max(0, length - _END_SIZE - 65_535)
-    file.seek(start)
-    tail = file.read()
-    file.seek(0)
-    found = tail.rfind(_END)
-    if found < 0 or len(tail) - found < _END_SIZE:
-        raise OSError("there is no end record")
-    size = int(struct.unpack_from("<L", tail, found + 12)[0])
-    locator = found - 20
-    if locator >= 0 and tail[locator : locator + 4] == _END64_LOCATOR:
-        (offset,) = struct.unpack_from("<Q", tail, locator + 8)
-        file.seek(min(offset, length))
-        record = file.read(56)
-        file.seek(0)
-        if record[:4] == _END64:
-            size = max(size if size != 0xFFFFFFFF else 0, struct.unpack_from("<Q", record, 40)[0])
-    # Whatever the records say, zipfile reads no more than the file has.
-    return min(size, length)

@@ -1,8 +1,11 @@
 """Zips: bombs are refused, names mean nothing, what desktops leave behind is counted and skipped."""
 
 import io
+import os
 import struct
 import zipfile
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -97,16 +100,49 @@ def test_a_zip_that_is_too_much_as_a_whole_is_refused(limits, message):
         SafeZip(zipped({name: bytes(10) for name in "abc"}), limits)
 
 
-def test_a_directory_with_a_64_bit_record_is_measured_by_it():
+@pytest.mark.parametrize("size", [101, 2**32, 2**40, 2**63])
+@pytest.mark.parametrize("locator_leads_elsewhere", [False, True])
+def test_a_directory_is_bounded_whatever_its_64_bit_record_says(size, locator_leads_elsewhere):
+    """`zipfile` believes the record before the locator, or the one that the locator names, by its release."""
     data = bytearray(zipped({"a": b"x"}).getvalue())
     end = data.index(b"PK\x05\x06")
-    record = b"PK\x06\x06" + struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, 1, 1, 2**40, 0)
+
+    def record(of: int) -> bytes:
+        return b"PK\x06\x06" + struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, 1, 1, of, 0)
+
+    harmless, hostile = record(47), record(size)
+    records = harmless + hostile if locator_leads_elsewhere else hostile
     locator = b"PK\x06\x07" + struct.pack("<LQL", 0, end, 1)
-    data[end:end] = record + locator
-    data += bytes(200)  # a comment's place: the end record is looked for from behind
-    struct.pack_into("<H", data, data.index(b"PK\x05\x06") + 20, 200)
-    with pytest.raises(BadZip, match="of directory"):
+    data[end:end] = records + locator
+    with pytest.raises(BadZip):
         SafeZip(io.BytesIO(bytes(data)), ZipLimits(max_directory_bytes=100))
+
+
+def test_a_directory_of_too_many_entries_is_refused_before_they_are_read(monkeypatch):
+    made: list = []
+    data = zipped({f"{number}": b"" for number in range(40)})
+    monkeypatch.setattr(zipfile, "ZipInfo", lambda *given: made.append(given))
+    with pytest.raises(BadZip, match="at most 30 files, received 40"):
+        SafeZip(data, ZipLimits(max_entries=30))
+    assert not made
+
+
+def test_a_zip_by_its_path_is_closed_with_it_and_also_where_it_is_none(tmp_path):
+    def open_here() -> int:
+        targets = []
+        for found in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                targets.append(os.readlink(found))
+        return sum(target.startswith(str(tmp_path)) for target in targets)
+
+    (tmp_path / "good.zip").write_bytes(zipped({"a": b"x"}).getvalue())
+    (tmp_path / "bad.zip").write_bytes(b"no zip")
+    with SafeZip(tmp_path / "good.zip") as archive:
+        assert archive.read(archive.entries[0]) == b"x"
+        assert open_here() == 1
+    with pytest.raises(BadZip):
+        SafeZip(tmp_path / "bad.zip")
+    assert open_here() == 0
 
 
 def test_an_encrypted_entry_is_refused():

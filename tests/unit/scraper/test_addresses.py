@@ -1,11 +1,16 @@
 """The address suite: what is not on the public internet is refused in every spelling."""
 
+import http.server
+import itertools
 import socket
+import threading
+from ipaddress import IPv6Address, IPv6Network
+from urllib.parse import quote
 
 import pytest
 
 from pika_scraper.errors import Refused
-from pika_scraper.web.addresses import checked_addresses, is_public, resolve
+from pika_scraper.web.addresses import checked_addresses, inside, is_public, resolve
 from pika_scraper.web.fetch import Fetcher
 
 NOT_PUBLIC = [
@@ -26,6 +31,9 @@ NOT_PUBLIC = [
     "localhost", "", "127.0.0.1:80",
 ]  # fmt: skip
 
+NUMERIC = [
+    found for found in NOT_PUBLIC if found not in ("localhost", "", "127.0.0.1:80") and "%" not in found
+]
 FETCHER = Fetcher()
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001:81b::200e"]
@@ -58,6 +66,105 @@ def test_an_address_is_refused_in_every_spelling(host, scheme, monkeypatch):
         FETCHER.fetch(f"{scheme}://{host}/picture.png")
     # "unresolvable" where this system's resolver does not know a spelling: then nobody can be reached by it.
     assert caught.value.code in {"address_refused", "unresolvable"}
+
+
+class Redirecting(http.server.BaseHTTPRequestHandler):
+    """Sends everybody where the path says."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        self.send_response(302)
+        self.send_header("Location", self.path[1:])
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def redirecting():
+    """A server on loopback that redirects; a fetcher that may ask it and nothing else inside."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{server.server_address[1]}"
+        yield place, server.asked, Fetcher((place,))
+        server.shutdown()
+
+
+@pytest.mark.parametrize("host", HOSTS + [f"[{found}]" if ":" in found else found for found in NUMERIC])
+def test_an_address_is_refused_in_every_spelling_through_a_redirect(redirecting, host):
+    place, asked, fetcher = redirecting
+    asked.clear()
+    with pytest.raises(Refused) as caught:
+        fetcher.fetch(f"http://{place}/http://{quote(host, safe='[]:')}/picture.png")
+    assert caught.value.code in {"address_refused", "unresolvable", "bad_url"}
+    assert len(asked) == 1
+    if caught.value.code == "unresolvable":
+        with pytest.raises((OSError, UnicodeError)):
+            resolve(host.strip("[]"), 80)
+
+
+def test_the_suite_of_addresses_has_sixty_forms_that_are_resolved_for_real():
+    refused = []
+    for host in dict.fromkeys(HOSTS + [f"[{found}]" if ":" in found else found for found in NUMERIC]):
+        with pytest.raises(Refused) as caught:
+            FETCHER.fetch(f"http://{host}/")
+        refused += [host] if caught.value.code == "address_refused" else []
+    assert len(refused) >= 60
+
+
+@pytest.mark.parametrize("inside_address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1"])
+def test_a_name_whose_address_changes_is_refused_whenever_it_is_not_public(monkeypatch, inside_address):
+    """Rebinding: public at the first look, inside at the second attempt's."""
+    answers = itertools.cycle([["8.8.8.8"], [inside_address]])
+    connected = []
+
+    def connect(address, *_given, **_options):
+        connected.append(address[0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    fetcher = Fetcher(resolver=lambda *_: next(answers), sleep=lambda _: None)
+    with pytest.raises(Refused) as caught:
+        fetcher.fetch("http://rebound.test/picture.png")
+    assert caught.value.code == "address_refused"
+    assert connected == ["8.8.8.8"]
+
+
+@pytest.mark.parametrize("port", [1, 22, 6379, 8080, 9000, 65535])
+def test_other_ports_than_those_of_the_web_are_refused_at_an_address_that_is_public(port):
+    with pytest.raises(Refused) as caught:
+        checked_addresses("pictures.test", port, frozenset(), lambda *_: ["8.8.8.8"])
+    assert caught.value.code == "port_refused"
+    assert checked_addresses(
+        "pictures.test", port, frozenset({f"pictures.test:{port}"}), lambda *_: ["8.8.8.8"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("prefix", "address", "inside_address"),
+    [  # RFC 6052, 2.4
+        ("2001:db8::/32", "2001:db8:c000:221::", "192.0.2.33"),
+        ("2001:db8:100::/40", "2001:db8:1c0:2:21::", "192.0.2.33"),
+        ("2001:db8:122::/48", "2001:db8:122:c000:2:2100::", "192.0.2.33"),
+        ("2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::", "192.0.2.33"),
+        ("2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::", "192.0.2.33"),
+        ("2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33", "192.0.2.33"),
+    ],
+)
+def test_behind_a_translators_prefix_the_address_inside_counts(prefix, address, inside_address):
+    network = IPv6Network(prefix)
+    assert str(inside(IPv6Address(address), network)) == inside_address
+    assert not is_public(address, (network,))
+
+
+def test_a_translators_prefix_hides_nothing_and_bars_nothing():
+    prefix = (IPv6Network("2600:1234::/96"), IPv6Network("64:ff9b::/96"))
+    assert is_public("2600:1234::127.0.0.1")  # without the setting it is an address like any other
+    assert not is_public("2600:1234::127.0.0.1", prefix)
+    assert not is_public("64:ff9b::10.0.0.1", prefix)
+    assert is_public("64:ff9b::8.8.8.8", prefix)
 
 
 def test_the_usual_address_spellings_are_resolved_and_refused_here():

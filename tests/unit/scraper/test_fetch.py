@@ -169,8 +169,8 @@ def test_a_picture_is_fetched_under_the_original_name(make_fetcher, port, seen, 
         ("to/ftp://pictures.test/x", "bad_url"),
         ("to/file:///etc/passwd", "bad_url"),
         ("to/http://other.test/x", "address_refused"),
-        ("to/http://pictures.test:1/x", "address_refused"),
-        ("to///127.0.0.1:1/x", "address_refused"),
+        ("to/http://pictures.test/x", "address_refused"),
+        ("to///127.0.0.1/x", "address_refused"),
     ],
 )
 def test_what_is_no_picture_is_refused_at_once(make_fetcher, port, seen, path, code):
@@ -181,7 +181,7 @@ def test_what_is_no_picture_is_refused_at_once(make_fetcher, port, seen, path, c
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0x7f000001", "169.254.169.254"])
 def test_a_redirect_to_an_address_inside_is_refused(make_fetcher, port, seen, host):
-    url = f"http://pictures.test:{port}/to/http://{host}:{port}/picture.png"
+    url = f"http://pictures.test:{port}/to/http://{host}/picture.png"
     resolver = lambda name, _: ["127.0.0.1" if name == "pictures.test" else name.strip("[]")]  # noqa: E731
     assert code_of(make_fetcher(resolver), url) == "address_refused"
     assert len(seen) == 1
@@ -208,9 +208,7 @@ def test_an_address_that_turns_private_at_the_redirect_is_refused(port, seen):
         return next(answers)
 
     fetcher = Fetcher((f"pictures.test:{port}",), resolver=resolver)
-    assert (
-        code_of(fetcher, f"http://pictures.test:{port}/to/http://rebound.test:{port}/") == "address_refused"
-    )
+    assert code_of(fetcher, f"http://pictures.test:{port}/to/http://rebound.test/") == "address_refused"
     assert asked == ["pictures.test", "rebound.test"]
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 
 import pytest
 from scraper_samples import take_here
@@ -15,7 +16,9 @@ from pika_kit.pictures import PictureBucket
 from pika_kit.queue import JobView, Progress
 from pika_kit.stages import Bucket
 from pika_kit.testing import settings_for_tests
+from pika_scraper import jobs
 from pika_scraper.app import create_app
+from pika_scraper.config import RequestLimits
 from pika_scraper.intake.provenance import make_origin
 from pika_scraper.prepare import prepare_bucket
 from pika_scraper.views.provenance import FIELDS
@@ -118,6 +121,44 @@ def test_many_files_are_answered_in_the_order_sent(client, make_picture):
     counts = {key: answer.json[key] for key in ("looked_at", "taken", "exact_duplicates", "refused")}
     assert counts == {"looked_at": 5, "taken": 2, "exact_duplicates": 1, "refused": 2}
     assert answer.json["refused_by_reason"] == {"not_a_picture": 1, "damaged": 1}
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (RequestLimits(max_pixels=2 * 120 * 90), "request_too_large"),
+        (RequestLimits(max_seconds=0.0), "request_too_slow"),
+    ],
+)
+def test_what_is_too_much_for_one_request_is_refused_by_name(
+    client, make_picture, monkeypatch, limits, reason
+):
+    monkeypatch.setattr("pika_scraper.views.uploads.RequestLimits", lambda: limits)
+    answer = client.post("/images", data=files(*[(f"{seed}.png", make_picture(seed)) for seed in range(4)]))
+    outcomes = [found.get("problem", {}).get("reason", "taken") for found in answer.json["pictures"]]
+    assert outcomes == ["taken"] * (2 if reason == "request_too_large" else 0) + [reason] * (
+        2 if reason == "request_too_large" else 4
+    )
+    assert answer.json["pictures"][-1]["problem"]["status"] == 413
+
+
+def test_an_upload_without_a_job_is_deleted(client, app, make_picture, memory_store, monkeypatch):
+    def enqueue(*_given):
+        raise ConnectionError("the queue is away")
+
+    monkeypatch.setattr(app.config["PIKA"].queue, "enqueue", enqueue, raising=True)
+    with suppress(ConnectionError):
+        client.post("/images", data=zipped({"a.png": make_picture(1)}))
+    assert not list(memory_store.list(Bucket.RAW, "uploads/"))
+
+
+def test_uploads_whose_job_never_ran_are_deleted_by_the_next_job(make_context, memory_store, root):
+    (root / "none").mkdir()
+    for name in ("old", "new"):
+        memory_store.put(Bucket.RAW, f"uploads/{name}.zip", b"PK")
+    memory_store.age(Bucket.RAW, "uploads/old.zip", 8 * 86_400)
+    jobs.scrape(make_context(), source="folder", location="none")
+    assert [found.key for found in memory_store.list(Bucket.RAW, "uploads/")] == ["uploads/new.zip"]
 
 
 def test_pictures_are_prepared_on_request(client, make_picture, enqueued):

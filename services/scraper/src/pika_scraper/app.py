@@ -4,12 +4,10 @@ from flask_openapi3 import OpenAPI
 
 from pika_kit.service import create_app as create_base
 from pika_kit.settings import Settings
+from pika_scraper.config import RequestLimits
 from pika_scraper.views.images import images_blueprint
 from pika_scraper.views.provenance import provenance_blueprint
 from pika_scraper.views.scrape import scraper_blueprint
-
-MAX_FILES = 10_000
-"""How many files one request may bring."""
 
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
@@ -17,7 +15,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app = create_base(
         "scraper", "Collects pictures and makes them ready", settings or Settings.from_environment()
     )
-    app.config["MAX_FORM_PARTS"] = MAX_FILES  # the bytes of all together have their own limit
+    app.config["MAX_FORM_PARTS"] = RequestLimits().max_files  # the bytes of all together have their own limit
     app.register_api(scraper_blueprint)
     app.register_api(images_blueprint)
     app.register_api(provenance_blueprint)

@@ -83,6 +83,20 @@ class InlineLimits:
 
 
 @dataclass(frozen=True)
+class RequestLimits:
+    """What one `POST /images` may cost; files beyond it are refused by name, and can be sent again."""
+
+    max_files: int = 1000
+    max_pixels: int = 500_000_000
+    max_seconds: float = 60.0
+    """Below the time after which proxies and clients give up."""
+
+
+KEPT_UPLOAD_SECONDS = 7 * 86_400.0
+"""An uploaded zip whose job never ran is deleted after so long; no job waits for half that time."""
+
+
+@dataclass(frozen=True)
 class DecodeLimits:
     """What decoding one picture may cost; a child process that goes beyond it is ended."""
 

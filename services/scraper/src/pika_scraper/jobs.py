@@ -18,7 +18,7 @@ from pika_scraper.intake.verify import Decoders
 from pika_scraper.pictures.spool import Spool
 from pika_scraper.prepare import prepare_bucket
 from pika_scraper.report import Tally
-from pika_scraper.sources import SOURCES
+from pika_scraper.sources import SOURCES, uploads
 from pika_scraper.sources.base import ScrapeRequest, Tools
 
 
@@ -61,6 +61,7 @@ def scrape(
     by_source: dict[str, dict[str, Any]] = {}
     ledger = Ledger(context.store, context.job_id)
     config = PrepareConfig(fit=fit) if then_prepare else None
+    uploads.delete_abandoned(context.store)
     with Decoders(usable_cores()) as decoders:
         spool = Spool(context.settings.state_dir, context.job_id, MAX_SPOOL_BYTES) if config else None
         intake = Intake(context, ledger, tally, decoders, config, spool)

@@ -48,7 +48,7 @@ class Catalogue:
     def __init__(self, base_url: str, tools: Tools, headers: dict[str, str] | None = None) -> None:
         self.base_url = base_url.rstrip("/")
         limits = FetchLimits(max_bytes=MAX_DOCUMENT_BYTES, user_agent=user_agent(tools.settings.contact))
-        self._fetcher = Fetcher(tools.settings.fetch_allow, limits)
+        self._fetcher = Fetcher(tools.settings.fetch_allow, limits, nat64=tools.settings.nat64_prefixes)
         self._wanted = Wanted("application/json", ("application/json",), headers or {})
 
     def ask(self, path: str) -> tuple[dict[str, Any], dict[str, str]]:

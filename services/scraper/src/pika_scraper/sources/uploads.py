@@ -7,10 +7,12 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
+from pika_scraper.config import KEPT_UPLOAD_SECONDS
 from pika_scraper.errors import SourceError
 
 _KEY = re.compile(r"uploads/[0-9a-f]{32}\.zip")
@@ -20,6 +22,14 @@ def check_key(key: str) -> None:
     """Raises SourceError unless the key is one that an upload was given."""
     if not _KEY.fullmatch(key):
         raise SourceError("source-arguments", f"expected the key of an upload, received {key[:80]!r}")
+
+
+def delete_abandoned(store: Store) -> None:
+    """Remove uploads whose job never ran: it was lost with its queue, or given up before it began."""
+    oldest = datetime.now(UTC) - timedelta(seconds=KEPT_UPLOAD_SECONDS)
+    for found in list(store.list(Bucket.RAW, "uploads/")):
+        if found.modified is not None and found.modified < oldest:
+            store.delete(Bucket.RAW, found.key)
 
 
 @contextmanager

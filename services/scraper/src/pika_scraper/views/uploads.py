@@ -3,9 +3,11 @@
 Bodies are spooled to a file, so that sixteen uploads at a time need no sixteen times their size in memory.
 """
 
+import atexit
 import hashlib
 import shutil
 import tempfile
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -25,15 +27,16 @@ from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 from pika_kit.threads import usable_cores
 from pika_kit.zips import BadZip, SafeZip, label
-from pika_scraper.config import MAX_PICTURE_BYTES, InlineLimits
+from pika_scraper.config import MAX_PICTURE_BYTES, InlineLimits, RequestLimits
 from pika_scraper.errors import Refused, SourceError
 from pika_scraper.intake.provenance import make_origin
-from pika_scraper.intake.take import take
+from pika_scraper.intake.take import Taken, take
 from pika_scraper.intake.verify import Decoders
 from pika_scraper.views.scrape import source_problem
 
 _SPOOL_BYTES = 2**20
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_TOO_LARGE = {"too_large", "request_too_large", "request_too_slow"}
 _NO_PICTURE = {"not_a_picture", "unsupported_format"}
 _MAX_DECODERS = 2
 _TITLES = {True: "Not a picture that is read here", False: "The picture cannot be read"}
@@ -42,7 +45,9 @@ _TITLES = {True: "Not a picture that is read here", False: "The picture cannot b
 @cache
 def _decoders() -> Decoders:
     """This process's; they end with it."""
-    return Decoders(min(usable_cores(), _MAX_DECODERS))
+    found = Decoders(min(usable_cores(), _MAX_DECODERS))
+    atexit.register(found.close)
+    return found
 
 
 @dataclass(frozen=True)
@@ -114,11 +119,15 @@ def zip_as_job(
         copy.flush()
         service.store.put_file(Bucket.RAW, key, Path(copy.name), content_type="application/zip")
     arguments = {"source": "zip", "upload": key, "then_prepare": then_prepare}
-    if once is None:
-        return service.queue.enqueue("scrape", arguments), False
-    view, was_there = service.queue.enqueue_once("scrape", arguments, once)
-    if was_there:  # sent twice at the same time: the other one's upload is the job's
-        service.store.delete(Bucket.RAW, key)
+    was_there = True
+    try:
+        if once is None:
+            view, was_there = service.queue.enqueue("scrape", arguments), False
+        else:
+            view, was_there = service.queue.enqueue_once("scrape", arguments, once)
+    finally:
+        if was_there:  # there is no job for it, or the other request's, if it was sent twice at a time
+            service.store.delete(Bucket.RAW, key)
     return view, was_there
 
 
@@ -129,17 +138,20 @@ def answer_uploads(uploads: list[Upload], raw: PictureBucket) -> tuple[dict[str,
         Problem: there was a single file, and it is refused.
     """
     answers: list[dict[str, Any]] = []
+    budget = _Budget(RequestLimits())
     num_hidden = 0
     for upload in uploads:
         if not upload.is_zip():
-            answers.append(_answer(raw, upload.name, partial(upload.file.read, MAX_PICTURE_BYTES + 1)))
+            answers.append(
+                _answer(raw, upload.name, partial(upload.file.read, MAX_PICTURE_BYTES + 1), budget)
+            )
             continue
         try:
             with _opened(upload.file) as archive:
                 _require_small(archive)
                 num_hidden += archive.num_hidden
                 for entry in archive.entries:
-                    answers.append(_answer(raw, label(entry.filename), partial(archive.read, entry)))
+                    answers.append(_answer(raw, label(entry.filename), partial(archive.read, entry), budget))
         except Problem as problem:
             answers.append({"name": upload.name, "problem": problem})
     if len(answers) == 1 and "problem" in answers[0]:
@@ -172,14 +184,37 @@ def _require_small(archive: SafeZip) -> None:
         raise Problem(422, "zip-not-alone", "Send the zip alone", detail, reason="zip-not-alone")
 
 
-def _answer(raw: PictureBucket, name: str, read: Any) -> dict[str, Any]:
+class _Budget:
+    """What is left to one request of time and pixels."""
+
+    def __init__(self, limits: RequestLimits) -> None:
+        self._limits, self._pixels = limits, 0
+        self._deadline = time.monotonic() + limits.max_seconds
+
+    def spend(self, taken: Taken) -> None:
+        self._pixels += taken.width * taken.height
+
+    def check(self) -> None:
+        """Raises Refused where one more file would be too much."""
+        if self._pixels >= self._limits.max_pixels:
+            detail = (
+                f"expected at most {self._limits.max_pixels:,} pixels in one request; send the rest again"
+            )
+            raise Refused("request_too_large", detail)
+        if time.monotonic() >= self._deadline:
+            detail = f"one request may take {self._limits.max_seconds:.0f} s; send the rest again"
+            raise Refused("request_too_slow", detail)
+
+
+def _answer(raw: PictureBucket, name: str, read: Any, budget: _Budget) -> dict[str, Any]:
     """One file's answer: id and what it is, or a Problem under "problem"."""
     try:
+        budget.check()
         taken = take(raw, read(), make_origin("upload", name=name), examine=_decoders().examine)
     except (PictureError, Refused) as error:
         is_other = error.code in _NO_PICTURE
         problem = Problem(
-            413 if error.code == "too_large" else 415 if is_other else 422,
+            413 if error.code in _TOO_LARGE else 415 if is_other else 422,
             "not-a-picture" if is_other else "picture-unreadable",
             _TITLES[is_other],
             error.detail,
@@ -187,6 +222,7 @@ def _answer(raw: PictureBucket, name: str, read: Any) -> dict[str, Any]:
             name=name,
         )
         return {"name": name, "problem": problem}
+    budget.spend(taken)
     return {
         "name": name,
         "id": taken.picture_id,

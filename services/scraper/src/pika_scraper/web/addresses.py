@@ -6,10 +6,11 @@ an IPv4 address inside (mapped, 6to4, Teredo, NAT64), through which a private on
 
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pika_scraper.errors import Refused
 
+_PORTS = (80, 443)
 Resolver = Callable[[str, int], list[str]]
 
 _IPV6_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
@@ -22,17 +23,34 @@ _IPV4_SPECIAL = tuple(
 )
 
 
-def is_public(address: str) -> bool:
-    """Whether a numeric IPv4 or IPv6 address is one of the public internet's; False for anything else."""
+def is_public(address: str, nat64: Sequence[ipaddress.IPv6Network] = ()) -> bool:
+    """Whether a numeric IPv4 or IPv6 address is one of the public internet's; False for anything else.
+
+    Args:
+        nat64: prefixes through which this network reaches IPv4; behind them counts the address inside.
+    """
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False  # not numeric, or with a zone ("fe80::1%eth0"), which only link-local ones have
+    if isinstance(found, ipaddress.IPv6Address):
+        for prefix in nat64:
+            if found in prefix:
+                return is_public(str(inside(found, prefix)))
     if found.is_multicast or found.is_reserved or not found.is_global:
         return False
     if isinstance(found, ipaddress.IPv4Address):
         return not any(found in network for network in _IPV4_SPECIAL)
     return found in _IPV6_GLOBAL_UNICAST and not any(found in network for network in _IPV6_SPECIAL)
+
+
+def inside(address: ipaddress.IPv6Address, prefix: ipaddress.IPv6Network) -> ipaddress.IPv4Address:
+    """The IPv4 address that a translated one carries behind its prefix (RFC 6052, 2.2)."""
+    packed = address.packed
+    start = prefix.prefixlen // 8
+    # The ninth octet is zero and no part of it.
+    octets = [packed[index] for index in range(start, 16) if index != 8][:4]
+    return ipaddress.IPv4Address(bytes(octets))
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -41,25 +59,36 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def checked_addresses(host: str, port: int, allowed: frozenset[str], resolver: Resolver) -> list[str]:
+def checked_addresses(
+    host: str,
+    port: int,
+    allowed: frozenset[str],
+    resolver: Resolver,
+    nat64: Sequence[ipaddress.IPv6Network] = (),
+) -> list[str]:
     """Look a host up once and answer addresses that may be connected to, in the resolver's order.
 
     Args:
-        allowed: the operator's `host:port` pairs, whose addresses are not checked.
+        allowed: the operator's `host:port` pairs, whose ports and addresses are not checked.
+        nat64: as `is_public`.
 
     Raises:
-        Refused: "unresolvable", or "address_refused" where even one of the addresses is not public: a name
-            that points inside as well is no mistake that needs to be served.
+        Refused: "port_refused" for other ports than those of http and https; "unresolvable";
+            "address_refused" where even one of the addresses is not public: a name that points inside as
+            well is no mistake that needs to be served.
     """
+    is_allowed = f"{host}:{port}" in allowed or f"[{host}]:{port}" in allowed
+    if port not in _PORTS and not is_allowed:
+        raise Refused("port_refused", f"expected the port 80 or 443, received {port}")
     try:
         addresses = resolver(host, port)
     except (OSError, UnicodeError) as error:
         raise Refused("unresolvable", f"the host {host!r} has no address: {error}") from error
     if not addresses:
         raise Refused("unresolvable", f"the host {host!r} has no address")
-    if f"{host}:{port}" in allowed or f"[{host}]:{port}" in allowed:
+    if is_allowed:
         return addresses
-    if not all(is_public(address) for address in addresses):
+    if not all(is_public(address, nat64) for address in addresses):
         # The address itself stays out of the message: it would tell what is inside this network.
         raise Refused("address_refused", f"the host {host!r} is not on the public internet")
     return addresses

@@ -17,9 +17,12 @@ import random
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from ipaddress import IPv6Network
 from typing import Any
 from urllib.parse import urljoin
 
@@ -28,13 +31,15 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
-from pika_scraper.config import FetchLimits
+from pika_scraper.config import LARGE_DOWNLOAD_BYTES, NUM_LARGE_DOWNLOADS, FetchLimits
 from pika_scraper.errors import Refused
 from pika_scraper.web.addresses import Resolver, checked_addresses, resolve
 from pika_scraper.web.hosts import HostBusy, Hosts
 from pika_scraper.web.optout import opted_out
 from pika_scraper.web.transport import Dialer, PinnedHTTP, PinnedHTTPS, Target, cut_at, in_time, parse_url
 
+# Few large files are in memory at once, whatever the hosts send.
+_LARGE = threading.Semaphore(NUM_LARGE_DOWNLOADS)
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRY_AGAIN = {429, 500, 502, 503, 504}
 _UNTYPED = {"", "application/octet-stream", "binary/octet-stream"}
@@ -80,6 +85,7 @@ class Fetcher:
         resolver, sleep: replaced in tests.
         permit: asked before each request for what obeys robots, redirects included; raises Refused.
         hosts: whose turn it is at each host; without it requests begin at once.
+        nat64: as `addresses.is_public`.
     """
 
     def __init__(
@@ -91,10 +97,12 @@ class Fetcher:
         *,
         permit: Callable[[Target], None] = lambda _target: None,
         hosts: Hosts | None = None,
+        nat64: tuple[IPv6Network, ...] = (),
     ) -> None:
         self._allowed = frozenset(pair.lower() for pair in allowed)
         self.limits = limits or FetchLimits()
         self._resolver, self._sleep, self._permit, self._hosts = resolver, sleep, permit, hosts
+        self._nat64 = nat64
         self._tls = ssl.create_default_context()
         self._tls.load_verify_locations(certifi.where())
 
@@ -106,9 +114,9 @@ class Fetcher:
         """Download one file.
 
         Raises:
-            Refused: "bad_url", "unresolvable", "address_refused", "unreachable", "bad_certificate",
-                "timed_out", "bad_answer", "too_many_redirects", "too_large", "unexpected_type",
-                "opted_out", "host_busy", what `permit` raises, or "http_<status>".
+            Refused: "bad_url", "port_refused", "unresolvable", "address_refused", "unreachable",
+                "bad_certificate", "timed_out", "bad_answer", "too_many_redirects", "too_large",
+                "unexpected_type", "opted_out", "host_busy", what `permit` raises, or "http_<status>".
         """
         deadline = time.monotonic() + self.limits.total_seconds
         for attempt in range(1, self.limits.max_attempts + 1):
@@ -171,7 +179,10 @@ class Fetcher:
         """The checked addresses of the host; in time, which the system's resolver does not promise."""
         try:
             return in_time(
-                lambda: checked_addresses(target.host, target.port, self._allowed, self._resolver), deadline
+                lambda: checked_addresses(
+                    target.host, target.port, self._allowed, self._resolver, self._nat64
+                ),
+                deadline,
             )
         except TimeoutError as error:
             raise _TryAgain(Refused("timed_out", f"no name server told about {target.host}")) from error
@@ -242,17 +253,25 @@ class Fetcher:
         return Received(data, {name.lower(): value for name, value in headers.items()})
 
     def _read(self, response: HTTPResponse, deadline: float) -> bytes:
-        parts, num_bytes = [], 0
-        while part := response.read1(65_536, decode_content=False):
-            parts.append(part)
-            num_bytes += len(part)
-            if num_bytes > self.limits.max_bytes:
-                raise Refused("too_large", f"expected at most {self.limits.max_bytes:,} bytes")
-            if time.monotonic() >= deadline:
-                raise TimeoutError
+        data = bytearray()
+        with ExitStack() as place:
+            while part := response.read1(65_536, decode_content=False):
+                if len(data) <= LARGE_DOWNLOAD_BYTES < len(data) + len(part):
+                    self._wait_for_large_place(place, deadline)
+                data += part
+                if len(data) > self.limits.max_bytes:
+                    raise Refused("too_large", f"expected at most {self.limits.max_bytes:,} bytes")
+                if time.monotonic() >= deadline:
+                    raise TimeoutError
         if time.monotonic() >= deadline:
             raise TimeoutError  # the lifeline was cut, which looks like the end of the file
-        return b"".join(parts)
+        return bytes(data)
+
+    @staticmethod
+    def _wait_for_large_place(place: ExitStack, deadline: float) -> None:
+        if not _LARGE.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise TimeoutError
+        place.callback(_LARGE.release)
 
 
 def retry_after(value: str | None) -> float | None:

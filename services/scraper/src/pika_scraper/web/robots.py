@@ -18,7 +18,7 @@ from pika_scraper.web.fetch import Fetcher, Received, Wanted
 from pika_scraper.web.hosts import Hosts
 from pika_scraper.web.transport import Target
 
-_TOLD_BETTER = {"unresolvable", "address_refused", "bad_certificate", "bad_url"}
+_TOLD_BETTER = {"unresolvable", "port_refused", "address_refused", "bad_certificate", "bad_url"}
 """What is wrong with an address, which the picture's own request tells."""
 _ANYTHING = Wanted("text/plain, */*;q=0.1", ("",), obeys_robots=False)
 
@@ -81,7 +81,12 @@ def picture_fetcher(settings: Settings) -> Fetcher:
     for_rules = FetchLimits(
         max_bytes=limits.max_bytes, total_seconds=limits.total_seconds, max_attempts=2, user_agent=agent
     )
-    robots = Robots(Fetcher(settings.fetch_allow, for_rules).receive, limits)
+    nat64 = settings.nat64_prefixes
+    robots = Robots(Fetcher(settings.fetch_allow, for_rules, nat64=nat64).receive, limits)
     return Fetcher(
-        settings.fetch_allow, FetchLimits(user_agent=agent), permit=robots.check, hosts=Hosts(Politeness())
+        settings.fetch_allow,
+        FetchLimits(user_agent=agent),
+        permit=robots.check,
+        hosts=Hosts(Politeness()),
+        nat64=nat64,
     )
