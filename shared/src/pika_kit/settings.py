@@ -91,6 +91,8 @@ class Settings(BaseSettings):
     """From which probability a picture counts; without it, what the model's card recommends."""
     scrape_roots: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_parse_paths)] = ()
     """Folders that the scraper's worker may read for `POST /scrape` from a folder."""
+    scrape_buckets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_list)] = ()
+    """Other buckets of the same store that the scraper may take pictures from."""
     fetch_allow: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_list)] = ()
     """`host:port` pairs that may be fetched although their addresses are not public."""
     nat64_prefixes: Annotated[tuple[IPv6Network, ...], NoDecode, BeforeValidator(_parse_networks)] = ()

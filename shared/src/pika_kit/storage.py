@@ -48,6 +48,10 @@ class StoreUnavailable(ConnectionError):
     """The object store did not answer, or answered that it cannot serve now."""
 
 
+class OtherBucket(str):
+    """A bucket that is none of the stack's, by its whole name; for `list` and `get`."""
+
+
 @dataclass(frozen=True)
 class ObjectInfo:
     """One object as a listing tells it; `size` in bytes."""
@@ -110,9 +114,9 @@ class Store:
             # All services may list; behind the last key there is nothing to find.
             next(iter(self._probe.list_objects(self.name(Bucket.RAW), start_after="~")), None)
 
-    def name(self, bucket: Bucket) -> str:
+    def name(self, bucket: Bucket | OtherBucket) -> str:
         """The bucket's name in the store."""
-        return f"{self._prefix}{bucket.value}"
+        return str(bucket) if isinstance(bucket, OtherBucket) else f"{self._prefix}{bucket.value}"
 
     def put(
         self,
@@ -156,7 +160,7 @@ class Store:
         with _translate(self.name(bucket), key):
             self._client.fput_object(self.name(bucket), key, str(path), content_type=content_type)
 
-    def get(self, bucket: Bucket, key: str) -> bytes:
+    def get(self, bucket: Bucket | OtherBucket, key: str) -> bytes:
         """The object's bytes.
 
         Raises:
@@ -192,7 +196,9 @@ class Store:
             return False
         return True
 
-    def list(self, bucket: Bucket, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
+    def list(
+        self, bucket: Bucket | OtherBucket, prefix: str = "", *, start_after: str = ""
+    ) -> Iterator[ObjectInfo]:
         """All objects below `prefix`, in key order, from the first key after `start_after`."""
         with _translate(self.name(bucket), prefix):
             for found in self._client.list_objects(

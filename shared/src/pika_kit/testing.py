@@ -15,7 +15,7 @@ from typing import Any
 from pika_kit.json_objects import update_json
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectInfo, ObjectMissing
+from pika_kit.storage import ObjectInfo, ObjectMissing, OtherBucket
 
 
 class MemoryStore:
@@ -31,9 +31,9 @@ class MemoryStore:
     def probe(self) -> None:
         """Nothing to do: it always answers."""
 
-    def name(self, bucket: Bucket) -> str:
+    def name(self, bucket: Bucket | OtherBucket) -> str:
         """See Store."""
-        return f"memory-{bucket.value}"
+        return str(bucket) if isinstance(bucket, OtherBucket) else f"memory-{bucket.value}"
 
     def put(
         self,

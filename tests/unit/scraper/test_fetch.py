@@ -400,3 +400,17 @@ def test_retry_after_is_seconds_or_a_date():
     assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
     assert retry_after("soon") is None
     assert retry_after(None) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.test/\ud800",
+        "http://a\udfff.test/",
+        "http://a.test/a b",
+        "http://a.test/\n",
+        "http://a.test:²/",
+    ],
+)
+def test_whatever_a_list_names_is_one_refused_address(url):
+    assert code_of(Fetcher(), url) == "bad_url"

@@ -254,3 +254,23 @@ def test_a_catalogue_that_fails_ends_its_query_and_not_the_job(scrape, catalogue
     assert report["taken"] == 0
     assert set(report["by_source"][source]["stopped"]) == {"one", "two"}
     assert all(why in stopped for stopped in report["by_source"][source]["stopped"].values())
+
+
+def test_a_second_scrape_fetches_nothing_twice(scrape, catalogues, memory_store):
+    """Neither from the same catalogue nor, where both name one address, from the other."""
+    first = scrape("openverse", queries=["Pikachu"])
+    fetched = len([path for path, _, _ in catalogues.asked if path.startswith("/picture/")])
+    second = scrape("openverse", queries=["Pikachu", "ピカチュウ"])
+    again = [path for path, _, _ in catalogues.asked if path.startswith("/picture/")][fetched:]
+    assert first["taken"] == 7
+    assert (second["taken"], second["already_there"]) == (0, 7)
+    assert again == []
+
+
+def test_what_was_deleted_is_fetched_again(scrape, catalogues, memory_store):
+    scrape("openverse", queries=["Pikachu"])
+    raw = PictureBucket(memory_store, Bucket.RAW)
+    gone = next(raw.ids())
+    raw.delete(gone)
+    assert scrape("openverse", queries=["Pikachu"])["taken"] == 1
+    assert raw.has(gone)

@@ -9,6 +9,7 @@ import zipfile
 from contextlib import suppress
 
 import pytest
+from arro3.io import read_parquet
 from scraper_samples import take_here
 
 from pika_kit import images
@@ -291,6 +292,18 @@ def test_where_pictures_came_from_can_be_downloaded(client, memory_store, make_p
     # What a spreadsheet would compute is shown as text.
     assert {row["author"] for row in rows} == {"'=1+1", ""}
     assert {row["name"] for row in rows} == {"a.png", 'b", c', "'-c.png"}
+    parquet = client.get("/images/provenance?bucket=raw&format=parquet")
+    assert parquet.content_type == "application/vnd.apache.parquet"
+    table = {
+        name: column.to_pylist()
+        for batch in read_parquet(io.BytesIO(parquet.data))
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    }
+    assert list(table)[:4] == ["url", "key", "status", "error_message"]
+    assert list(table["key"]) == [record["id"] for record in records]
+    assert list(table["name"]) == [record["name"] for record in records]
+    assert set(table["status"]) == {"success"}
+    assert list(table["width"]) == [120, 120, 120]
     left = client.get("/images/provenance?bucket=raw&without_licence=CC0&without_source=upload").text
     assert [json.loads(line)["source"] for line in left.splitlines()] == ["openverse"]
     assert client.get("/images/provenance?bucket=models").status_code == 422

@@ -14,6 +14,7 @@ from pika_scraper.config import MAX_SPOOL_BYTES, PrepareConfig
 from pika_scraper.errors import SourceError
 from pika_scraper.intake.ledger import Ledger
 from pika_scraper.intake.run import Intake
+from pika_scraper.intake.seen import Seen
 from pika_scraper.intake.verify import Decoders
 from pika_scraper.pictures.spool import Spool
 from pika_scraper.prepare import prepare_bucket
@@ -64,7 +65,8 @@ def scrape(
     uploads.delete_abandoned(context.store)
     with Decoders(usable_cores()) as decoders:
         spool = Spool(context.settings.state_dir, context.job_id, MAX_SPOOL_BYTES) if config else None
-        intake = Intake(context, ledger, tally, decoders, config, spool)
+        seen = Seen(context.store)
+        intake = Intake(context, ledger, tally, decoders, seen, config, spool)
         try:
             tools = Tools(context.settings, context.store)
             with ledger:
@@ -73,6 +75,7 @@ def scrape(
                     with SOURCES[name].gather(request, tools) as gathered:
                         by_source[name] = intake.take_all(gathered, name, limit)
                     skipped.update(gathered.skipped)
+                    seen.save()
         except SourceError as error:
             raise JobError(str(error)) from error
         except JobCancelled:

@@ -14,7 +14,8 @@ from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
 from pika_scraper.errors import Refused
 from pika_scraper.intake.ledger import Ledger
 from pika_scraper.intake.provenance import make_origin
-from pika_scraper.intake.take import take
+from pika_scraper.intake.seen import Seen
+from pika_scraper.intake.take import take, take_again
 from pika_scraper.intake.verify import Decoders
 from pika_scraper.pictures.spool import Spool
 from pika_scraper.report import Tally
@@ -33,6 +34,7 @@ class Intake:
     ledger: Ledger
     tally: Tally
     decoders: Decoders
+    seen: Seen
     config: PrepareConfig | None = None
     spool: Spool | None = None
 
@@ -63,9 +65,12 @@ class Intake:
 
     def _take(self, raw: PictureBucket, candidate: Candidate, source: str, known: set[str]) -> str:
         """The outcome for one candidate. Runs in many threads."""
+        url = candidate.url
+        origin = make_origin(source, job=self.context.job_id, **candidate.origin)
         try:
-            origin = make_origin(source, job=self.context.job_id, **candidate.origin)
-            taken = take(
+            seen = self.seen.find(url) if url else None
+            taken = take_again(raw, seen, origin) if seen in known and seen is not None else None
+            taken = taken or take(
                 raw,
                 candidate.load(),
                 origin,
@@ -75,6 +80,8 @@ class Intake:
         except (Refused, PictureError) as error:
             return f"refused:{error.code}"
         known.add(taken.picture_id)
+        if url and seen is None:
+            self.seen.note(url, taken.picture_id)
         if self.spool is not None:
             if taken.prepared is not None:
                 self.spool.put(taken.picture_id, taken.prepared, taken.provenance)

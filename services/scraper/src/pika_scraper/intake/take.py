@@ -69,6 +69,19 @@ def take(
     raise Refused("deleted", "it was deleted again and again while it was being taken")
 
 
+def take_again(raw: PictureBucket, picture_id: str, origin: dict[str, Any]) -> Taken | None:
+    """Add an origin to a picture that is known to be there; None where it is not, any more."""
+    try:
+        with _lock(picture_id):
+            return _found_again(raw, picture_id, origin)
+    except ObjectMissing:
+        return None
+
+
+def _lock(picture_id: str) -> threading.Lock:
+    return _LOCKS[int(picture_id[:8], 16) % len(_LOCKS)]
+
+
 def _take_once(
     raw: PictureBucket,
     picture_id: str,
@@ -79,7 +92,7 @@ def _take_once(
     examine: Examine,
 ) -> Taken:
     """As `take`; raises ObjectMissing where the picture is deleted meanwhile."""
-    with _LOCKS[int(picture_id[:8], 16) % len(_LOCKS)]:
+    with _lock(picture_id):
         if picture_id in known if known is not None else raw.has(picture_id):
             return _found_again(raw, picture_id, origin)
         picture = examine(data)

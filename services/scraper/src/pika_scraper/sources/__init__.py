@@ -1,9 +1,16 @@
 """All sources by name. A new one is a file beside this and a line here."""
 
-from pika_scraper.sources import commons, folder, openverse, url_list, zip_file
+from pika_scraper.sources import bucket, commons, folder, openverse, url_list, zip_file
 from pika_scraper.sources.base import Source
 
 SOURCES: dict[str, Source] = {
     found.name: found
-    for found in (folder.SOURCE, zip_file.SOURCE, url_list.SOURCE, openverse.SOURCE, commons.SOURCE)
+    for found in (
+        folder.SOURCE,
+        zip_file.SOURCE,
+        url_list.SOURCE,
+        bucket.SOURCE,
+        openverse.SOURCE,
+        commons.SOURCE,
+    )
 }

@@ -41,6 +41,11 @@ class Candidate:
     origin: dict[str, str | None]
     load: Callable[[], bytes]
 
+    @property
+    def url(self) -> str | None:
+        """Where it is fetched from; None where it is not fetched."""
+        return self.origin.get("url")
+
 
 @dataclass
 class Gathered:

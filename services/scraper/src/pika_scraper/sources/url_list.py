@@ -1,5 +1,6 @@
 """Source `urls`: pictures by address, from the request itself or from a list: a text file with one address on
-each line (`#` begins a comment), or a CSV file with a column `url` and, where known, page, licence, author.
+each line (`#` begins a comment), or a CSV or Parquet file with a column `url` and, where known, name, page,
+licence, licence_url, author.
 """
 
 import csv
@@ -7,6 +8,9 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from arro3.io import read_parquet
 
 from pika_kit.settings import Settings
 from pika_kit.zips import label
@@ -18,12 +22,15 @@ from pika_scraper.web.robots import picture_fetcher
 
 Row = dict[str, str | None]
 _LINE = "line"
+_PARQUET = (".parquet", ".pq")
 MAX_URLS = 1_000_000
 _COLUMNS = {
     "url": ("url", "image_url", "contenturl"),
     "page": ("page", "page_url", "foreign_landing_url"),
     "licence": ("licence", "license"),
+    "licence_url": ("licence_url", "license_url"),
     "author": ("author", "creator"),
+    "name": ("name", "caption", "text", "title"),
 }
 
 
@@ -54,6 +61,8 @@ def _read(path: Path) -> list[Row]:
     require_file(path)
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            if path.suffix.lower() in _PARQUET:
+                return _parquet_rows(path)
             if path.suffix.lower() == ".csv":
                 return _csv_rows(file)
             rows = _numbered((line.strip() for line in file), "line")
@@ -71,22 +80,58 @@ def _numbered(urls: Iterable[str], what: str) -> list[Row]:
 
 def _csv_rows(lines: Iterable[str]) -> list[Row]:
     reader = csv.DictReader(lines)
-    names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
-    columns = {
-        field: next((names[alias] for alias in aliases if alias in names), None)
-        for field, aliases in _COLUMNS.items()
-    }
-    if columns["url"] is None:
-        # The names of the columns are not told: whatever file this is, its first line may be a secret.
-        raise SourceError(
-            "list-unreadable", f"expected a column named url, received {len(names)} columns of other names"
-        )
+    columns = _columns(reader.fieldnames or ())
     rows = [
-        {field: row.get(name) or None for field, name in columns.items() if name}
-        | {_LINE: f"line {reader.line_num}"}
+        {field: row.get(name) or None for field, name in columns.items()} | {_LINE: f"line {reader.line_num}"}
         for row in reader
     ]
     return [row for row in rows if row["url"]]
+
+
+def _columns(names: Iterable[str]) -> dict[str, str]:
+    """Field → its column's name; raises SourceError without one for the addresses."""
+    given = {(name or "").strip().lower(): name for name in names}
+    columns = {
+        field: given[alias]
+        for field, aliases in _COLUMNS.items()
+        for alias in reversed(aliases)
+        if alias in given
+    }
+    if "url" not in columns:
+        # The names of the columns are not told: whatever file this is, its first line may be a secret.
+        raise SourceError(
+            "list-unreadable", f"expected a column named url, received {len(given)} columns of other names"
+        )
+    return columns
+
+
+def _parquet_rows(path: Path) -> list[Row]:
+    """The columns that are known, by the same names as in a CSV file; img2dataset's lists are such files."""
+    rows: list[Row] = []
+    try:
+        reader = read_parquet(path)
+        columns = _columns(reader.schema.names)
+        for batch in reader:
+            values = {field: _texts(batch.column(name).to_pylist()) for field, name in columns.items()}
+            rows += [
+                {field: column[number] for field, column in values.items()}
+                | {_LINE: f"row {len(rows) + number + 1}"}
+                for number in range(batch.num_rows)
+            ]
+            if len(rows) > MAX_URLS:
+                break
+    except SourceError:
+        raise
+    except BaseException as error:
+        # The reader panics on what is no Parquet, with an exception that is none of Python's.
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise SourceError("list-unreadable", "expected a Parquet file, and it cannot be read") from error
+        raise
+    return [row for row in rows if row["url"]]
+
+
+def _texts(values: Iterable[Any]) -> list[str | None]:
+    return [str(value) if value is not None and str(value).strip() else None for value in values]
 
 
 def _candidate(fetcher: Fetcher, row: Row) -> Candidate:

@@ -3,9 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from flask import Response, stream_with_context
@@ -20,6 +21,7 @@ from pika_kit.storage import ObjectMissing
 from pika_kit.threads import in_threads
 from pika_scraper.intake.provenance import ORIGIN_FIELDS
 from pika_scraper.views.images import PictureBucketName
+from pika_scraper.views.parquet import as_parquet
 
 _TAG = Tag(name="pictures", description="Upload, list, look at")
 _NUM_THREADS = 8
@@ -37,11 +39,15 @@ class Format(StrEnum):
 
     jsonl = "jsonl"
     csv = "csv"
+    parquet = "parquet"
 
 
 class ProvenanceQuery(BaseModel):
     bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
-    format: Format = Field(Format.jsonl, description="A JSON object on each line, or CSV with a head line")
+    format: Format = Field(
+        Format.jsonl,
+        description="A JSON object on each line, CSV with a head line, or Parquet with img2dataset's columns",
+    )
     without_source: list[str] = Field([], description="Leave out origins of these sources; repeatable")
     without_licence: list[str] = Field([], description="Leave out origins of these licences; repeatable")
 
@@ -52,14 +58,18 @@ def download_provenance(query: ProvenanceQuery) -> Response:
     place = ExitStack()
     place.enter_context(_DOWNLOADS)
     records = _records(PictureBucket(state().store, Bucket(query.bucket.value)), query)
-    write, media_type = {
+    scratch = state().settings.state_dir
+    scratch.mkdir(parents=True, exist_ok=True)
+    writers: dict[Format, tuple[Callable[[Iterator[dict[str, Any]]], Iterator[bytes]], str]] = {
         Format.jsonl: (_as_json_lines, "application/x-ndjson"),
         Format.csv: (_as_csv, "text/csv; charset=utf-8"),
-    }[query.format]
+        Format.parquet: (partial(as_parquet, scratch=scratch), "application/vnd.apache.parquet"),
+    }
+    write, media_type = writers[query.format]
     name = f"provenance-{query.bucket.value}.{query.format.value}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
 
-    def written() -> Iterator[str]:
+    def written() -> Iterator[bytes]:
         with place:
             yield from write(records)
 
@@ -85,17 +95,17 @@ def _records(pictures: PictureBucket, query: ProvenanceQuery) -> Iterator[dict[s
                 yield facts | {name: origin.get(name) for name in ORIGIN_FIELDS}
 
 
-def _as_json_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
+def _as_json_lines(records: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     for record in records:
-        yield json.dumps(record, ensure_ascii=False) + "\n"
+        yield json.dumps(record, ensure_ascii=False).encode() + b"\n"
 
 
-def _as_csv(records: Iterable[dict[str, Any]]) -> Iterator[str]:
-    yield ",".join(FIELDS) + "\r\n"
+def _as_csv(records: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    yield (",".join(FIELDS) + "\r\n").encode()
     for record in records:
         line = io.StringIO()
         csv.writer(line).writerow([_cell(record[name]) for name in FIELDS])
-        yield line.getvalue()
+        yield line.getvalue().encode()
 
 
 def _cell(value: Any) -> Any:

@@ -15,7 +15,7 @@ from urllib3.exceptions import LocationParseError
 
 from pika_scraper.errors import Refused
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 T = TypeVar("T")
 
 

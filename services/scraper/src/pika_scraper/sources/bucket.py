@@ -1,0 +1,68 @@
+"""Source `bucket`: all objects of another bucket of the same store, or those whose keys begin alike.
+
+The operator names the buckets that may be read (PIKA_SCRAPE_BUCKETS), and lets the scraper's user read them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minio.error import S3Error
+
+from pika_kit.settings import Settings
+from pika_kit.storage import ObjectInfo, ObjectMissing, OtherBucket, Store
+from pika_kit.zips import is_hidden, label
+from pika_scraper.config import MAX_PICTURE_BYTES
+from pika_scraper.errors import Refused, SourceError
+from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
+
+
+def check(request: ScrapeRequest, settings: Settings) -> tuple[OtherBucket, str]:
+    """(bucket, prefix of the keys) of a location BUCKET/PREFIX or s3://BUCKET/PREFIX; raises SourceError."""
+    name, _, prefix = (request.location or "").removeprefix("s3://").partition("/")
+    if not name or request.urls or request.queries:
+        raise SourceError("source-arguments", "the source bucket expects a location BUCKET or BUCKET/PREFIX")
+    if name not in settings.scrape_buckets:
+        raise SourceError(
+            "location-forbidden", "the bucket is none of those that may be read (PIKA_SCRAPE_BUCKETS)"
+        )
+    return OtherBucket(name), prefix
+
+
+@contextmanager
+def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
+    """Objects in the order of their keys; those that desktops leave behind are skipped."""
+    bucket, prefix = check(request, tools.settings)
+    skipped = {"hidden": 0}
+    try:
+        next(tools.store.list(bucket, prefix), None)
+    except (ObjectMissing, S3Error) as error:
+        raise SourceError("location-missing", "the bucket is not there, or may not be read") from error
+
+    def candidates() -> Iterator[Candidate]:
+        for found in tools.store.list(bucket, prefix):
+            if is_hidden(found.key):
+                skipped["hidden"] += 1
+            else:
+                yield _candidate(tools.store, bucket, found)
+
+    gathered = Gathered(candidates(), None, skipped)
+    yield gathered
+    gathered.skipped = {reason: count for reason, count in skipped.items() if count}
+
+
+def _candidate(store: Store, bucket: OtherBucket, found: ObjectInfo) -> Candidate:
+    name = label(f"{bucket}/{found.key}")
+    # An object that was written anew since the job was interrupted is another candidate.
+    return Candidate(f"{found.key} {found.etag}", name, {"name": name}, lambda: _read(store, bucket, found))
+
+
+def _read(store: Store, bucket: OtherBucket, found: ObjectInfo) -> bytes:
+    if found.size > MAX_PICTURE_BYTES:
+        raise Refused("too_large", f"expected at most {MAX_PICTURE_BYTES:,} bytes, received {found.size:,}")
+    try:
+        return store.get(bucket, found.key)
+    except ObjectMissing as error:
+        raise Refused("deleted", "it was deleted since the bucket was listed") from error
+
+
+SOURCE = Source("bucket", check, gather)
