@@ -4,6 +4,7 @@
     <name>/runs/<run id>.json        {"version": "v3", "is_done": true}: which version a run has published
     <name>/v3/card.json              written last, so that a version is seen only when it is whole
     <name>/v3/files/model.onnx       and saved_model/…, whatever was published
+    <name>/v3/pictures.json          the ids of the pictures that it was trained on
 
 A version is immutable. `current.json` changes by compare-and-swap, so that two who publish or roll back at
 the same time lose nothing.
@@ -15,13 +16,14 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
+from pika_kit.withdrawn import withdrawn_ids
 
 _VERSION = re.compile(r"v([1-9][0-9]*)")
 _NO_ALIAS: dict[str, Any] = {"version": None, "history": []}
@@ -43,6 +45,7 @@ class Registry:
         self._store = store
         self._cards: dict[tuple[str, str], dict[str, Any]] = {}
         """(version, ETag) → card: a card never changes, but a store may be emptied and begun anew."""
+        self._pictures: dict[tuple[str, str], set[str]] = {}
         self._fetch_lock = threading.Lock()
 
     def publish(
@@ -53,6 +56,7 @@ class Registry:
         run_id: str | None = None,
         activate: bool = True,
         faults: Sequence[str] = (),
+        pictures: Iterable[str] = (),
     ) -> str:
         """Upload all files of `folder` as the next version and return it ("v1", "v2", …).
 
@@ -64,6 +68,7 @@ class Registry:
             activate: make it the current version, where it has no faults.
             faults: why this version should not be served, such as "its pictures are all alike". It is
                 published all the same, so that it can be looked at, and activated by hand.
+            pictures: ids of the pictures that it was trained on; `versions` tells of those withdrawn since.
         """
         run_id = run_id or uuid.uuid4().hex
         note = self._note(run_id)
@@ -72,6 +77,7 @@ class Registry:
         version = str(note["version"])
         if not self._store.exists(Bucket.MODELS, self._key(version, "card.json")):
             self._upload(version, folder)
+            self._store.put_json(Bucket.MODELS, self._key(version, "pictures.json"), sorted(pictures))
             gate = {"passed": not faults, "faults": list(faults)}
             published_at = datetime.now(UTC).isoformat(timespec="seconds")
             card = card | {"version": version, "published_at": published_at, "gate": gate, "run_id": run_id}
@@ -92,15 +98,20 @@ class Registry:
         return str(note["version"]) if note["is_done"] else None
 
     def versions(self) -> list[dict[str, Any]]:
-        """The cards of all versions, oldest first; each also tells whether it `is_current`."""
-        current = self.current()
+        """The cards of all versions, oldest first; each also tells whether it `is_current`.
+
+        `withdrawn`, where it is there, names pictures that it was trained on and that were withdrawn since.
+        """
+        current, gone = self.current(), set(withdrawn_ids(self._store))
         found = [
             (parts[1], info.etag)
             for info in self._store.list(Bucket.MODELS, f"{self.name}/v")
             if len(parts := info.key.split("/")) == 3 and parts[2] == "card.json"
         ]
         return [
-            self._card(version, etag) | {"is_current": version == current}
+            self._card(version, etag)
+            | {"is_current": version == current}
+            | self._withdrawn(version, etag, gone)
             for version, etag in sorted(found, key=lambda item: _number(item[0]))
         ]
 
@@ -117,6 +128,15 @@ class Registry:
         if key not in self._cards:
             self._cards[key] = self.card(version)
         return self._cards[key]
+
+    def _withdrawn(self, version: str, etag: str, gone: set[str]) -> dict[str, Any]:
+        if not gone:
+            return {}
+        if (version, etag) not in self._pictures:
+            key = self._key(version, "pictures.json")
+            self._pictures[version, etag] = set(self._store.read_json(Bucket.MODELS, key, [])[0])
+        found = gone & self._pictures[version, etag]
+        return {"withdrawn": sorted(found)} if found else {}
 
     def current(self) -> str | None:
         """The version in use, or None before the first."""

@@ -17,6 +17,7 @@ from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket
 from pika_kit.tensorflow_runtime import TensorflowRuntime
 from pika_kit.testing import CountingStore, MemoryStore, VanishingStore, settings_for_tests
+from pika_kit.withdrawn import withdraw
 
 
 @pytest.fixture
@@ -156,6 +157,22 @@ def test_a_labelled_picture_that_was_deleted_does_not_fail_the_training(trained,
     ids = trained[2]["pikachu"]
     result = train(context(VanishingStore(copy, f"pictures/{ids[0]}"), tmp_path, "second"), preset="tiny")
     assert result["version"] == "v2"
+
+
+def test_withdrawn_pictures_are_left_out_and_models_that_saw_them_say_so(trained, copy, tmp_path):
+    gone = trained[2]["pikachu"][0]
+    assert "withdrawn" not in Registry(copy, "classifier").versions()[0]
+    filter_bucket(context(copy, tmp_path), threshold=0.01)
+    assert gone in pikachu(copy)
+    withdraw(copy, gone, "by request")
+    PictureBucket(copy, Bucket.IMAGES).delete(gone)
+    filter_bucket(context(copy, tmp_path), threshold=0.01)
+    assert gone not in pikachu(copy)
+    assert gone not in set(PictureBucket(copy, Bucket.LABELS).ids())
+    train(context(copy, tmp_path, "second"), preset="tiny")
+    first, second = Registry(copy, "classifier").versions()
+    assert first["withdrawn"] == [gone]
+    assert "withdrawn" not in second
 
 
 def test_filtering_again_asks_the_store_little(trained, copy, tmp_path):

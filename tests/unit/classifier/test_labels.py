@@ -22,6 +22,7 @@ from pika_classifier.next_labels import choose_next
 from pika_kit.images import encode_png, sha256
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
+from pika_kit.withdrawn import withdraw
 from pika_kit.zips import BadZip
 
 
@@ -187,3 +188,18 @@ def test_without_a_model_chance_decides_what_is_next(memory_store, ids):
     assert found["order"] == "random"
     assert {picture["id"] for picture in found["pictures"]} == set(ids[1:])
     assert found["unlabelled"] == 2
+
+
+def test_withdrawn_pictures_leave_the_set_and_do_not_come_back(labels, memory_store, ids):
+    data = encode_png(drawn(1, is_yellow=True, seed=9)[0])
+    zipped = as_zip({"trains/pikachu/a.png": data})
+    labels.add([Label(found, "pikachu", "trains") for found in ids], "ann")
+    import_zip(zipped, labels, "ann")
+    for found in (ids[0], sha256(data)):
+        withdraw(memory_store, found, "")
+    assert set(labels.current()) == set(ids[1:])
+    assert labels.remove_withdrawn() == sorted([ids[0], sha256(data)])
+    assert labels.remove_withdrawn() == []
+    assert set(labels.pictures.ids()) == set(ids[1:])
+    report = import_zip(zipped, labels, "ann")
+    assert (report.imported, set(labels.pictures.ids())) == (0, set(ids[1:]))

@@ -16,6 +16,7 @@ from pika_kit.runner import JobCancelled, JobError
 from pika_kit.stages import Bucket
 from pika_kit.storage import StoreUnavailable
 from pika_kit.testing import MemoryStore, VanishingStore
+from pika_kit.withdrawn import withdraw
 
 from .conftest import fill, run_job
 
@@ -115,6 +116,21 @@ def test_a_picture_that_is_deleted_meanwhile_is_left_out(tmp_path):
     first = next(PictureBucket(store, Bucket.PIKACHU).ids())
     result = run_job(VanishingStore(store, f"pictures/{first}"), tmp_path, "one-less", steps=1)
     assert result["num_pictures"] == 59
+
+
+def test_withdrawn_pictures_are_left_out_also_of_a_run_that_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)
+    store = MemoryStore()
+    fill(store)
+    with pytest.raises(JobCancelled):
+        run_job(store, tmp_path, "again", cancelled=Countdown(60 + 5))
+    first = next(PictureBucket(store, Bucket.PIKACHU).ids())
+    withdraw(store, first, "by request")
+    result = run_job(store, tmp_path, "again")
+    assert (result["resumed_from"], result["num_pictures"]) == (6, 59)
+    assert "withdrawn" not in Registry(store, "gan").versions()[0]
+    withdraw(store, list(PictureBucket(store, Bucket.PIKACHU).ids())[1], "by request")
+    assert len(Registry(store, "gan").versions()[0]["withdrawn"]) == 1
 
 
 def test_too_few_pictures_are_refused_with_what_to_do(tmp_path):

@@ -14,7 +14,7 @@ from pikastack.cli import pikastack
 from pikastack.commands_models import save_pictures
 from pikastack.state import CLONE
 
-COMMANDS = "demo up down status logs scrape label train filter generate is-pikachu models jobs"
+COMMANDS = "demo up down status logs scrape label train filter generate is-pikachu withdraw models jobs"
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ for _command in (
     commands_data.filter_pictures,
     commands_models.generate,
     commands_data.is_pikachu,
+    commands_data.withdraw,
     commands_models.models,
     commands_jobs.jobs,
 ):

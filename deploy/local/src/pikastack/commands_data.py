@@ -139,6 +139,29 @@ def filter_pictures(session: Session, threshold: float | None, wait: bool) -> No
     session.terminal.result(view, describe_job(view))
 
 
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", default="", help="Why, for those who ask later.")
+@session_options
+def withdraw(session: Session, ids: tuple[str, ...], reason: str) -> None:
+    """Take pictures out for good, by the SHA-256 of the file: from all buckets, never to be collected again.
+
+    Models that were trained on them stay; `pikastack models` names them.
+    """
+    done = session.client.post("/images/withdrawals", {"ids": list(ids), "reason": reason}).json()
+    labelled = session.client.post("/labels/withdrawn").json()["removed_from"]
+    for bucket, removed in labelled.items():
+        for found in done["withdrawn"]:
+            found["removed_from"] += [bucket] if found["id"] in removed else []
+    lines = [
+        f"{found['id']}: withdrawn, taken from {', '.join(found['removed_from']) or 'no bucket'}"
+        for found in done["withdrawn"]
+    ]
+    if done["promoted"]:
+        lines.append(f"{len(done['promoted'])} near duplicates are prepared in their place")
+    session.terminal.result(done, "\n".join(lines))
+
+
 @click.command("is-pikachu")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @session_options

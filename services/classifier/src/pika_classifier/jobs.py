@@ -61,22 +61,28 @@ def train(
     except ValueError as error:
         raise JobError(str(error)) from error
     with _scratch(context) as folder:
-        card = _train(context, folder, chosen, seed)
+        card, ids = _train(context, folder, chosen, seed)
         version = registry.publish(
-            folder / "model", card, run_id=context.job_id, activate=activate, faults=_faults(card)
+            folder / "model",
+            card,
+            run_id=context.job_id,
+            activate=activate,
+            faults=_faults(card),
+            pictures=ids,
         )
     context.store.put_json(Bucket.RUNS, f"classifier/{context.job_id}/version.json", {"version": version})
     return _result(registry.card(version))
 
 
-def _train(context: JobContext, folder: Path, preset: Preset, seed: int) -> dict[str, Any]:
-    """Everything up to publishing: `folder/model` holds the exported model; returns the card."""
+def _train(context: JobContext, folder: Path, preset: Preset, seed: int) -> tuple[dict[str, Any], list[str]]:
+    """Everything up to publishing: `folder/model` holds the exported model; the card and the ids."""
     # Imported here: a filter job needs no TensorFlow.
     from pika_classifier.data import LabelledPictures, TooFewLabels
     from pika_classifier.export import export
     from pika_classifier.train import train as train_on
 
     labels = label_log.LabelSet(context.store)
+    labels.remove_withdrawn()
     current = labels.current()
     context.progress(0, None, "reading the labelled pictures")
     rows = _labelled_rows(labels.pictures, current)
@@ -104,7 +110,7 @@ def _train(context: JobContext, folder: Path, preset: Preset, seed: int) -> dict
         "libraries": _versions(),
     }
     _keep(context, folder, card, dict(zip(valids.ids, trained.valid_probabilities, strict=True)))
-    return card
+    return card, [*trains.ids, *valids.ids]
 
 
 def _faults(card: dict[str, Any]) -> list[str]:
@@ -224,6 +230,7 @@ def filter_bucket(
         raise JobError(f"model_version: there is no {error.args[0]!r}") from error
     if threshold is None:
         threshold = default_threshold(context.settings, predictor)
+    label_log.LabelSet(context.store).remove_withdrawn()
     with context.exclusive("filter"):
         return _filter(context, predictor, threshold, source, target)
 

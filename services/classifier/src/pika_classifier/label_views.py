@@ -28,7 +28,10 @@ from pika_classifier.requests import (
 from pika_classifier.views import PREDICTOR
 from pika_kit.gates import Gate
 from pika_kit.models import NoModel
+from pika_kit.pictures import PictureBucket
 from pika_kit.service import Problem, state
+from pika_kit.stages import Bucket
+from pika_kit.withdrawn import remove, withdrawn_ids
 from pika_kit.zips import BadZip
 
 LABEL_SET = "PIKA_LABELS"
@@ -114,6 +117,24 @@ def restore_labels(body: RestoreRequest) -> Response:
     except NotUndone as error:
         raise Problem(409, "nothing-to-restore", "Nothing to restore", f"{error}.") from None
     return jsonify({"restored": restored, **counts(_labels().current())})
+
+
+@label_blueprint.post("/labels/withdrawn")
+def remove_withdrawn() -> Response:
+    """Take pictures that were withdrawn out of the labelled set and the bucket pikachu, and name them.
+
+    Training and filter jobs do so by themselves; this is for who does not want to wait for one.
+    """
+    store = state().store
+    chosen = PictureBucket(store, Bucket.PIKACHU)
+    return jsonify(
+        {
+            "removed_from": {
+                "labels": _labels().remove_withdrawn(),
+                "pikachu": remove(chosen, withdrawn_ids(store)),
+            }
+        }
+    )
 
 
 @label_blueprint.get("/labels")

@@ -61,10 +61,11 @@ def import_zip(data: bytes, labels: LabelSet, annotator: str, unit: str | None =
     """
     report = ImportReport()
     seen: dict[str, Label] = {}
+    gone = labels.withdrawn()
     with SafeZip(io.BytesIO(data), LIMITS) as archive:
         for entry in archive.entries:
             report.num_files += 1
-            _take(archive, entry, labels, seen, report)
+            _take(archive, entry, labels, seen, report=report, gone=gone)
     before = labels.current()
     changed = [label for label in seen.values() if not _holds(before, label)]
     report.imported, report.unchanged = len(changed), len(seen) - len(changed)
@@ -78,7 +79,9 @@ def _take(
     entry: zipfile.ZipInfo,
     labels: LabelSet,
     seen: dict[str, Label],
+    *,
     report: ImportReport,
+    gone: set[str],
 ) -> None:
     """Put one file's picture into the set and its label into `seen`, or its reason into the report."""
     place = _place(entry.filename)
@@ -88,6 +91,8 @@ def _take(
         return
     try:
         data = archive.read(entry)
+        if sha256(data) in gone:
+            raise Refused("withdrawn", "it was withdrawn, and is not taken again")
         pixels = prepare(data)
     except (PictureError, Refused) as error:
         report.refuse(entry.filename, error.code, error.detail)

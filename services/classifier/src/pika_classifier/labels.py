@@ -23,6 +23,7 @@ from pika_classifier.vocabulary import LABELS, SPLITS
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
+from pika_kit.withdrawn import remove, withdrawn_ids
 
 _LOG = "log/"
 
@@ -144,8 +145,9 @@ class LabelSet:
         return self._append(name, {"action": action, "of": entry_id, "annotator": annotator})
 
     def current(self) -> dict[str, dict[str, Any]]:
-        """Picture id → {"label", "split", "annotator", "at"}, the latest of each."""
+        """Picture id → {"label", "split", "annotator", "at"}, the latest; none of withdrawn pictures."""
         found: dict[str, dict[str, Any]] = {}
+        gone = self.withdrawn()
         for _, entry in self._in_force():
             for label in entry["labels"]:
                 found[label["id"]] = {
@@ -154,7 +156,15 @@ class LabelSet:
                     "annotator": entry["annotator"],
                     "at": entry["at"],
                 }
-        return found
+        return {picture_id: label for picture_id, label in found.items() if picture_id not in gone}
+
+    def withdrawn(self) -> set[str]:
+        """The pictures that no set may hold any more."""
+        return set(withdrawn_ids(self._store))
+
+    def remove_withdrawn(self) -> list[str]:
+        """Delete the copies of withdrawn pictures, and name them; the log keeps what was said of them."""
+        return remove(self.pictures, self.withdrawn())
 
     def _in_force(self) -> list[tuple[str, dict[str, Any]]]:
         """The labelling entries that are not taken back, oldest first, with their ids."""

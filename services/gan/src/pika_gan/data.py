@@ -34,6 +34,11 @@ class Dataset:
         """Side of the pictures in pixels."""
         return int(self.train.shape[1])
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all pictures."""
+        return self.train_ids + self.held_out_ids
+
     def manifest(self) -> dict[str, object]:
         """What the run saw: every id, the counts, and one hash over all of it."""
         lists = {"train": list(self.train_ids), "held_out": list(self.held_out_ids)}

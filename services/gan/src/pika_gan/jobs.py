@@ -38,6 +38,7 @@ from pika_kit.runner import JobCancelled, JobContext, JobError, JobInterrupted
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, StoreUnavailable
 from pika_kit.tensorflow_runtime import limit_gpu_memory
+from pika_kit.withdrawn import withdrawn_ids
 
 MINIMUM_PICTURES = 30
 CHECKPOINT_SECONDS = 60.0
@@ -158,17 +159,24 @@ def _forget_old(runs: Path) -> None:
 
 def _dataset(work: _Work, minimum: int) -> Dataset:
     """The pictures as this run first saw them: from the local cache, by its manifest, or all of the
-    bucket.
+    bucket. Those withdrawn since are left out, also where a run goes on without them.
     """
+    gone = set(withdrawn_ids(work.context.store))
     if work.cache.exists():
-        return load_dataset(work.cache)
+        kept = load_dataset(work.cache)
+        if gone.isdisjoint(kept.ids):
+            return kept
     pictures = PictureBucket(work.context.store, Bucket.PIKACHU)
     manifest = work.folder / "manifest.json"
     wanted: set[str] | None = None
     if manifest.exists():
         seen = json.loads(manifest.read_text())
         wanted = set(seen["train"]) | set(seen["held_out"])
-    entries = [entry for entry in pictures.entries() if wanted is None or entry.picture_id in wanted]
+    entries = [
+        entry
+        for entry in pictures.entries()
+        if entry.picture_id not in gone and (wanted is None or entry.picture_id in wanted)
+    ]
     if len(entries) < minimum:
         raise JobError(
             f"expected at least {minimum} pictures in the bucket pikachu to train on, received "
@@ -203,7 +211,12 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         card = _card(work, dataset, result) | {"runtimes_differ_by": agreement}
         faults = _faults(work.recipe, result)
         version = Registry(work.context.store, REGISTRY_NAME).publish(
-            publication, card, run_id=work.context.job_id, activate=activate, faults=faults
+            publication,
+            card,
+            run_id=work.context.job_id,
+            activate=activate,
+            faults=faults,
+            pictures=dataset.ids,
         )
     measured = card["evaluation"]
     return {
@@ -212,7 +225,7 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         "steps": card["steps"],
         "resumed_from": result.resumed_from,
         "minutes": card["minutes"],
-        "num_pictures": len(dataset.train_ids) + len(dataset.held_out_ids),
+        "num_pictures": len(dataset.ids),
         "passed_gate": not faults,
         "warnings": [*card["warnings"], *(f"not activated: {fault}" for fault in faults)],
         **{key: measured[key] for key in ("kid", "kid_interval", "diversity", "near_copy_rate", "collapsed")},

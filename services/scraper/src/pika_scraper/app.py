@@ -8,6 +8,7 @@ from pika_scraper.config import RequestLimits
 from pika_scraper.views.images import images_blueprint
 from pika_scraper.views.provenance import provenance_blueprint
 from pika_scraper.views.scrape import scraper_blueprint
+from pika_scraper.views.withdrawals import withdrawals_blueprint
 
 
 def create_app(settings: Settings | None = None) -> OpenAPI:
@@ -19,4 +20,5 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.register_api(scraper_blueprint)
     app.register_api(images_blueprint)
     app.register_api(provenance_blueprint)
+    app.register_api(withdrawals_blueprint)
     return app

@@ -16,6 +16,7 @@ from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 from pika_kit.threads import in_threads
+from pika_kit.withdrawn import remove, withdrawn_ids
 from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
 from pika_scraper.intake.verify import Decoders
 from pika_scraper.pictures.near import NearIndex
@@ -63,6 +64,10 @@ def _prepare_bucket(
     context: JobContext, decoders: Decoders, config: PrepareConfig, spool: Spool | None
 ) -> dict[str, Any]:
     raw, images = PictureBucket(context.store, Bucket.RAW), PictureBucket(context.store, Bucket.IMAGES)
+    # Some may have been withdrawn while a job that knew nothing of it was taking them.
+    gone = withdrawn_ids(context.store)
+    remove(raw, gone)
+    remove(images, gone)
     todo = _todo(context, raw, images, spool)
     index = NearIndex.load(images, config.near_duplicate_bits)
     tally, flags = Tally(), Tally()

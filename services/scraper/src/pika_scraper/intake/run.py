@@ -10,6 +10,7 @@ from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.threads import as_finished
+from pika_kit.withdrawn import withdrawn_ids
 from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
 from pika_scraper.errors import Refused
 from pika_scraper.intake.ledger import Ledger
@@ -42,12 +43,13 @@ class Intake:
         """Take one source's candidates; the job's limit counts those of the sources before, too."""
         tally, before = self.tally, self.tally.counts.copy()
         raw = PictureBucket(self.context.store, Bucket.RAW)
-        known = set(raw.ids())
+        known, gone = set(raw.ids()), set(withdrawn_ids(self.context.store))
+        known -= gone
         total = gathered.total if limit is None else min(limit, gathered.total or limit)
         left = None if limit is None else max(0, limit - sum(before.values()))
         fresh = self._fresh(islice(gathered.candidates, left), source)
         outcomes = as_finished(
-            lambda candidate: self._take(raw, candidate, source, known), fresh, NUM_INTAKE_THREADS
+            lambda candidate: self._take(raw, candidate, source, known, gone), fresh, NUM_INTAKE_THREADS
         )
         for candidate, outcome in outcomes:
             self.ledger.record(_ledger_key(source, candidate), outcome)
@@ -63,18 +65,23 @@ class Intake:
         now = tally.counts - before
         return {"named": sum(now.values()), "taken": now["taken"], "stopped": gathered.stopped}
 
-    def _take(self, raw: PictureBucket, candidate: Candidate, source: str, known: set[str]) -> str:
+    def _take(
+        self, raw: PictureBucket, candidate: Candidate, source: str, known: set[str], gone: set[str]
+    ) -> str:
         """The outcome for one candidate. Runs in many threads."""
         url = candidate.url
         origin = make_origin(source, job=self.context.job_id, **candidate.origin)
         try:
             seen = self.seen.find(url) if url else None
+            if seen in gone:
+                raise Refused("withdrawn", "what this address gave was withdrawn")
             taken = take_again(raw, seen, origin) if seen in known and seen is not None else None
             taken = taken or take(
                 raw,
                 candidate.load(),
                 origin,
                 known,
+                gone=gone,
                 examine=lambda data: self.decoders.examine(data, self.config),
             )
         except (Refused, PictureError) as error:

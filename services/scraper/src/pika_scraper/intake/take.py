@@ -8,6 +8,7 @@ from typing import Any
 from pika_kit.images import EXTENSIONS, sha256
 from pika_kit.pictures import PictureBucket
 from pika_kit.storage import ObjectMissing
+from pika_kit.withdrawn import is_withdrawn
 from pika_scraper.config import MAX_PICTURE_BYTES
 from pika_scraper.errors import Refused
 from pika_scraper.intake.provenance import same_origins, with_origins_of_both
@@ -48,22 +49,24 @@ def take(
     known: Container[str] | None = None,
     *,
     examine: Examine,
+    gone: Container[str] | None = None,
 ) -> Taken:
     """Verify and save one picture under the hash of its bytes.
 
     Args:
         known: ids that are in `raw`, where the caller has listed them; else the store is asked.
+        gone: ids that are withdrawn, where the caller has listed them; else the store is asked.
         examine: tells what a picture is, as `verify.Decoders.examine` does.
 
     Raises:
-        PictureError: the bytes are no picture that can be read. Refused: "too_large".
+        PictureError: the bytes are no picture that can be read. Refused: "too_large", "withdrawn".
     """
     if len(data) > MAX_PICTURE_BYTES:
         raise Refused("too_large", f"expected at most {MAX_PICTURE_BYTES:,} bytes, received {len(data):,}")
     picture_id = sha256(data)
     for _ in range(_TRIES):
         try:
-            return _take_once(raw, picture_id, data, origin, known=known, examine=examine)
+            return _take_once(raw, picture_id, data, origin, known=known, gone=gone, examine=examine)
         except ObjectMissing:
             known = None  # deleted since the caller listed the bucket: taken anew
     raise Refused("deleted", "it was deleted again and again while it was being taken")
@@ -89,12 +92,15 @@ def _take_once(
     origin: dict[str, Any],
     *,
     known: Container[str] | None,
+    gone: Container[str] | None,
     examine: Examine,
 ) -> Taken:
     """As `take`; raises ObjectMissing where the picture is deleted meanwhile."""
     with _lock(picture_id):
         if picture_id in known if known is not None else raw.has(picture_id):
             return _found_again(raw, picture_id, origin)
+        if picture_id in gone if gone is not None else is_withdrawn(raw.store, picture_id):
+            raise Refused("withdrawn", "it was withdrawn, and is not collected again")
         picture = examine(data)
         provenance = {
             "id": picture_id,

@@ -14,6 +14,7 @@ from pika_kit.pictures import PictureBucket, PictureEntry, is_picture_id
 from pika_kit.service import Problem, job_accepted, state
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing
+from pika_kit.withdrawn import is_withdrawn
 from pika_scraper.prepare import NEAR_DUPLICATES
 from pika_scraper.views.uploads import answer_uploads, received_files, zip_as_job
 
@@ -88,7 +89,7 @@ def upload_images(query: UploadQuery) -> Any:
 def list_images(query: ListQuery) -> Response:
     """One page of a bucket in the order of the ids, each picture with where it came from."""
     pictures = PictureBucket(state().store, Bucket(query.bucket.value))
-    entries = list(pictures.entries(_cursor(query.cursor), query.limit + 1))
+    entries = list(pictures.entries(cursor_of(query.cursor), query.limit + 1))
     page = entries[: query.limit]
     with ThreadPoolExecutor(_NUM_LISTING_THREADS) as pool:
         listed = list(pool.map(lambda entry: _listed(pictures, entry), page))
@@ -99,7 +100,7 @@ def list_images(query: ListQuery) -> Response:
 @images_blueprint.get("/images/near-duplicates")
 def list_near_duplicates(query: PageQuery) -> Response:
     """One page of the pictures in raw that were kept out of images, and whose near duplicates they are."""
-    store, after = state().store, _cursor(query.cursor)
+    store, after = state().store, cursor_of(query.cursor)
     start = f"{NEAR_DUPLICATES}{after}.json" if after else ""
     keys: list[str] = []
     for found in store.list(Bucket.IMAGES, NEAR_DUPLICATES, start_after=start):
@@ -122,6 +123,8 @@ def get_image(path: PicturePath, query: PictureQuery) -> Response:
     try:
         if not is_picture_id(picture_id):
             raise ObjectMissing(query.bucket.value, picture_id)
+        if query.bucket is PictureBucketName.pikachu and is_withdrawn(state().store, picture_id):
+            raise ObjectMissing(query.bucket.value, picture_id)  # the classifier has not emptied it yet
         entry = pictures.entry(picture_id)
         if request.if_none_match.contains(etag):
             return Response(status=304, headers={"ETag": f'"{etag}"'})
@@ -154,7 +157,8 @@ def _listed(pictures: PictureBucket, entry: PictureEntry) -> dict[str, Any]:
     }
 
 
-def _cursor(cursor: str) -> str:
+def cursor_of(cursor: str) -> str:
+    """A page's beginning; raises Problem where it is no id."""
     if cursor and not is_picture_id(cursor):
         raise Problem(
             422,

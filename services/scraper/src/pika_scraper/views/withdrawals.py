@@ -1,0 +1,88 @@
+"""`POST /images/withdrawals` and `DELETE /images/<id>` withdraw pictures; what is withdrawn can be listed."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+
+from pika_kit.service import Problem, state
+from pika_kit.withdrawn import readmit, tombstone, withdrawn_ids
+from pika_scraper.datasets.withdraw import withdraw_pictures
+from pika_scraper.views.images import PageQuery, cursor_of
+
+_TAG = Tag(name="withdrawals", description="Pictures that somebody wants out")
+_NUM_THREADS = 8
+_ID = r"^[0-9a-f]{64}$"
+_REASON = Field("", max_length=500, description="Why, for those who ask later")
+
+withdrawals_blueprint = APIBlueprint("withdrawals", __name__, abp_tags=[_TAG])
+
+
+class WithdrawBody(BaseModel):
+    """Which pictures, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[Annotated[str, Field(pattern=_ID)]] = Field(
+        min_length=1,
+        max_length=1000,
+        description="SHA-256 of the bytes as found; also of files not found yet",
+    )
+    reason: str = _REASON
+
+
+class WithdrawQuery(BaseModel):
+    reason: str = _REASON
+
+
+class WithdrawPath(BaseModel):
+    picture_id: str = Field(pattern=_ID, description="SHA-256 of the bytes as found, 64 hexadecimal digits")
+
+
+@withdrawals_blueprint.post("/images/withdrawals")
+def withdraw_many(body: WithdrawBody) -> Response:
+    """Withdraw pictures: they leave raw and images at once, and no scrape or upload brings them back.
+
+    Near duplicates that stood behind them are prepared in their place, as a job. The classifier's labels and
+    the bucket pikachu are emptied by `POST /labels/withdrawn`, and by its next training or filter job.
+    """
+    return jsonify(_withdraw(body.ids, body.reason))
+
+
+@withdrawals_blueprint.delete("/images/<picture_id>")
+def withdraw_one(path: WithdrawPath, query: WithdrawQuery) -> Response:
+    """Withdraw one picture; see `POST /images/withdrawals`."""
+    return jsonify(_withdraw([path.picture_id], query.reason))
+
+
+@withdrawals_blueprint.get("/images/withdrawals")
+def list_withdrawals(query: PageQuery) -> Response:
+    """One page of tombstones in the order of their ids."""
+    store = state().store
+    ids = withdrawn_ids(store, cursor_of(query.cursor), query.limit + 1)
+    page = ids[: query.limit]
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        listed = list(pool.map(lambda found: tombstone(store, found), page))
+    return jsonify({"withdrawals": listed, "next_cursor": page[-1] if len(ids) > len(page) else None})
+
+
+@withdrawals_blueprint.delete("/images/withdrawals/<picture_id>")
+def readmit_one(path: WithdrawPath) -> Response:
+    """Take a tombstone away: the picture itself does not come back, and may be collected again."""
+    if not readmit(state().store, path.picture_id):
+        detail = "No picture of that id is withdrawn."
+        raise Problem(404, "picture-unknown", "Unknown picture", detail, received=path.picture_id)
+    return jsonify({"readmitted": path.picture_id})
+
+
+def _withdraw(ids: list[str], reason: str) -> dict[str, Any]:
+    done = withdraw_pictures(state().store, ids, reason)
+    body: dict[str, Any] = {
+        "withdrawn": [found | {"removed_from": done.removed_from[found["id"]]} for found in done.tombstones],
+        "promoted": done.promoted,
+    }
+    if done.promoted:
+        body["job"] = state().queue.enqueue("prepare", {}).to_json()
+    return body
