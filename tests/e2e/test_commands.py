@@ -54,7 +54,7 @@ def test_scrape_takes_folders_zips_files_and_lists(stack, some, pictures_server,
     listed = tmp_path / "list.txt"
     listed.write_text("".join(f"{pictures_server}/{path.name}\n" for path in files[:3]))
     refused = stack.cli("scrape", str(listed))["reports"][0]
-    assert refused["refused_by_reason"] == {"address_refused": 3}
+    assert refused["refused_by_reason"] == {"port_refused": 3}
     assert pictures_server not in json.dumps(refused["samples"])
 
 

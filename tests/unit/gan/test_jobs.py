@@ -10,6 +10,7 @@ import pytest
 from pika_gan.config import PRESETS
 from pika_gan.jobs import _faults, _forget_old
 from pika_gan.runs import RunFolder, list_runs
+from pika_kit import datasets
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError
@@ -131,6 +132,34 @@ def test_withdrawn_pictures_are_left_out_also_of_a_run_that_goes_on(tmp_path, mo
     assert "withdrawn" not in Registry(store, "gan").versions()[0]
     withdraw(store, list(PictureBucket(store, Bucket.PIKACHU).ids())[1], "by request")
     assert len(Registry(store, "gan").versions()[0]["withdrawn"]) == 1
+
+
+def test_a_data_set_is_trained_on_and_the_card_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)
+    store = MemoryStore()
+    fill(store)
+    ids = list(PictureBucket(store, Bucket.PIKACHU).ids())
+    made = datasets.save(store, "half", Bucket.PIKACHU, {}, [(one, "etag") for one in ids[:40]])
+    with pytest.raises(JobCancelled):
+        run_job(store, tmp_path / "one", "run", dataset="half", cancelled=Countdown(40 + 5))
+    # A later version does not change the run that has begun.
+    datasets.save(store, "half", Bucket.PIKACHU, {}, [(one, "etag") for one in ids[:50]])
+    result = run_job(store, tmp_path / "other", "run", dataset="half")
+    assert result["num_pictures"] == 40
+    card = Registry(store, "gan").card("v1")
+    assert card["data"]["dataset"] == made.summary()
+    assert made.reference == "half/v1"
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"), [("none", "there is no data set"), ("squares", "of the bucket pikachu")]
+)
+def test_a_data_set_that_cannot_be_trained_on_is_refused(tmp_path, reference, message):
+    store = MemoryStore()
+    fill(store)
+    datasets.save(store, "squares", Bucket.IMAGES, {}, [])
+    with pytest.raises(JobError, match=message):
+        run_job(store, tmp_path, "run", dataset=reference)
 
 
 def test_too_few_pictures_are_refused_with_what_to_do(tmp_path):

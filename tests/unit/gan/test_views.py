@@ -190,7 +190,14 @@ def test_training_is_enqueued(app, client):
     assert answer.headers["Location"] == "/jobs/j1"
     name, arguments = app.config["PIKA"].queue.enqueued[0]
     assert name == "gan-train"
-    assert arguments == {"preset": "cpu-32", "minutes": 3.0, "steps": None, "seed": 0, "activate": True}
+    assert arguments == {
+        "preset": "cpu-32",
+        "minutes": 3.0,
+        "steps": None,
+        "seed": 0,
+        "dataset": None,
+        "activate": True,
+    }
     assert client.post("/gan/train", json={"preset": "none"}).status_code == 422
 
 

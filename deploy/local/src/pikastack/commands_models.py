@@ -36,6 +36,9 @@ def train_classifier(session: Session, wait: bool) -> None:
 )
 @click.option("--steps", type=click.IntRange(1), help="Train so many steps.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the whole run.")
+@click.option(
+    "--dataset", help="A data set, name/v2 or the latest of a name.  [default: all that was chosen]"
+)
 @wait_option
 @session_options
 def train_gan(
@@ -45,10 +48,11 @@ def train_gan(
     minutes: float | None,
     steps: int | None,
     seed: int | None,
+    dataset: str | None,
     wait: bool,
 ) -> None:
     """Learn to draw what the filter chose. Ctrl-C stops watching, not training."""
-    request = {"preset": preset, "minutes": minutes, "steps": steps, "seed": seed}
+    request = {"preset": preset, "minutes": minutes, "steps": steps, "seed": seed, "dataset": dataset}
     answer = session.client.post("/gan/train", request)
     view = actions.start_or_run(session, answer, "gan", wait=wait)
     session.terminal.result(view, describe_job(view))

@@ -31,6 +31,8 @@ from pika_gan.runs import RunFolder
 from pika_gan.serving import REGISTRY_NAME
 from pika_gan.train import TrainingDiverged, TrainingResult
 from pika_gan.train import train as train_folder
+from pika_kit.datasets import Manifest, UnknownDataset
+from pika_kit.datasets import load as load_manifest
 from pika_kit.images import decode
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
@@ -56,6 +58,8 @@ class _Work:
     recipe: Preset
     seed: int
     folder: Path
+    chosen: Manifest | None
+    """The data set that was asked for; None for all of the bucket."""
 
     @property
     def cache(self) -> Path:
@@ -71,9 +75,11 @@ def train(
     steps: int | None = None,
     seed: int = 0,
     minimum_pictures: int = MINIMUM_PICTURES,
+    dataset: str | None = None,
     activate: bool = True,
 ) -> dict[str, Any]:
-    """Trains on the pikachu bucket, for `minutes` of training time or `steps`, and publishes the result.
+    """Trains on the pikachu bucket, or a data set of it, for `minutes` of training time or `steps`, and
+    publishes the result.
 
     Returns {"run_id", "model_version", "steps", "resumed_from", "minutes", "num_pictures", "warnings", "kid",
     "kid_interval", "diversity", "near_copy_rate", "collapsed"}. Raises JobError for too few pictures, an
@@ -87,7 +93,10 @@ def train(
         recipe = preset_named(preset)
     except ValueError as error:
         raise JobError(str(error)) from error
-    work = _Work(context, run, recipe, seed, context.settings.state_dir / "gan-runs" / context.job_id)
+    # A run that goes on keeps to the version that it began with.
+    chosen = _chosen(context, known.get("dataset") or dataset)
+    folder = context.settings.state_dir / "gan-runs" / context.job_id
+    work = _Work(context, run, recipe, seed, folder, chosen)
     work.folder.mkdir(parents=True, exist_ok=True)
     _forget_old(work.folder.parent)
     limit_gpu_memory(context.settings.gpu_memory_mb)
@@ -95,11 +104,12 @@ def train(
         run.download(work.folder)
     started_at = known.get("started_at") or _now()
     facts = {"run_id": context.job_id, "preset": preset, "seed": seed, "started_at": started_at}
+    facts["dataset"] = chosen.reference if chosen else None
     run.set_status(**facts, status="running", updated_at=_now())
     try:
-        dataset = _dataset(work, minimum_pictures)
-        result = _train(work, dataset, steps, minutes)
-        told = _publish(work, dataset, result, activate)
+        pictures = _dataset(work, minimum_pictures)
+        result = _train(work, pictures, steps, minutes)
+        told = _publish(work, pictures, result, activate)
     except JobCancelled:
         run.set_status(status="cancelled", updated_at=_now())
         raise
@@ -157,6 +167,18 @@ def _forget_old(runs: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
+def _chosen(context: JobContext, reference: str | None) -> Manifest | None:
+    if reference is None:
+        return None
+    try:
+        found = load_manifest(context.store, reference)
+    except UnknownDataset as error:
+        raise JobError(f"there is no data set {reference!r}: make one with POST /datasets") from error
+    if found.bucket != Bucket.PIKACHU:
+        raise JobError(f"expected a data set of the bucket pikachu, and {reference!r} is of {found.bucket}")
+    return found
+
+
 def _dataset(work: _Work, minimum: int) -> Dataset:
     """The pictures as this run first saw them: from the local cache, by its manifest, or all of the
     bucket. Those withdrawn since are left out, also where a run goes on without them.
@@ -168,7 +190,7 @@ def _dataset(work: _Work, minimum: int) -> Dataset:
             return kept
     pictures = PictureBucket(work.context.store, Bucket.PIKACHU)
     manifest = work.folder / "manifest.json"
-    wanted: set[str] | None = None
+    wanted = set(work.chosen.ids) if work.chosen else None
     if manifest.exists():
         seen = json.loads(manifest.read_text())
         wanted = set(seen["train"]) | set(seen["held_out"])
@@ -255,7 +277,8 @@ def _card(work: _Work, dataset: Dataset, result: TrainingResult) -> dict[str, An
         "steps": result.state.step,
         "chosen_step": result.state.best_step,
         "minutes": round(result.state.seconds / 60, 2),
-        "data": {key: manifest[key] for key in ("sha256", "num_train", "num_held_out", "size")},
+        "data": {key: manifest[key] for key in ("sha256", "num_train", "num_held_out", "size")}
+        | {"dataset": work.chosen.summary() if work.chosen else None},
         "evaluation": result.evaluation.to_json(),
         "warnings": list(result.warnings),
         "files": {"sheet": "best.png", "film": "film.webp"},

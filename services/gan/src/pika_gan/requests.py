@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from pika_gan.config import PRESETS
 from pika_gan.generate import MAX_SEED
 from pika_kit.bodies import OptionalBody
+from pika_kit.datasets import REFERENCE_PATTERN
 
 MAX_PICTURES = 64
 MAX_SIZE = 512
@@ -142,6 +143,11 @@ class TrainRequest(OptionalBody):
     )
     steps: Annotated[int, Field(ge=1)] | None = Field(None, description="Updates of both networks")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of weights, order, latents and augmentation")
+    dataset: str | None = Field(
+        None,
+        pattern=REFERENCE_PATTERN,
+        description="A data set of the bucket pikachu, name/v2 or the latest of a name; all of it if absent",
+    )
     activate: bool = Field(True, description="Make the result the current version")
 
     @field_validator("preset")

@@ -5,6 +5,7 @@ from flask_openapi3 import OpenAPI
 from pika_kit.service import create_app as create_base
 from pika_kit.settings import Settings
 from pika_scraper.config import RequestLimits
+from pika_scraper.views.datasets import datasets_blueprint
 from pika_scraper.views.images import images_blueprint
 from pika_scraper.views.provenance import provenance_blueprint
 from pika_scraper.views.scrape import scraper_blueprint
@@ -21,4 +22,5 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.register_api(images_blueprint)
     app.register_api(provenance_blueprint)
     app.register_api(withdrawals_blueprint)
+    app.register_api(datasets_blueprint)
     return app

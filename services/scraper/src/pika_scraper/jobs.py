@@ -11,6 +11,7 @@ from pika_kit.runner import JobCancelled, JobContext, JobError
 from pika_kit.stages import Bucket
 from pika_kit.threads import usable_cores
 from pika_scraper.config import MAX_SPOOL_BYTES, PrepareConfig
+from pika_scraper.datasets.make import Conditions, make_dataset
 from pika_scraper.errors import SourceError
 from pika_scraper.intake.ledger import Ledger
 from pika_scraper.intake.run import Intake
@@ -104,6 +105,21 @@ def scrape(
         "by_source": by_source,
         "prepared": prepared,
     }
+
+
+def dataset(
+    context: JobContext, *, name: str, bucket: str = "pikachu", where: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write down which pictures of a bucket fulfil conditions now; see `datasets.make`.
+
+    Returns:
+        The manifest without its pictures: {name, version, bucket, where, made_at, sha256, num_pictures}.
+
+    Raises:
+        JobError: no picture does.
+    """
+    made = make_dataset(context, name, Bucket(bucket), Conditions.of(where or {}))
+    return made.summary()
 
 
 def prepare(context: JobContext, *, fit: str = "crop") -> dict[str, Any]:

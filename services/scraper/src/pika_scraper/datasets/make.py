@@ -1,0 +1,76 @@
+"""A bucket and conditions → a data set: which of its pictures fulfil them now, written down for good."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pika_kit import datasets
+from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobContext
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing
+from pika_kit.threads import in_threads
+from pika_kit.withdrawn import withdrawn_ids
+
+_NUM_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a picture must fulfil. An empty condition asks for nothing.
+
+    A picture may have several origins, and is in where one of them is: with the same file under two licences,
+    the one that fits can be chosen. Licences are compared without regard to case, by how they begin: `by`
+    stands for `by 4.0` and `by-nc 2.0`, too.
+    """
+
+    sources: tuple[str, ...] = ()
+    without_sources: tuple[str, ...] = ()
+    licences: tuple[str, ...] = ()
+    without_licences: tuple[str, ...] = ()
+    without_flags: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "Conditions":
+        """From JSON; lists become tuples, what is not given is empty."""
+        return cls(**{one.name: tuple(given.get(one.name) or ()) for one in fields(cls)})
+
+    def hold(self, provenance: dict[str, Any]) -> bool:
+        """Whether a picture with this provenance is in."""
+        if set(self.without_flags).intersection(provenance.get("flags") or ()):
+            return False
+        if not any((self.sources, self.without_sources, self.licences, self.without_licences)):
+            return True
+        return any(self._fits(origin) for origin in provenance.get("origins") or ())
+
+    def _fits(self, origin: dict[str, Any]) -> bool:
+        source, licence = str(origin.get("source") or ""), str(origin.get("licence") or "").lower()
+        if source in self.without_sources or (self.sources and source not in self.sources):
+            return False
+        if any(licence.startswith(one.lower()) for one in self.without_licences):
+            return False
+        return not self.licences or any(licence.startswith(one.lower()) for one in self.licences)
+
+
+def make_dataset(context: JobContext, name: str, bucket: Bucket, where: Conditions) -> datasets.Manifest:
+    """Look through a bucket and write the next version of the data set `name`."""
+    pictures = PictureBucket(context.store, bucket)
+    gone = set(withdrawn_ids(context.store))
+    found = [
+        (info.key.removeprefix("pictures/").partition(".")[0], info.etag)
+        for info in context.store.list(bucket, "pictures/")
+    ]
+    found = [(picture_id, etag) for picture_id, etag in found if picture_id not in gone]
+
+    def provenance(item: tuple[str, str]) -> dict[str, Any] | None:
+        try:
+            return pictures.provenance(item[0])
+        except ObjectMissing:
+            return None  # deleted since it was listed
+
+    chosen = []
+    for done, (item, known) in enumerate(in_threads(provenance, found, _NUM_THREADS), 1):
+        if known is not None and where.hold(known):
+            chosen.append(item)
+        context.progress(done, len(found), f"choosing pictures of {bucket.value}", chosen=len(chosen))
+    kept = {name: list(values) for name, values in asdict(where).items() if values}
+    return datasets.save(context.store, name, bucket, kept, chosen)

@@ -1,0 +1,89 @@
+"""`POST /datasets` makes a data set as a job; `GET /datasets…` lists them, and the pictures of one."""
+
+from enum import StrEnum
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+
+from pika_kit import datasets
+from pika_kit.service import Problem, start_job, state
+
+_TAG = Tag(name="data sets", description="Which pictures a training sees, under a name and a version")
+datasets_blueprint = APIBlueprint("datasets", __name__, abp_tags=[_TAG])
+
+
+class DatasetBucket(StrEnum):
+    """The buckets that a data set can be of; the GAN trains on those of pikachu."""
+
+    images = "images"
+    pikachu = "pikachu"
+
+
+class Where(BaseModel):
+    """Conditions; a picture with several origins is in where one of them fits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sources: list[str] = Field(default=[], max_length=100)
+    without_sources: list[str] = Field(default=[], max_length=100)
+    licences: list[str] = Field(
+        default=[], max_length=100, description="How a licence may begin: by, CC0, pdm"
+    )
+    without_licences: list[str] = Field(
+        default=[], max_length=100, description="How it may not: by-nc, by-nd"
+    )
+    without_flags: list[str] = Field(
+        default=[], max_length=20, description="Such as blurry, tiny, screenshot"
+    )
+
+
+class DatasetBody(BaseModel):
+    """A name, a bucket, and conditions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=datasets.NAME_PATTERN, description="Small letters, digits and hyphens")
+    bucket: DatasetBucket = Field(DatasetBucket.pikachu, description="Whose pictures")
+    where: Where | None = Field(None, description="Without conditions all of them")
+
+
+class DatasetPath(BaseModel):
+    name: str = Field(pattern=datasets.NAME_PATTERN)
+    version: str = Field(pattern=r"^v[1-9][0-9]{0,8}$")
+
+
+@datasets_blueprint.post("/datasets")
+def start_dataset(body: DatasetBody) -> tuple[Response, int, dict[str, str]]:
+    """Write down which pictures fulfil the conditions now, as a job: 202 and its view.
+
+    Each time the next version of the name, unless the pictures are those of the latest.
+    """
+    where = {name: values for name, values in (body.where or Where()).model_dump().items() if values}
+    return start_job("dataset", {"name": body.name, "bucket": body.bucket.value, "where": where})
+
+
+@datasets_blueprint.get("/datasets")
+def list_datasets() -> Response:
+    """All names with their versions, oldest version first."""
+    store = state().store
+    listed = [{"name": name, "versions": datasets.versions_of(store, name)} for name in datasets.names(store)]
+    return jsonify({"datasets": listed})
+
+
+@datasets_blueprint.get("/datasets/<name>/<version>")
+def get_dataset(path: DatasetPath) -> Response:
+    """One version: what it was made of, and the ids of its pictures, less those withdrawn since."""
+    store = state().store
+    try:
+        found = datasets.load(store, f"{path.name}/{path.version}")
+    except datasets.UnknownDataset as error:
+        detail = "There is no data set of that name and version; GET /datasets lists them."
+        raise Problem(404, "dataset-unknown", "Unknown data set", detail, received=str(error)) from None
+    usable = datasets.usable_ids(store, found)
+    body: dict[str, Any] = found.summary() | {
+        "withdrawn": len(found.pictures) - len(usable),
+        "pictures": usable,
+    }
+    return jsonify(body)

@@ -1,0 +1,125 @@
+"""Data sets: which pictures a training saw, under a name and a version, never changed again.
+
+    images bucket: datasets/<name>/v3.json     a `Manifest`
+
+Its `pictures` are pairs of an id and the ETag that the store gave the picture's bytes. Withdrawn pictures
+stay in the manifest, which is a record, and are left out by everybody who reads one.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing, Store
+from pika_kit.withdrawn import withdrawn_ids
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}(/v[1-9][0-9]{0,8})?$"
+_PREFIX = "datasets/"
+_VERSION = re.compile(r"v([1-9][0-9]{0,8})")
+
+
+class UnknownDataset(LookupError):
+    """There is no data set of that name and version."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One version of a data set.
+
+    Attributes:
+        bucket: that its pictures lie in, "images" or "pikachu".
+        where: the conditions that its pictures fulfilled when it was made.
+        sha256: over the sorted lines `id etag`: the same pictures give the same hash.
+    """
+
+    name: str
+    version: str
+    bucket: str
+    where: dict[str, Any]
+    made_at: str
+    sha256: str
+    pictures: list[tuple[str, str]] = field(repr=False)
+
+    @property
+    def reference(self) -> str:
+        """`name/version`."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all its pictures, withdrawn ones too."""
+        return [picture_id for picture_id, _ in self.pictures]
+
+    def summary(self) -> dict[str, Any]:
+        """All but the pictures, which are counted."""
+        told = {name: value for name, value in asdict(self).items() if name != "pictures"}
+        return told | {"num_pictures": len(self.pictures)}
+
+
+def save(
+    store: Store, name: str, bucket: Bucket, where: dict[str, Any], pictures: Iterable[tuple[str, str]]
+) -> Manifest:
+    """Write the next version; the latest one is given back where it holds the same pictures already."""
+    listed = sorted(pictures)
+    digest = hashlib.sha256("".join(f"{one} {etag}\n" for one, etag in listed).encode()).hexdigest()
+    while True:
+        known = versions_of(store, name)
+        if known:
+            latest = load(store, f"{name}/{known[-1]}")
+            if (latest.sha256, latest.bucket, latest.where) == (digest, bucket.value, where):
+                return latest
+        version = f"v{_number(known[-1]) + 1 if known else 1}"
+        made_at = datetime.now(UTC).isoformat(timespec="seconds")
+        made = Manifest(name, version, bucket.value, where, made_at, digest, listed)
+        # Another job may have made this version a moment ago: then the next one is tried.
+        if store.put_json(Bucket.IMAGES, _key(name, version), asdict(made), only_if_absent=True):
+            return made
+
+
+def load(store: Store, reference: str) -> Manifest:
+    """A data set by `name/version`, or the latest of a name; raises UnknownDataset."""
+    name, _, version = reference.partition("/")
+    if not version:
+        known = versions_of(store, name)
+        if not known:
+            raise UnknownDataset(reference)
+        version = known[-1]
+    try:
+        found = store.get_json(Bucket.IMAGES, _key(name, version))
+    except ObjectMissing:
+        raise UnknownDataset(reference) from None
+    return Manifest(**found | {"pictures": [(one, etag) for one, etag in found["pictures"]]})
+
+
+def usable_ids(store: Store, manifest: Manifest) -> list[str]:
+    """The ids of a data set that were not withdrawn since it was made."""
+    gone = set(withdrawn_ids(store))
+    return [found for found in manifest.ids if found not in gone]
+
+
+def versions_of(store: Store, name: str) -> list[str]:
+    """The versions of a name, oldest first."""
+    prefix = f"{_PREFIX}{name}/"
+    found = [
+        info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(Bucket.IMAGES, prefix)
+    ]
+    return sorted((version for version in found if _VERSION.fullmatch(version)), key=_number)
+
+
+def names(store: Store) -> list[str]:
+    """The names of all data sets, in alphabetical order."""
+    return sorted({info.key.split("/")[1] for info in store.list(Bucket.IMAGES, _PREFIX)})
+
+
+def _number(version: str) -> int:
+    found = _VERSION.fullmatch(version)
+    return int(found.group(1)) if found else 0
+
+
+def _key(name: str, version: str) -> str:
+    return f"{_PREFIX}{name}/{version}.json"
