@@ -1,12 +1,12 @@
 """Work on a stream of items in a few threads, and how many of them there are cores for."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,31 +40,97 @@ def in_threads(
 
 
 def as_finished(
-    function: Callable[[Item], Result], items: Iterable[Item], num_threads: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    num_threads: int,
+    *,
+    group: Callable[[Item], Hashable | None] = lambda _item: None,
+    per_group: int = 2,
+    look_ahead: int = 1000,
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, function(item)) as they are finished, so that a slow one holds up nobody but its thread.
 
-    The items are drawn in the calling thread, at most two for each thread before they are worked on. An
-    exception of `function` is raised here once its item is finished; what has not begun by then is dropped.
+    The items are drawn in the calling thread, no more than are needed to keep all threads busy. An exception
+    of `function` is raised here once its item is finished; what has not begun by then is dropped.
+
+    Args:
+        group: items of one group, such as pictures of one host, hold `per_group` threads at most, while those
+            of others go ahead; None is no group.
+        look_ahead: so many items are kept waiting for their group at most.
     """
+    waiting = _Groups(iter(items), group, per_group, look_ahead)
     working: dict[Future[Result], Item] = {}
     with ThreadPoolExecutor(num_threads) as pool:
         try:
-            for item in items:
-                working[pool.submit(function, item)] = item
-                while len(working) >= 2 * num_threads:
-                    yield from _finished(working)
-            while working:
-                yield from _finished(working)
+            while True:
+                while len(working) < num_threads and (drawn := waiting.draw()) is not None:
+                    working[pool.submit(function, drawn[0])] = drawn[0]
+                if not working:
+                    return
+                done, _ = wait(working, return_when=FIRST_COMPLETED)
+                for future in done:
+                    item = working.pop(future)
+                    waiting.finish(item)
+                    yield item, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _finished(working: dict[Future[Result], Item]) -> Iterator[tuple[Item, Result]]:
-    """Waits for one, and yields all that are finished then."""
-    done, _ = wait(working, return_when=FIRST_COMPLETED)
-    for future in done:
-        yield working.pop(future), future.result()
+class _Groups(Generic[Item]):
+    """Items in their order, but for those whose group has enough under way: they wait aside."""
+
+    def __init__(
+        self, items: Iterator[Item], group: Callable[[Item], Hashable | None], per_group: int, look_ahead: int
+    ) -> None:
+        self._items, self._group = items, group
+        self._per_group, self._look_ahead = per_group, look_ahead
+        self._under_way: Counter[Hashable] = Counter()
+        self._aside: dict[Hashable, deque[Item]] = {}
+        self._ready: deque[Hashable] = deque()
+        """Groups that have a place, once for each place, and an item aside."""
+        self._num_aside = 0
+
+    def draw(self) -> tuple[Item] | None:
+        """The next item that may begin; None while there is none."""
+        while self._ready:
+            name = self._ready.popleft()
+            if name in self._aside:
+                return (self._begin(name, self._take(name)),)
+        while self._num_aside < self._look_ahead:
+            try:
+                item = next(self._items)
+            except StopIteration:
+                return None
+            name = self._group(item)
+            if name is None or self._under_way[name] < self._per_group:
+                return (self._begin(name, item),)
+            self._aside.setdefault(name, deque()).append(item)
+            self._num_aside += 1
+        return None
+
+    def finish(self, item: Item) -> None:
+        """An item that was drawn is done."""
+        name = self._group(item)
+        if name is None:
+            return
+        self._under_way[name] -= 1
+        if name in self._aside:
+            self._ready.append(name)
+        elif not self._under_way[name]:
+            del self._under_way[name]
+
+    def _begin(self, name: Hashable | None, item: Item) -> Item:
+        if name is not None:
+            self._under_way[name] += 1
+        return item
+
+    def _take(self, name: Hashable) -> Item:
+        queue = self._aside[name]
+        item = queue.popleft()
+        self._num_aside -= 1
+        if not queue:
+            del self._aside[name]
+        return item
 
 
 def usable_cores() -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import urllib3
 from PIL import Image
-from servers import free_ports, service, wait_for, worker
+from servers import service, wait_for, worker
 
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket

@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -369,7 +370,7 @@ def test_https_without_a_valid_certificate_is_refused(make_fetcher, port, seen):
     fetcher = make_fetcher(max_attempts=1)
     # The server speaks no TLS at all.
     assert code_of(fetcher, f"https://pictures.test:{port}/picture.png") == "unreachable"
-    assert fetcher._tls.verify_mode is ssl.CERT_REQUIRED
+    assert fetcher._connections._tls.verify_mode is ssl.CERT_REQUIRED
     assert fetcher._tls.check_hostname
 
 
@@ -414,3 +415,97 @@ def test_retry_after_is_seconds_or_a_date():
 )
 def test_whatever_a_list_names_is_one_refused_address(url):
     assert code_of(Fetcher(), url) == "bad_url"
+
+
+class Counting(http.server.BaseHTTPRequestHandler):
+    """Keeps connections open, as most hosts do, and counts them."""
+
+    protocol_version = "HTTP/1.1"
+
+    def setup(self):
+        super().setup()
+        self.server.num_connections += 1
+        self.answered = 0
+
+    def do_GET(self):
+        self.answered += 1
+        self.server.num_requests += 1
+        is_missing = self.path == "/gone"
+        self.send_response(404 if is_missing else 200)
+        self.send_header("Content-Type", "image/png")
+        self.send_header("Content-Length", str(0 if is_missing else len(PICTURE)))
+        if self.server.says_close:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"" if is_missing else PICTURE)
+        # Closed without a word, as after a time-out of the host's own.
+        self.close_connection = self.server.says_close or self.answered >= self.server.closes_after
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def keeping():
+    """A server that counts its connections, and a fetcher that may ask it."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Counting)
+    server.daemon_threads = True
+    server.num_connections = server.num_requests = 0
+    server.says_close, server.closes_after = False, 10**9
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    asked = []
+
+    def resolver(host, _):
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    place = f"pictures.test:{server.server_address[1]}"
+    fetcher = Fetcher((place,), FetchLimits(max_attempts=1), resolver)
+    yield server, fetcher, f"http://{place}", asked
+    fetcher.close()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_connection_is_used_again_without_another_look_up(keeping):
+    server, fetcher, url, asked = keeping
+    for number in range(20):
+        assert fetcher.fetch(f"{url}/{number}.png") == PICTURE
+    assert (server.num_requests, server.num_connections, len(asked)) == (20, 1, 1)
+
+
+def test_one_that_the_host_has_closed_is_replaced_without_counting_as_an_attempt(keeping):
+    server, fetcher, url, _ = keeping
+    server.closes_after = 2
+    for number in range(7):
+        assert fetcher.fetch(f"{url}/{number}.png") == PICTURE
+        time.sleep(0.02)
+    assert (server.num_requests, server.num_connections) == (7, 4)
+
+
+@pytest.mark.parametrize("says_close", [True, False])
+def test_after_an_answer_that_was_not_read_or_a_close_it_is_not_used_again(keeping, says_close):
+    server, fetcher, url, _ = keeping
+    server.says_close = says_close
+    for path in ("/1.png", "/gone", "/2.png", "/gone"):
+        if path == "/gone":
+            assert code_of(fetcher, url + path) == "http_404"
+        else:
+            assert fetcher.fetch(url + path) == PICTURE
+    assert server.num_connections == (4 if says_close else 2)
+
+
+def test_idle_connections_are_closed_in_time(keeping, monkeypatch):
+    server, fetcher, url, _ = keeping
+    monkeypatch.setattr("pika_scraper.web.connections.IDLE_SECONDS", 0.0)
+    for number in range(3):
+        fetcher.fetch(f"{url}/{number}.png")
+    assert server.num_connections == 3
+
+
+def test_many_threads_share_few_connections(keeping):
+    server, fetcher, url, _ = keeping
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda number: fetcher.fetch(f"{url}/{number}.png"), range(100)))
+    assert results == [PICTURE] * 100
+    assert server.num_connections <= 4

@@ -10,7 +10,7 @@ MAX_PICTURE_BYTES = 32 * 2**20
 MAX_SAMPLES = 5
 """How many names a report shows for each reason, beside the full count."""
 
-NUM_INTAKE_THREADS = 16
+NUM_INTAKE_THREADS = 24
 """Pictures under way at once in a job; most of a picture's time is spent waiting for hosts and the store."""
 
 LARGE_DOWNLOAD_BYTES = 4 * 2**20

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket
@@ -11,7 +12,7 @@ from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.threads import as_finished
 from pika_kit.withdrawn import withdrawn_ids
-from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
+from pika_scraper.config import NUM_INTAKE_THREADS, Politeness, PrepareConfig
 from pika_scraper.errors import Refused
 from pika_scraper.intake.ledger import Ledger
 from pika_scraper.intake.provenance import make_origin
@@ -49,7 +50,11 @@ class Intake:
         left = None if limit is None else max(0, limit - sum(before.values()))
         fresh = self._fresh(islice(gathered.candidates, left), source)
         outcomes = as_finished(
-            lambda candidate: self._take(raw, candidate, source, known, gone), fresh, NUM_INTAKE_THREADS
+            lambda candidate: self._take(raw, candidate, source, known, gone),
+            fresh,
+            NUM_INTAKE_THREADS,
+            group=_host,
+            per_group=Politeness.at_once,
         )
         for candidate, outcome in outcomes:
             self.ledger.record(_ledger_key(source, candidate), outcome)
@@ -111,6 +116,16 @@ class Intake:
 
     def _count(self, candidate: Candidate, outcome: str) -> None:
         self.tally.add(outcome, None if outcome in ("taken", "already_there") else candidate.name)
+
+
+def _host(candidate: Candidate) -> str | None:
+    """Whose turn a candidate waits for; None where it is not fetched."""
+    if candidate.url is None:
+        return None
+    try:
+        return urlsplit(candidate.url).hostname
+    except ValueError:
+        return None  # no URL, which is refused at once
 
 
 def _ledger_key(source: str, candidate: Candidate) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from pika_kit.settings import Settings
 from pika_scraper.errors import SourceError
 from pika_scraper.sources.base import Gathered, ScrapeRequest, Source, Tools
-from pika_scraper.sources.search import Catalogue, Exhausted, Found, check_queries, gathered, text
+from pika_scraper.sources.search import Catalogue, Exhausted, Found, check_queries, gathering, text
 
 PAGE_SIZE = 50
 WIDTH = 1024
@@ -54,7 +54,9 @@ def check(request: ScrapeRequest, settings: Settings) -> None:
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
     """What Commons names, in its order."""
     check(request, tools.settings)
-    yield gathered(request, tools.settings, Catalogue(tools.settings.commons_url, tools), search)
+    catalogue = Catalogue(tools.settings.commons_url, tools)
+    with gathering(request, tools.settings, catalogue, search) as found:
+        yield found
 
 
 def search(catalogue: Catalogue, query: str) -> Iterator[Found]:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from pika_kit.settings import Settings
 from pika_scraper.sources.base import Gathered, ScrapeRequest, Source, Tools
-from pika_scraper.sources.search import Catalogue, Exhausted, Found, check_queries, gathered, text
+from pika_scraper.sources.search import Catalogue, Exhausted, Found, check_queries, gathering, text
 
 PAGE_SIZE = 20
 MAX_RESULTS = 240
@@ -29,7 +29,8 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
     token = tools.settings.openverse_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     catalogue = Catalogue(tools.settings.openverse_url, tools, headers)
-    yield gathered(request, tools.settings, catalogue, search)
+    with gathering(request, tools.settings, catalogue, search) as found:
+        yield found
 
 
 def search(catalogue: Catalogue, query: str) -> Iterator[Found]:

@@ -6,6 +6,7 @@ Such a source asks its catalogue only. The pictures that it names are fetched by
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,10 @@ class Catalogue:
         self._fetcher = Fetcher(tools.settings.fetch_allow, limits, nat64=tools.settings.nat64_prefixes)
         self._wanted = Wanted("application/json", ("application/json",), headers or {})
 
+    def close(self) -> None:
+        """Close the connections to it."""
+        self._fetcher.close()
+
     def ask(self, path: str) -> tuple[dict[str, Any], dict[str, str]]:
         """(the answer's object, its headers in lower case).
 
@@ -81,9 +86,11 @@ def check_queries(request: ScrapeRequest) -> None:
         )
 
 
-def gathered(request: ScrapeRequest, settings: Settings, catalogue: Catalogue, search: Search) -> Gathered:
-    """The candidates of all queries, one query after the other."""
-    fetcher = picture_fetcher(settings)
+@contextmanager
+def gathering(
+    request: ScrapeRequest, settings: Settings, catalogue: Catalogue, search: Search
+) -> Iterator[Gathered]:
+    """The candidates of all queries, one query after the other, for the duration of a `with`."""
     stopped: dict[str, str] = {}
 
     def candidates() -> Iterator[Candidate]:
@@ -95,7 +102,8 @@ def gathered(request: ScrapeRequest, settings: Settings, catalogue: Catalogue, s
             except Exhausted as end:
                 stopped[query] = str(end)
 
-    return Gathered(candidates(), None, stopped=stopped)
+    with closing(picture_fetcher(settings)) as fetcher, closing(catalogue):
+        yield Gathered(candidates(), None, stopped=stopped)
 
 
 def _candidate(fetcher: Fetcher, found: Found, query: str) -> Candidate:

@@ -6,7 +6,7 @@ licence, licence_url, author.
 import csv
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +50,11 @@ def check(request: ScrapeRequest, settings: Settings) -> Path | None:
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
     """Addresses in the list's order; each is fetched when its turn comes."""
     path = check(request, tools.settings)
-    fetcher = picture_fetcher(tools.settings)
     rows: list[Row] = _read(path) if path is not None else _numbered(request.urls, "address")
     if len(rows) > MAX_URLS:
         raise SourceError("list-unreadable", f"expected at most {MAX_URLS:,} addresses, received more")
-    yield Gathered((_candidate(fetcher, row) for row in rows), len(rows))
+    with closing(picture_fetcher(tools.settings)) as fetcher:
+        yield Gathered((_candidate(fetcher, row) for row in rows), len(rows))
 
 
 def _read(path: Path) -> list[Row]:

@@ -15,7 +15,6 @@ import email.utils
 import http.client
 import random
 import re
-import socket
 import ssl
 import threading
 import time
@@ -26,20 +25,22 @@ from ipaddress import IPv6Network
 from typing import Any
 from urllib.parse import urljoin
 
-import certifi
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as HTTPTimeoutError
 
 from pika_scraper.config import LARGE_DOWNLOAD_BYTES, NUM_LARGE_DOWNLOADS, FetchLimits
 from pika_scraper.errors import Refused
-from pika_scraper.web.addresses import Resolver, checked_addresses, resolve
+from pika_scraper.web.addresses import Resolver, resolve
+from pika_scraper.web.connections import Connections, close
 from pika_scraper.web.hosts import HostBusy, Hosts
 from pika_scraper.web.optout import opted_out
-from pika_scraper.web.transport import Dialer, PinnedHTTP, PinnedHTTPS, Target, cut_at, in_time, parse_url
+from pika_scraper.web.transport import Pinned, Target, TryAgain, cut_at, parse_url
 
 # Few large files are in memory at once, whatever the hosts send.
 _LARGE = threading.Semaphore(NUM_LARGE_DOWNLOADS)
+# What a connection that the host has closed meanwhile gives before a single byte of an answer.
+_STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRY_AGAIN = {429, 500, 502, 503, 504}
 _UNTYPED = {"", "application/octet-stream", "binary/octet-stream"}
@@ -69,14 +70,6 @@ class Received:
     headers: dict[str, str]
 
 
-class _TryAgain(Exception):
-    """This attempt failed in a way that another may not; `pause` is what the host asked for, in seconds."""
-
-    def __init__(self, refused: Refused, pause: float | None = None) -> None:
-        super().__init__(str(refused))
-        self.refused, self.pause = refused, pause
-
-
 class Fetcher:
     """Downloads with one set of rules. Safe to share between threads.
 
@@ -99,12 +92,14 @@ class Fetcher:
         hosts: Hosts | None = None,
         nat64: tuple[IPv6Network, ...] = (),
     ) -> None:
-        self._allowed = frozenset(pair.lower() for pair in allowed)
         self.limits = limits or FetchLimits()
-        self._resolver, self._sleep, self._permit, self._hosts = resolver, sleep, permit, hosts
-        self._nat64 = nat64
-        self._tls = ssl.create_default_context()
-        self._tls.load_verify_locations(certifi.where())
+        self._sleep, self._permit, self._hosts = sleep, permit, hosts
+        names = frozenset(pair.lower() for pair in allowed)
+        self._connections = Connections(names, resolver, self.limits, nat64)
+
+    def close(self) -> None:
+        """Close the connections that are kept for further requests."""
+        self._connections.close()
 
     def fetch(self, url: str) -> bytes:
         """Download one picture; see `receive`."""
@@ -122,7 +117,7 @@ class Fetcher:
         for attempt in range(1, self.limits.max_attempts + 1):
             try:
                 return self._follow(url, wanted, deadline)
-            except _TryAgain as again:
+            except TryAgain as again:
                 pause = again.pause
                 if pause is None:
                     pause = self.limits.backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.8, 1.2)
@@ -154,65 +149,56 @@ class Fetcher:
                 return self._get(target, wanted, deadline)
         except HostBusy as busy:
             raise Refused("host_busy", f"{target.host} wants to be left alone for longer") from busy
-        except _TryAgain as again:
+        except TryAgain as again:
             if again.pause:
                 self._hosts.leave_alone(target.host, again.pause)
             raise
 
     def _get(self, target: Target, wanted: Wanted, deadline: float) -> Received | str:
         """One request: what came, or the address of a redirect."""
-        addresses = self._addresses(target, deadline)
-        connection = self._connection(target, addresses, deadline)
+        connection = self._connections.idle(target)
+        if connection is not None:
+            try:
+                return self._ask(connection, target, wanted, deadline)
+            except _STALE:
+                pass  # the host has closed it meanwhile, as it may
+            except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
+                raise self._meaning(error, target, deadline) from error
+        connection = self._connections.open(target, deadline)
         try:
-            with cut_at(deadline, connection.dial):
-                connection.connect()
-                connection.timeout = self.limits.read_seconds
-                connection.request("GET", target.path, headers=self._headers(wanted), preload_content=False)
-                response = connection.getresponse()
-                return self._answer(response, wanted, deadline)
+            return self._ask(connection, target, wanted, deadline)
         except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
             raise self._meaning(error, target, deadline) from error
-        finally:
-            connection.close()
 
-    def _addresses(self, target: Target, deadline: float) -> list[str]:
-        """The checked addresses of the host; in time, which the system's resolver does not promise."""
+    def _ask(self, connection: Pinned, target: Target, wanted: Wanted, deadline: float) -> Received | str:
+        """As `_get`, over this connection, which is kept where it can be used again."""
+        is_good = False
         try:
-            return in_time(
-                lambda: checked_addresses(
-                    target.host, target.port, self._allowed, self._resolver, self._nat64
-                ),
-                deadline,
-            )
-        except TimeoutError as error:
-            raise _TryAgain(Refused("timed_out", f"no name server told about {target.host}")) from error
-        except Refused as refused:
-            cause = refused.__cause__
-            if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN:
-                raise _TryAgain(refused) from refused
-            raise
+            with cut_at(deadline, connection.dial):
+                if connection.sock is None:
+                    connection.connect()
+                connection.timeout = self.limits.read_seconds
+                connection.request("GET", target.path, headers=self._headers(wanted), preload_content=False)
+                answer = self._answer(connection.getresponse(), wanted, deadline)
+                is_good = isinstance(answer, Received)
+                return answer
+        finally:
+            # Without a socket it was closed at the end of the answer, as the host wished.
+            if is_good and connection.sock is not None and time.monotonic() < deadline:
+                self._connections.keep(target, connection)
+            else:
+                close(connection)
 
     def _meaning(self, error: Exception, target: Target, deadline: float) -> Exception:
         """What a failed request comes to."""
         if isinstance(error, ssl.SSLCertVerificationError):
             return Refused("bad_certificate", f"{target.host}: {error.verify_message}")
         if time.monotonic() >= deadline or isinstance(error, TimeoutError | HTTPTimeoutError):
-            return _TryAgain(Refused("timed_out", f"{target.host} was too slow"))
+            return TryAgain(Refused("timed_out", f"{target.host} was too slow"))
         is_no_answer = isinstance(error, http.client.RemoteDisconnected | http.client.IncompleteRead)
         if isinstance(error, OSError | HTTPError) or is_no_answer:
-            return _TryAgain(Refused("unreachable", f"{target.host}: {type(error).__name__}"))
+            return TryAgain(Refused("unreachable", f"{target.host}: {type(error).__name__}"))
         return Refused("bad_answer", f"{target.host} does not speak HTTP: {type(error).__name__}")
-
-    def _connection(self, target: Target, addresses: list[str], deadline: float) -> PinnedHTTP | PinnedHTTPS:
-        connection: PinnedHTTP | PinnedHTTPS
-        if target.scheme == "https":
-            connection = PinnedHTTPS(
-                target.host, target.port, timeout=self.limits.connect_seconds, ssl_context=self._tls
-            )
-        else:
-            connection = PinnedHTTP(target.host, target.port, timeout=self.limits.connect_seconds)
-        connection.dial = Dialer(addresses, target.port, deadline)
-        return connection
 
     def _headers(self, wanted: Wanted) -> dict[str, str]:
         return {
@@ -221,7 +207,6 @@ class Fetcher:
             "Accept": wanted.accept,
             # Pictures are compressed already, and what is not unpacked cannot be a bomb.
             "Accept-Encoding": "identity",
-            "Connection": "close",
         }
 
     def _answer(self, response: HTTPResponse, wanted: Wanted, deadline: float) -> Received | str:
@@ -229,7 +214,7 @@ class Fetcher:
         if status in _REDIRECTS and headers.get("Location"):
             return headers["Location"]
         if status in _TRY_AGAIN:
-            raise _TryAgain(
+            raise TryAgain(
                 Refused(f"http_{status}", f"the host answered {status}"),
                 retry_after(headers.get("Retry-After")),
             )
@@ -249,7 +234,7 @@ class Fetcher:
             raise Refused("too_large", f"expected at most {self.limits.max_bytes:,} bytes, received {length}")
         data = self._read(response, deadline)
         if is_told and len(data) != int(length):
-            raise _TryAgain(Refused("unreachable", f"expected {length} bytes, received {len(data)}"))
+            raise TryAgain(Refused("unreachable", f"expected {length} bytes, received {len(data)}"))
         return Received(data, {name.lower(): value for name, value in headers.items()})
 
     def _read(self, response: HTTPResponse, deadline: float) -> bytes:

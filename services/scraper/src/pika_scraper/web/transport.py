@@ -28,6 +28,19 @@ class Target:
     port: int
     path: str
 
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What a connection can be used for again."""
+        return self.scheme, self.host, self.port
+
+
+class TryAgain(Exception):
+    """This attempt failed in a way that another may not; `pause` is what the host asked for, in seconds."""
+
+    def __init__(self, refused: Refused, pause: float | None = None) -> None:
+        super().__init__(str(refused))
+        self.refused, self.pause = refused, pause
+
 
 def parse_url(url: str) -> Target:
     """Check a URL's form; the result alone decides what is looked up, connected to and asked for.
@@ -83,6 +96,11 @@ class Dialer:
             return found
         raise error or OSError("no address")
 
+    def close(self) -> None:
+        """Let go of the second handle."""
+        if self.lifeline is not None:
+            self.lifeline.close()
+
 
 class PinnedHTTP(HTTPConnection):
     dial: Dialer
@@ -96,6 +114,9 @@ class PinnedHTTPS(HTTPSConnection):
 
     def _new_conn(self) -> socket.socket:
         return self.dial(float(self.timeout or 0) or 5.0)
+
+
+Pinned = PinnedHTTP | PinnedHTTPS
 
 
 def in_time(call: Callable[[], T], deadline: float) -> T:
@@ -135,5 +156,3 @@ def cut_at(deadline: float, dial: Dialer) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-        if dial.lifeline is not None:
-            dial.lifeline.close()
