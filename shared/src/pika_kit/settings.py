@@ -103,6 +103,10 @@ class Settings(BaseSettings):
     openverse_token: SecretStr | None = None
     """A key to Openverse, with which it answers more requests."""
     commons_url: str = Field("https://commons.wikimedia.org", pattern=r"^https?://")
+    google: bool = False
+    """Whether the source `google` may be used: it hides that it is a robot."""
+    google_url: str | None = Field(None, pattern=r"^https?://")
+    """A results page in place of Google's, for tests."""
     outage_seconds: float = Field(86_400.0, gt=0)
     """How long a job waits for a store, queue or disk that is away before it fails."""
     gpu_memory_mb: int | None = Field(None, ge=512)
@@ -230,6 +234,7 @@ _EXPECTED = {
     "s3_url": "expected an http(s) URL",
     "model_runtime": "expected one of onnx, tensorflow",
     "open_access": "expected true or false",
+    "google": "expected true or false",
     "max_upload_bytes": "expected a whole number above 0",
     "is_pikachu_threshold": "expected a number between 0 and 1, or nothing",
     "nat64_prefixes": "expected IPv6 prefixes of 32, 40, 48, 56, 64 or 96 bits, such as 64:ff9b::/96",

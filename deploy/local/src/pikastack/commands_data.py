@@ -25,7 +25,7 @@ wait_option = click.option(
     "--from",
     "catalogues",
     multiple=True,
-    type=click.Choice(["openverse", "commons"]),
+    type=click.Choice(["openverse", "commons", "google"]),
     help="Where to search; repeatable.  [default: all that are set up]",
 )
 @click.option("--limit", type=click.IntRange(1), help="Look at no more pictures in each folder or search.")

@@ -5,6 +5,7 @@ from typing import Any
 
 ORIGIN_FIELDS = (
     *("source", "query", "name", "url", "page", "licence", "licence_url", "author", "time", "job"),
+    "note",
 )
 _ADDRESSES = ("page", "licence_url")
 _IDENTITY = ("source", "name", "url")

@@ -1,6 +1,6 @@
 """All sources by name. A new one is a file beside this and a line here."""
 
-from pika_scraper.sources import bucket, commons, folder, openverse, url_list, zip_file
+from pika_scraper.sources import bucket, commons, folder, google, openverse, url_list, zip_file
 from pika_scraper.sources.base import Source
 
 SOURCES: dict[str, Source] = {
@@ -12,5 +12,6 @@ SOURCES: dict[str, Source] = {
         bucket.SOURCE,
         openverse.SOURCE,
         commons.SOURCE,
+        google.SOURCE,
     )
 }

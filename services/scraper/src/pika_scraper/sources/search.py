@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pika_kit.settings import Settings
 from pika_kit.zips import label
@@ -37,9 +37,17 @@ class Found:
     licence: str | None = None
     licence_url: str | None = None
     author: str | None = None
+    note: str | None = None
 
 
-Search = Callable[["Catalogue", str], Iterator[Found]]
+class Closable(Protocol):
+    """What is asked, and closed after the last query."""
+
+    def close(self) -> None: ...
+
+
+Asked = TypeVar("Asked", bound=Closable)
+Search = Callable[[Asked, str], Iterator[Found]]
 """(catalogue, query) → what it names, page after page; raises Exhausted at the end."""
 
 
@@ -88,7 +96,7 @@ def check_queries(request: ScrapeRequest) -> None:
 
 @contextmanager
 def gathering(
-    request: ScrapeRequest, settings: Settings, catalogue: Catalogue, search: Search
+    request: ScrapeRequest, settings: Settings, catalogue: Asked, search: Search[Asked]
 ) -> Iterator[Gathered]:
     """The candidates of all queries, one query after the other, for the duration of a `with`."""
     stopped: dict[str, str] = {}
@@ -108,6 +116,7 @@ def gathering(
 
 def _candidate(fetcher: Fetcher, found: Found, query: str) -> Candidate:
     fields = {"name": found.name, "page": found.page, "licence": found.licence, "author": found.author}
+    fields["note"] = found.note
     origin = {name: label(value) for name, value in fields.items() if value}
     origin |= {"url": found.url, "query": query}
     if found.licence_url:

@@ -40,7 +40,18 @@ _COLUMNS: dict[str, tuple[bool, Callable[[Record], Any]]] = {
     "num_bytes": (True, _text("num_bytes")),
     **{
         name: (False, _text(name))
-        for name in ("source", "query", "name", "page", "licence", "licence_url", "author", "time", "job")
+        for name in (
+            "source",
+            "query",
+            "name",
+            "page",
+            "licence",
+            "licence_url",
+            "author",
+            "time",
+            "job",
+            "note",
+        )
     },
 }
 _TYPES = {
