@@ -65,7 +65,8 @@ class SafeZip:
             self._close_file()
             raise
         bounded.is_open = True
-        files = [entry for entry in self._zip.infolist() if not entry.is_dir()]
+        # `is_dir` fails for an entry without a name.
+        files = [entry for entry in self._zip.infolist() if not entry.filename.endswith("/")]
         self.entries = [entry for entry in files if not is_hidden(entry.filename)]
         self.num_hidden = len(files) - len(self.entries)
         self.num_bytes = sum(entry.file_size for entry in self.entries)

@@ -183,6 +183,38 @@ def test_killed_in_the_middle_the_job_ends_with_the_same_buckets(environment, tm
             assert disturbed[key] == text, key
 
 
+def test_two_workers_on_one_bucket_lose_nothing_and_take_nothing_twice(environment, tmp_path, store):
+    """Two jobs at once, over folders that share forty of their eighty pictures and hold copies of ten."""
+    shared = {f"{number}.png": picture(number, (100 + number, 90)) for number in range(40)}
+    for place, first in (("left", 100), ("right", 200)):
+        (tmp_path / place).mkdir()
+        own = {f"{number}.png": picture(number, (100, 90)) for number in range(first, first + 40)}
+        copies = {f"copy of {number}.png": picture(number, (60 + first // 10, 50)) for number in range(10)}
+        for name, data in (shared | own | copies).items():
+            (tmp_path / place / name).write_bytes(data)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    with (
+        service("scraper", environment, tmp_path) as url,
+        worker("scraper", environment, tmp_path / "one"),
+        worker("scraper", environment, tmp_path / "other"),
+    ):
+        call = Client(url)
+        started = [
+            call("POST", "/scrape", 202, json={"source": "folder", "location": place})
+            for place in ("left", "right")
+        ]
+        reports = [call.finished(job) for job in started]
+    assert sum(report["taken"] for report in reports) == 40 + 80 + 20
+    assert sum(report["exact_duplicates"] for report in reports) == 40
+    assert sum(report["prepared"]["prepared"] for report in reports) == 40 + 80
+    assert sum(report["prepared"]["near_duplicates"] for report in reports) == 20
+    raw = PictureBucket(store, Bucket.RAW)
+    origins = [origin["name"] for found in raw.ids() for origin in raw.provenance(found)["origins"]]
+    assert len(origins) == len(set(origins)) == 180
+    assert PictureBucket(store, Bucket.IMAGES).count() == 120
+
+
 def progressed(call: Client, job_id: str, phase: str, least: int) -> bool:
     view = call("GET", f"/jobs/{job_id}", 200)
     assert view["status"] in {"queued", "running"}, view

@@ -146,6 +146,17 @@ def test_the_child_has_no_keys_and_nothing_of_ours_open(decoders, make_picture, 
         assert sum(found.startswith("socket:") for found in targets) == 2  # standard input, and its copy
 
 
+def test_a_child_makes_room_for_a_new_one_after_some_pictures(make_picture):
+    before = {child.pid for child in children()}
+    seen = set()
+    with Decoders(1, DecodeLimits(pictures_per_child=3)) as decoders:
+        for number in range(10):
+            assert decoders.examine(make_picture(number)).width == 120
+            seen |= {child.pid for child in children()} - before
+        assert len({child.pid for child in children()} - before) <= 1
+    assert len(seen) == 4
+
+
 def test_children_end_with_the_process_that_started_them(tmp_path):
     code = (
         "import os, sys\n"

@@ -104,6 +104,8 @@ class DecodeLimits:
     """Beyond what any picture of `pika_kit.images.MAX_PIXELS` takes: some two seconds."""
     wall_seconds: float = 60.0
     """For a machine so busy that ten seconds of a core take a minute."""
+    pictures_per_child: int = 2000
+    """Then it makes room for a new one, whatever a decoder's library may have lost of its memory."""
     memory_bytes: int = 640 * 2**20
     """Address space of a child, libraries included; the largest picture that is decoded takes 320 MB."""
 

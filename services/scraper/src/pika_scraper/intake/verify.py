@@ -39,6 +39,7 @@ class _Child:
 
     def __init__(self, limits: DecodeLimits, turn: int) -> None:
         self._limits = limits
+        self.num_asked = 0
         self.channel, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -58,6 +59,7 @@ class _Child:
 
     def ask(self, words: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         """The child's answer; raises PictureError, after which the child is of no more use."""
+        self.num_asked += 1
         deadline = time.monotonic() + self._limits.wall_seconds
         try:
             frames.send(self.channel, words, data, deadline)
@@ -133,7 +135,11 @@ class Decoders:
             if self._is_closed:
                 raise DecodersClosed
             child = child or _Child(self._limits, self._turn)
-            return child.ask(words, data)
+            answer = child.ask(words, data)
+            if child.num_asked >= self._limits.pictures_per_child:
+                child.close()
+                child = None
+            return answer
         except BaseException:
             if child is not None:
                 child.close()
