@@ -150,7 +150,7 @@ def test_upload_scrape_and_look(environment, tmp_path, store):
 def test_killed_in_the_middle_the_job_ends_with_the_same_buckets(environment, tmp_path, store):
     folder = tmp_path / "many"
     folder.mkdir()
-    for number in range(150):
+    for number in range(450):
         # Every third is a shrunken copy of the one before.
         is_copy = number % 3 == 2
         data = picture(number - is_copy, (90, 70) if is_copy else (200 + number, 150))
@@ -165,7 +165,7 @@ def test_killed_in_the_middle_the_job_ends_with_the_same_buckets(environment, tm
                 process.kill()
         with worker("scraper", environment, tmp_path):
             report = call.finished(job, 300)
-        assert (report["looked_at"], report["taken"], report["exact_duplicates"]) == (150, 150, 0)
+        assert (report["looked_at"], report["taken"], report["exact_duplicates"]) == (450, 450, 0)
         disturbed = contents(store)
         for info in [*store.list(Bucket.RAW)]:
             store.delete(Bucket.RAW, info.key)
@@ -173,7 +173,7 @@ def test_killed_in_the_middle_the_job_ends_with_the_same_buckets(environment, tm
             store.delete(Bucket.IMAGES, info.key)
         with worker("scraper", environment, tmp_path):
             report = call.finished(call("POST", "/scrape", 202, json=body))
-    assert report["prepared"]["near_duplicates"] == 50
+    assert report["prepared"]["near_duplicates"] == 150
     undisturbed = contents(store)
     assert {key for key in disturbed if "index/" not in key} == {
         key for key in undisturbed if "index/" not in key

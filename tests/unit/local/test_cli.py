@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from pikastack import actions
 from pikastack.cli import pikastack
+from pikastack.commands_data import list_urls
 from pikastack.commands_models import save_pictures
 from pikastack.state import CLONE
 
@@ -126,3 +127,25 @@ def test_reports_of_several_uploads_add_up():
         "names": ["a", "b"],
         "source": "zip",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "urls"),
+    [
+        (
+            "a.txt",
+            "# a list\nhttp://a.test/1.png\n  https://a.test/2.png\n\n",
+            ["http://a.test/1.png", "https://a.test/2.png"],
+        ),
+        ("a.csv", "\ufefflicense,URL\nCC0,http://a.test/1.png\nby,\n", ["http://a.test/1.png"]),
+        (
+            "a.csv",
+            "http://a.test/1.png\nhttp://a.test/2.png\n",
+            ["http://a.test/1.png", "http://a.test/2.png"],
+        ),
+        ("a.csv", "", []),
+    ],
+)
+def test_addresses_are_read_from_lists_and_tables(tmp_path, name, text, urls):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert list_urls(tmp_path / name) == urls

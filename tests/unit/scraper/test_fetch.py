@@ -371,7 +371,7 @@ def test_https_without_a_valid_certificate_is_refused(make_fetcher, port, seen):
     # The server speaks no TLS at all.
     assert code_of(fetcher, f"https://pictures.test:{port}/picture.png") == "unreachable"
     assert fetcher._connections._tls.verify_mode is ssl.CERT_REQUIRED
-    assert fetcher._tls.check_hostname
+    assert fetcher._connections._tls.check_hostname
 
 
 @pytest.mark.parametrize(

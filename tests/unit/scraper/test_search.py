@@ -163,6 +163,7 @@ def test_openverse_is_asked_page_by_page_and_what_it_tells_is_kept(scrape, catal
         "author": "Somebody",
         "time": None,
         "job": None,
+        "note": None,
     }
     # An address that is a script is none.
     assert found[f"{catalogues.url}/picture/0"]["page"] is None

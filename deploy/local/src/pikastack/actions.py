@@ -66,6 +66,14 @@ def scrape_zip(session: Session, path: Path) -> dict[str, Any]:
     return upload_zip(session, path.read_bytes())
 
 
+def scrape_table(session: Session, path: Path) -> dict[str, Any] | None:
+    """Take what a CSV or Parquet list names, with all its columns; None where the scraper may not read it."""
+    path = path.resolve()
+    if not _may_be_read(session, path):
+        return None
+    return _scrape(session, {"source": "urls", "location": str(path)})
+
+
 def scrape_urls(session: Session, urls: Sequence[str]) -> dict[str, Any]:
     """Take the pictures at some addresses in."""
     if not urls:

@@ -1,5 +1,6 @@
 """`pikastack scrape`, `label`, `filter`, `is-pikachu`: pictures in, labels in, and which are Pikachu."""
 
+import csv
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pikastack import actions
 from pikastack.options import Session, session_options
 
 _LIST_SUFFIXES = {".txt", ".csv", ".list"}
+_TABLE_SUFFIXES = {".csv", ".parquet", ".pq"}
 wait_option = click.option(
     "--wait/--no-wait",
     default=True,
@@ -68,10 +70,29 @@ def _scrape_path(session: Session, path: Path, limit: int | None) -> dict[str, A
         raise click.BadParameter(f"expected a folder, zip, list of URLs or URL; received {str(path)!r}")
     if path.suffix.lower() == ".zip":
         return actions.scrape_zip(session, path)
+    if path.suffix.lower() in _TABLE_SUFFIXES:
+        report = actions.scrape_table(session, path)
+        if report is not None:
+            return report
+        if path.suffix.lower() != ".csv":
+            raise click.BadParameter(
+                f"expected {str(path)!r} below a folder that the scraper may read (PIKA_SCRAPE_ROOTS)"
+            )
     if path.suffix.lower() in _LIST_SUFFIXES:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return actions.scrape_urls(session, [line.strip() for line in lines if line.startswith("http")])
+        return actions.scrape_urls(session, list_urls(path))
     return actions.scrape_files(session, [path], path.parent)
+
+
+def list_urls(path: Path) -> list[str]:
+    """The addresses of a list: the lines that are one, or of a CSV file its column url."""
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    if path.suffix.lower() == ".csv":
+        rows = csv.reader(lines)
+        names = [name.strip().lower() for name in next(rows, [])]
+        if "url" in names:
+            place = names.index("url")
+            return [row[place].strip() for row in rows if len(row) > place and row[place].strip()]
+    return [line.strip() for line in lines if line.strip().startswith("http")]
 
 
 def describe_intake(report: dict[str, Any]) -> str:
