@@ -2,7 +2,7 @@
 
     log/<time-ordered id>.json   {"action": "label", "labels": [{"id", "label", "split"}], "annotator", "at"}
     log/<id>.<number>.json       {"action": "undo" or "restore", "of": <id>, "annotator", "at"}
-    pictures/…, provenance/…     the pictures as 256×256 PNG, so that the set needs no other bucket
+    pictures/…, provenance/…     the pictures as squares of 256, so that the set needs no other bucket
 
 The state is the log replayed in order: the latest label of a picture holds. Nothing is ever rewritten, so two
 annotators never lose each other's work, and undoing is one more entry. The undos and restores of one entry

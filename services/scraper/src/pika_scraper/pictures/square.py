@@ -25,7 +25,7 @@ def fitted(image: Image.Image, size: int, ground: list[int] | None) -> Image.Ima
 
 
 def encode_square(image: Image.Image) -> bytes:
-    """Lossless WebP at its quickest: a third of the time of a PNG, for a few bytes more."""
+    """Lossless WebP at its quickest: half the time of a PNG at level 1."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", lossless=True, quality=0, method=0)
     return buffer.getvalue()
