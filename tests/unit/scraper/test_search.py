@@ -275,3 +275,17 @@ def test_what_was_deleted_is_fetched_again(scrape, catalogues, memory_store):
     raw.delete(gone)
     assert scrape("openverse", queries=["Pikachu"])["taken"] == 1
     assert raw.has(gone)
+
+
+def test_an_address_that_shows_another_picture_is_remembered_for_that_one(
+    scrape, catalogues, memory_store, make_picture
+):
+    scrape("openverse", queries=["Pikachu"])
+    raw = PictureBucket(memory_store, Bucket.RAW)
+    for found in list(raw.ids()):
+        raw.delete(found)
+    catalogues.picture = lambda number: make_picture(100 + number, (80, 64))
+    assert scrape("openverse", queries=["Pikachu"])["taken"] == 7
+    fetched = len(catalogues.asked)
+    assert scrape("openverse", queries=["Pikachu"])["already_there"] == 7
+    assert not [path for path, _, _ in catalogues.asked[fetched:] if path.startswith("/picture/")]

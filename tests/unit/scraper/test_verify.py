@@ -133,16 +133,16 @@ def test_a_crash_costs_one_picture_and_the_others_go_on(make_picture):
         assert killed >= 1
 
 
-def test_the_child_has_no_keys_and_nothing_of_ours_open(decoders, make_picture, monkeypatch):
+def test_the_child_has_no_keys_and_nothing_of_ours_open(make_picture, monkeypatch, tmp_path):
     monkeypatch.setenv("PIKA_S3_SECRET_KEY", "do-not-tell")
-    with Path("/dev/null").open() as held, Decoders(1) as fresh:
+    with (tmp_path / "held").open("w") as held, Decoders(1) as fresh:
         os.set_inheritable(held.fileno(), True)
         before = {child.pid for child in children()}
         fresh.examine(make_picture(1))
         (child,) = [child for child in children() if child.pid not in before]
         assert "do-not-tell" not in Path(f"/proc/{child.pid}/environ").read_text()
         targets = [os.readlink(found) for found in Path(f"/proc/{child.pid}/fd").iterdir()]
-        assert not [found for found in targets if held.name == found and targets.count(found) > 1]
+        assert held.name not in targets
         assert sum(found.startswith("socket:") for found in targets) == 2  # standard input, and its copy
 
 
@@ -155,6 +155,13 @@ def test_a_child_makes_room_for_a_new_one_after_some_pictures(make_picture):
             seen |= {child.pid for child in children()} - before
         assert len({child.pid for child in children()} - before) <= 1
     assert len(seen) == 4
+
+
+def test_a_decoder_that_does_not_start_is_no_pictures_fault(make_picture, monkeypatch):
+    monkeypatch.setattr(verify, "_PASSED_ON", ())
+    monkeypatch.setattr(verify, "_QUICK_MEMORY", {"PYTHONHOME": "/nowhere"})
+    with Decoders(1) as decoders, pytest.raises(verify.DecoderUnusable, match="did not start 3 times"):
+        decoders.examine(make_picture(1))
 
 
 def test_children_end_with_the_process_that_started_them(tmp_path):

@@ -40,6 +40,7 @@ def main() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     turn = Turn(start["turn"])
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as channel:
+        frames.send(channel, {"is_ready": True}, b"")
         while (received := frames.receive(channel)) is not None:
             words, data = received
             _allow_cpu(limits.cpu_seconds)

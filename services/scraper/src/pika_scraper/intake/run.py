@@ -92,7 +92,7 @@ class Intake:
         except (Refused, PictureError) as error:
             return f"refused:{error.code}"
         known.add(taken.picture_id)
-        if url and seen is None:
+        if url and seen != taken.picture_id:
             self.seen.note(url, taken.picture_id)
         if self.spool is not None:
             if taken.prepared is not None:

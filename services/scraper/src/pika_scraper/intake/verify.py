@@ -27,11 +27,17 @@ from pika_scraper.pictures.pipeline import Examined, Prepared
 
 # Freed pixels stay with the process, which needs as many again a moment later.
 _QUICK_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "67108864"}
+_START_SECONDS = 60.0
+_MAX_STARTS = 3
 _PASSED_ON = ("PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
 
 
 class DecodersClosed(RuntimeError):
     """The decoders were closed while a picture was waiting for one."""
+
+
+class DecoderUnusable(RuntimeError):
+    """The decoder does not start: no picture's fault, and none is refused for it."""
 
 
 class _Child:
@@ -56,6 +62,13 @@ class _Child:
                 | _QUICK_MEMORY
                 | {"OPENBLAS_NUM_THREADS": "1"},
             )
+
+    def is_ready(self) -> bool:
+        """Whether it has started; waits for that."""
+        try:
+            return frames.receive(self.channel, time.monotonic() + _START_SECONDS) is not None
+        except (OSError, ValueError):
+            return False
 
     def ask(self, words: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         """The child's answer; raises PictureError, after which the child is of no more use."""
@@ -129,12 +142,21 @@ class Decoders:
         prepared = answer.pop("prepared", None)
         return Examined(**answer, prepared=Prepared(square=square, **prepared) if prepared else None)
 
+    def _start(self) -> _Child:
+        """A child that answers; raises DecoderUnusable where none does."""
+        for _ in range(_MAX_STARTS):
+            child = _Child(self._limits, self._turn)
+            if child.is_ready():
+                return child
+            child.close()  # ended by the machine, which has no memory left, or unable to start
+        raise DecoderUnusable(f"the decoder did not start {_MAX_STARTS} times; its messages are in this log")
+
     def _ask(self, words: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         child = self._places.get()
         try:
             if self._is_closed:
                 raise DecodersClosed
-            child = child or _Child(self._limits, self._turn)
+            child = child or self._start()
             answer = child.ask(words, data)
             if child.num_asked >= self._limits.pictures_per_child:
                 child.close()
