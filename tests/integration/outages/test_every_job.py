@@ -12,8 +12,8 @@ import pytest
 import urllib3
 from servers import environment_on, service, wait_for, worker
 
-from pika_classifier.label_zip import import_zip
-from pika_classifier.labels import LabelSet
+from pika_classifier.labels.archive import import_zip
+from pika_classifier.labels.log import LabelSet
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.queue import JobQueue

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from picture_web import KINDS, picture_web
 from servers import service, worker
-from test_scraper import Client
+from service_client import Client
 
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket

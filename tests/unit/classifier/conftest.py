@@ -23,7 +23,7 @@ def memory_store() -> MemoryStore:
 def trained(tmp_path_factory):
     """(store, result of the training job, ids by kind): pictures, labels and a published v1."""
     from pika_classifier.jobs import train
-    from pika_classifier.labels import Label, LabelSet
+    from pika_classifier.labels.log import Label, LabelSet
 
     store = MemoryStore()
     ids = {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from classifier_samples import drawn
 
-from pika_classifier.augment import augment
-from pika_classifier.batches import picture_batches
 from pika_classifier.config import Augmentation, preset_named
-from pika_classifier.data import LabelledPictures
+from pika_classifier.learn.augment import augment
+from pika_classifier.learn.batches import picture_batches
+from pika_classifier.learn.data import LabelledPictures
 
 STILL = Augmentation(
     scale=(1.0, 1.0), shift=0, degrees=0, stretch=1.0, brightness=0, contrast=0, saturation=0, hue_degrees=0,

@@ -5,11 +5,11 @@ import pytest
 from classifier_samples import context, drawn, put_images
 from servers import wait_for
 
-from pika_classifier.batches import predict_in_batches
 from pika_classifier.jobs import filter_bucket, manifest_hash, train
-from pika_classifier.labels import Label, LabelSet
-from pika_classifier.next_labels import choose_next
-from pika_classifier.predict import Predictor, follow, load_predictor
+from pika_classifier.labels.log import Label, LabelSet
+from pika_classifier.labels.queue import choose_next
+from pika_classifier.learn.batches import predict_in_batches
+from pika_classifier.serve.predictor import Predictor, follow, load_predictor
 from pika_kit.models import NoModel, Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError
@@ -61,8 +61,8 @@ def test_onnx_and_savedmodel_answer_alike_with_the_preprocessing_inside(trained,
 
 def test_the_trainer_the_savedmodel_and_onnx_agree(tmp_path):
     from pika_classifier.config import PRESETS
-    from pika_classifier.export import export
-    from pika_classifier.networks import build, logit_model, serving_model
+    from pika_classifier.learn.networks import build, logit_model, serving_model
+    from pika_classifier.serve.export import export
 
     model = serving_model(logit_model(build(PRESETS["tiny"]), mirror=True), 0.5)
     pixels = np.random.default_rng(1).integers(0, 256, (5, 256, 256, 3), np.uint8)

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from classifier_samples import drawn, put_images
 
-from pika_classifier.label_zip import import_zip
-from pika_classifier.labels import (
+from pika_classifier.labels.archive import import_zip
+from pika_classifier.labels.log import (
     Label,
     LabelSet,
     NothingToUndo,
@@ -18,7 +18,7 @@ from pika_classifier.labels import (
     UnknownPictures,
     counts,
 )
-from pika_classifier.next_labels import choose_next
+from pika_classifier.labels.queue import choose_next
 from pika_kit.images import encode_png, sha256
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket

@@ -8,10 +8,16 @@ import pytest
 from classifier_samples import drawn
 
 from pika_classifier.config import PRESETS, Preset, preset_named
-from pika_classifier.data import BatchSource, LabelledPictures, TooFewLabels
-from pika_classifier.networks import Classifier, linear_head, logit_model, residual_network, serving_model
-from pika_classifier.preprocessing import picture_input, shrink
-from pika_classifier.train import train
+from pika_classifier.features.preprocessing import picture_input, shrink
+from pika_classifier.learn.data import BatchSource, LabelledPictures, TooFewLabels
+from pika_classifier.learn.networks import (
+    Classifier,
+    linear_head,
+    logit_model,
+    residual_network,
+    serving_model,
+)
+from pika_classifier.learn.train import train
 
 
 def labelled(num: int, seed: int) -> LabelledPictures:

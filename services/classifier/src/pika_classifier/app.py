@@ -7,11 +7,11 @@ It never imports TensorFlow unless `PIKA_MODEL_RUNTIME=tensorflow` asks for it.
 
 from flask_openapi3 import OpenAPI
 
-from pika_classifier.label_views import LABEL_SET, label_blueprint
-from pika_classifier.labels import LabelSet
-from pika_classifier.predict import MODEL_NAME, follow
-from pika_classifier.requests import MAX_PICTURES
-from pika_classifier.views import PREDICTOR, blueprint, predictors
+from pika_classifier.http.ask import PREDICTOR, blueprint, predictors
+from pika_classifier.http.labels import LABEL_SET, label_blueprint
+from pika_classifier.http.schemas import MAX_PICTURES
+from pika_classifier.labels.log import LabelSet
+from pika_classifier.serve.predictor import MODEL_NAME, follow
 from pika_kit.model_views import model_views
 from pika_kit.queue import JobQueue
 from pika_kit.service import ServiceState

@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from pika_classifier import labels as label_log
 from pika_classifier.config import Preset, preset_named
-from pika_classifier.predict import (
+from pika_classifier.filtering.predictions import Predictions, histogram
+from pika_classifier.filtering.selection import Decision, apply
+from pika_classifier.labels import log as label_log
+from pika_classifier.labels.vocabulary import SPLITS
+from pika_classifier.serve.predictor import (
     MODEL_NAME,
     Predictor,
     default_threshold,
     load_predictor,
     prepare,
 )
-from pika_classifier.predictions import Predictions, histogram
-from pika_classifier.selection import Decision, apply
-from pika_classifier.vocabulary import SPLITS
 from pika_kit.models import NoModel, Registry, UnknownVersion
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext, JobError
@@ -77,9 +77,9 @@ def train(
 def _train(context: JobContext, folder: Path, preset: Preset, seed: int) -> tuple[dict[str, Any], list[str]]:
     """Everything up to publishing: `folder/model` holds the exported model; the card and the ids."""
     # Imported here: a filter job needs no TensorFlow.
-    from pika_classifier.data import LabelledPictures, TooFewLabels
-    from pika_classifier.export import export
-    from pika_classifier.train import train as train_on
+    from pika_classifier.learn.data import LabelledPictures, TooFewLabels
+    from pika_classifier.learn.train import train as train_on
+    from pika_classifier.serve.export import export
 
     labels = label_log.LabelSet(context.store)
     labels.remove_withdrawn()

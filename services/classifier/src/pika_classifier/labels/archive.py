@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from pika_classifier.labels import Label, LabelSet
-from pika_classifier.predict import prepare
-from pika_classifier.vocabulary import LABELS, SPLITS
+from pika_classifier.labels.log import Label, LabelSet
+from pika_classifier.labels.vocabulary import LABELS, SPLITS
+from pika_classifier.serve.predictor import prepare
 from pika_kit.images import PictureError, encode_png, sha256
 from pika_kit.zips import Refused, SafeZip, ZipLimits, label
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import keras
 
 from pika_classifier.config import Preset
-from pika_classifier.preprocessing import picture_input, shrink
+from pika_classifier.features.preprocessing import picture_input, shrink
 from pika_eyes.lite import LITE0, NUM_FEATURES, build_lite
 
 OUTPUT_NAME = "probability"

@@ -3,8 +3,8 @@
 import random
 from typing import Any
 
-from pika_classifier.predict import Predictor
-from pika_classifier.predictions import Predictions, predict_entries
+from pika_classifier.filtering.predictions import Predictions, predict_entries
+from pika_classifier.serve.predictor import Predictor
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pika_classifier.predict import MODEL_NAME, Predictor, prepare
+from pika_classifier.serve.predictor import MODEL_NAME, Predictor, prepare
 from pika_kit.images import PictureError
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket, PictureEntry

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from pika_classifier.augment import augment
 from pika_classifier.config import IMAGE_SIZE, Preset
-from pika_classifier.data import BatchSource, LabelledPictures
+from pika_classifier.learn.augment import augment
+from pika_classifier.learn.data import BatchSource, LabelledPictures
 from pika_kit.queue import OnProgress
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]

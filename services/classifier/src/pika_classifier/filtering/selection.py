@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pika_classifier.vocabulary import OTHERS, PIKACHU
+from pika_classifier.labels.vocabulary import OTHERS, PIKACHU
 from pika_kit.pictures import PictureBucket
 from pika_kit.storage import ObjectMissing
 

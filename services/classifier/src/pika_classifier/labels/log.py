@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pika_classifier.vocabulary import LABELS, SPLITS
+from pika_classifier.labels.vocabulary import LABELS, SPLITS
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store

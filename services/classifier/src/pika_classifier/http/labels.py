@@ -6,8 +6,17 @@ from typing import Any
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from pika_classifier.label_zip import import_zip
-from pika_classifier.labels import (
+from pika_classifier.http.ask import PREDICTOR
+from pika_classifier.http.schemas import (
+    AnnotatorQuery,
+    ImportQuery,
+    LabelListQuery,
+    LabelsRequest,
+    NextQuery,
+    RestoreRequest,
+)
+from pika_classifier.labels.archive import import_zip
+from pika_classifier.labels.log import (
     Label,
     LabelSet,
     NothingToUndo,
@@ -16,16 +25,7 @@ from pika_classifier.labels import (
     UnknownPictures,
     counts,
 )
-from pika_classifier.next_labels import choose_next
-from pika_classifier.requests import (
-    AnnotatorQuery,
-    ImportQuery,
-    LabelListQuery,
-    LabelsRequest,
-    NextQuery,
-    RestoreRequest,
-)
-from pika_classifier.views import PREDICTOR
+from pika_classifier.labels.queue import choose_next
 from pika_kit.gates import Gate
 from pika_kit.models import NoModel
 from pika_kit.pictures import PictureBucket

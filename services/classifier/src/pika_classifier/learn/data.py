@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pika_classifier.config import IMAGE_SIZE
-from pika_classifier.predict import prepare
-from pika_classifier.vocabulary import LABELS, OTHERS, PIKACHU, SPLITS, TRAINS, VALIDS
+from pika_classifier.labels.vocabulary import LABELS, OTHERS, PIKACHU, SPLITS, TRAINS, VALIDS
+from pika_classifier.serve.predictor import prepare
 from pika_kit.images import PictureError
 
 

@@ -15,18 +15,18 @@ from typing import Any
 import keras
 import numpy as np
 
-from pika_classifier import evaluate
-from pika_classifier.batches import (
+from pika_classifier.config import Preset
+from pika_classifier.learn import metrics
+from pika_classifier.learn.batches import (
     Batches,
     picture_batches,
     predict_in_batches,
     targets_of,
     view_batches,
 )
-from pika_classifier.calibrate import calibrated_loss, fit_temperature
-from pika_classifier.config import Preset
-from pika_classifier.data import LabelledPictures, check_labels
-from pika_classifier.networks import build, logit_model, serving_model
+from pika_classifier.learn.calibrate import calibrated_loss, fit_temperature
+from pika_classifier.learn.data import LabelledPictures, check_labels
+from pika_classifier.learn.networks import build, logit_model, serving_model
 from pika_kit.queue import OnProgress
 
 
@@ -42,7 +42,7 @@ class Trained:
         model: `networks.serving_model`'s: calibrated, with the best epoch's weights.
         temperature: what its logits are divided by.
         history: one list per curve, one value per epoch.
-        validation: `evaluate.report` on the valids.
+        validation: `metrics.report` on the valids.
         valid_probabilities: float (N,) in the order of the valids.
         seconds: how long it took.
     """
@@ -93,7 +93,7 @@ def train(
         model=serving_model(logits, temperature),
         temperature=temperature,
         history=history,
-        validation=evaluate.report(valids.is_pikachu, probabilities),
+        validation=metrics.report(valids.is_pikachu, probabilities),
         valid_probabilities=probabilities,
         seconds=time.monotonic() - started,
     )

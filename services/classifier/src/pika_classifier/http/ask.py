@@ -7,9 +7,9 @@ import numpy as np
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from pika_classifier.predict import BATCH_SIZE, Predictor, default_threshold, prepare
-from pika_classifier.received import picture_problem, read_pictures
-from pika_classifier.requests import AskQuery, FilterRequest, TrainRequest
+from pika_classifier.http.received import picture_problem, read_pictures
+from pika_classifier.http.schemas import AskQuery, FilterRequest, TrainRequest
+from pika_classifier.serve.predictor import BATCH_SIZE, Predictor, default_threshold, prepare
 from pika_kit.following import Follower
 from pika_kit.gates import Gate
 from pika_kit.images import PictureError

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Request
 
-from pika_classifier.requests import MAX_PICTURES
+from pika_classifier.http.schemas import MAX_PICTURES
 from pika_kit.images import PictureError
 from pika_kit.service import Problem
 

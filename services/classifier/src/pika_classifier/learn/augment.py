@@ -1,7 +1,7 @@
 """Augmentation of single pictures, before they enter the model: geometry, colour, cut-out.
 
 Pillow and numpy only, on uint8 pictures of the size that is served, so that training feeds the exported
-model's own preprocessing and nothing else. Mirroring is done here too; `evaluate` and serving average both
+model's own preprocessing and nothing else. Mirroring is done here too; validation and serving average both
 sides instead.
 """
 

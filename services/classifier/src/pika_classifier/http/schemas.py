@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pika_classifier.config import DEFAULT_PRESET, PRESETS
-from pika_classifier.vocabulary import LABELS, SPLITS, TRAINS
+from pika_classifier.labels.vocabulary import LABELS, SPLITS, TRAINS
 from pika_kit.bodies import OptionalBody
 
 MAX_PICTURES = 1000

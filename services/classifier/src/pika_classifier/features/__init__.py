@@ -1,0 +1,1 @@
+"""Pictures → what the networks see of them."""

@@ -1,0 +1,1 @@
+"""The HTTP interface: asking, labels, jobs. No TensorFlow here."""

@@ -1,0 +1,1 @@
+"""Labels given by hand: the log, archives, and what to label next."""

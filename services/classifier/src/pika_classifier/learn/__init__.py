@@ -1,0 +1,1 @@
+"""Learning from labels: networks, training, calibration, figures. Only workers import it."""
