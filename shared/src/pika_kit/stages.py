@@ -57,6 +57,7 @@ JOBS: dict[str, JobKind] = {
         JobKind("prepare", QueueName.SCRAPER, "pika_scraper.jobs.prepare", _DAY),
         JobKind("dataset", QueueName.SCRAPER, "pika_scraper.jobs.dataset", _DAY),
         JobKind("classifier-train", QueueName.CLASSIFIER, "pika_classifier.jobs.train", _DAY),
+        JobKind("classifier-features", QueueName.CLASSIFIER, "pika_classifier.jobs.compute_features", _DAY),
         JobKind("filter", QueueName.CLASSIFIER, "pika_classifier.jobs.filter_bucket", _DAY),
         JobKind("gan-train", QueueName.GAN, "pika_gan.jobs.train", 30 * _DAY),
     )

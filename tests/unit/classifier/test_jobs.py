@@ -5,11 +5,12 @@ import pytest
 from classifier_samples import context, drawn, put_images
 from servers import wait_for
 
-from pika_classifier.jobs import filter_bucket, manifest_hash, train
+from pika_classifier.jobs import filter_bucket, train
 from pika_classifier.labels.log import Label, LabelSet
 from pika_classifier.labels.queue import choose_next
 from pika_classifier.learn.batches import predict_in_batches
 from pika_classifier.serve.predictor import Predictor, follow, load_predictor
+from pika_classifier.training import manifest_hash
 from pika_kit.models import NoModel, Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError

@@ -38,27 +38,91 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Preset:
-    """Everything that one training run depends on, besides its labels and its seed.
+class FeatureSet:
+    """What a frozen network tells of a picture: the same numbers in the bank, in training and in serving.
+
+    Means and deviations over the positions of EfficientNet-Lite's last map, averaged over the picture and its
+    mirror image, and a histogram of colours; the square roots of all of them.
+
+    Attributes:
+        lite: which member of the family (`pika_eyes.lite.LITES`), at the squares' own size.
+        version: raised whenever the numbers change, so that nobody mixes them with older ones.
+    """
+
+    lite: str = "lite0"
+    version: int = 1
+
+    @property
+    def key(self) -> str:
+        """Names the set in the store and on cards."""
+        return f"{self.lite}-{IMAGE_SIZE}-v{self.version}"
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """The parts of the vector, in their order, with their widths."""
+        return {"means": 1280, "deviations": 1280, "colours": 192}
+
+
+@dataclass(frozen=True)
+class FrozenPreset:
+    """A linear head on frozen features of all pictures, labelled or not. See `learn.frozen`.
 
     Attributes:
         name: what the operator asks for.
-        network: "scratch" (a small residual CNN) or "lite0" (a head on frozen EfficientNet-Lite0 features).
+        features: what is seen of a picture.
+        colour_weight: of the colours' block beside the others' 1.
+        num_varied, num_variations: so many pictures are looked at again in so many variations, to learn in
+            which directions of the features a picture moves without showing something else.
+        variation: what those variations are. Only geometry: with colours changed as well Raichu, who differs
+            in colour, came nearer.
+        invariance: how far those directions are left as they are; smaller suppresses them more.
+        num_axes: principal axes of the unlabelled pictures that are kept.
+        num_neighbours, smoothing: what a picture's nearest neighbours have to say about it; 0 is nothing.
+        max_graph: so many pictures at most are neighbours of each other, so that memory is bounded.
+        ridge: penalty of the regression that makes one linear head of the smoothed answers.
+        penalties: of the head on the labels, from which cross-validation chooses.
+        repeats: of the cross-validation, for a hundred labels; more labels need fewer.
+    """
+
+    name: str
+    features: FeatureSet = field(default_factory=FeatureSet)
+    colour_weight: float = 0.25
+    num_varied: int = 400
+    num_variations: int = 2
+    variation: Augmentation = field(
+        default_factory=lambda: Augmentation(
+            scale=(0.7, 1.15), shift=0.08, degrees=5.0, stretch=1.1, brightness=0.0, contrast=0.0,
+            saturation=0.0, hue_degrees=0.0, grey_probability=0.0, cutout_probability=0.0,
+        )
+    )  # fmt: skip
+    invariance: float = 1.0
+    num_axes: int = 256
+    num_neighbours: int = 10
+    smoothing: float = 0.5
+    max_graph: int = 4000
+    ridge: float = 1.0
+    penalties: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+    repeats: int = 10
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that a network trained by steps depends on, besides its labels and its seed.
+
+    Attributes:
+        name: what the operator asks for.
         input_size: side in pixels of what the network sees; it divides IMAGE_SIZE.
         epochs, patience: at most so many; stop after so many without a better validation loss.
         steps_per_epoch: the same for any number of labels, so that the longest time is known.
-        batch_size: pictures (or cached views) a step.
+        batch_size: pictures a step.
         learning_rate: of AdamW at the start; it falls to zero along a cosine.
         weight_decay: AdamW's.
         dropout: before the last layer.
         label_smoothing: how much of the certainty is taken from the labels.
-        num_views: augmented views of each picture whose frozen features are cached ("lite0" only).
-        max_views: bound on all cached views together, so that the time is bounded for any number of labels.
         mirror: whether a picture and its mirror image are averaged, in validation and in serving.
     """
 
     name: str
-    network: str
     input_size: int
     epochs: int
     patience: int
@@ -68,26 +132,20 @@ class Preset:
     weight_decay: float
     dropout: float
     label_smoothing: float = 0.0
-    num_views: int = 0
-    max_views: int = 0
     mirror: bool = True
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        if self.network not in NETWORKS:
-            raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, received {self.network!r}")
         if IMAGE_SIZE % self.input_size:
             raise ValueError(f"input_size: expected a divisor of {IMAGE_SIZE}, received {self.input_size}")
 
 
-NETWORKS = ("scratch", "lite0")
-
-PRESETS: dict[str, Preset] = {
+PRESETS: dict[str, FrozenPreset | Preset] = {
     preset.name: preset
     for preset in (
+        FrozenPreset(name="default"),
         Preset(
             name="scratch",
-            network="scratch",
             input_size=64,
             epochs=36,
             patience=12,
@@ -98,23 +156,8 @@ PRESETS: dict[str, Preset] = {
             dropout=0.3,
         ),
         Preset(
-            name="lite0",
-            network="lite0",
-            input_size=128,
-            epochs=40,
-            patience=10,
-            steps_per_epoch=20,
-            batch_size=64,
-            learning_rate=3e-4,
-            weight_decay=1e-3,
-            dropout=0.2,
-            num_views=12,
-            max_views=1500,
-        ),
-        Preset(
             # For tests: every part of "scratch", in a second or two.
             name="tiny",
-            network="scratch",
             input_size=32,
             epochs=6,
             patience=6,
@@ -126,10 +169,10 @@ PRESETS: dict[str, Preset] = {
         ),
     )
 }
-DEFAULT_PRESET = "lite0"
+DEFAULT_PRESET = "default"
 
 
-def preset_named(name: str | None) -> Preset:
+def preset_named(name: str | None) -> FrozenPreset | Preset:
     """The preset of that name, or the default one for None.
 
     Raises:

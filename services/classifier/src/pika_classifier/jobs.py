@@ -1,44 +1,25 @@
-"""The jobs `classifier-train` (labels → a published model) and `filter` (images → pikachu).
+"""The jobs of queue `classifier`: labels → a published model, pictures → features, images → pikachu.
 
-They run in the worker of queue `classifier`. A run's id is its job's; what it leaves behind lies in the RUNS
-bucket below `classifier/<run id>/`.
+A run's id is its job's; what it leaves behind lies in the RUNS bucket below `classifier/<run id>/`.
 """
 
-import hashlib
-import importlib.metadata
 import json
-import math
 import shutil
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pika_classifier.config import Preset, preset_named
+from pika_classifier.config import FeatureSet, FrozenPreset, preset_named
 from pika_classifier.filtering.predictions import Predictions, histogram
 from pika_classifier.filtering.selection import Decision, apply
 from pika_classifier.labels import log as label_log
-from pika_classifier.labels.vocabulary import SPLITS
-from pika_classifier.serve.predictor import (
-    MODEL_NAME,
-    Predictor,
-    default_threshold,
-    load_predictor,
-    prepare,
-)
+from pika_classifier.serve.predictor import MODEL_NAME, Predictor, default_threshold, load_predictor
 from pika_kit.models import NoModel, Registry, UnknownVersion
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext, JobError
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
-
-_LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "tf2onnx", "onnxruntime", "numpy", "pillow")
-_NUM_THREADS = 8
 
 
 def train(
@@ -46,12 +27,16 @@ def train(
 ) -> dict[str, Any]:
     """Train on all labels and publish the model with its card.
 
-    A run that was interrupted begins anew (it takes a minute or two); one that had published already only
-    tells its result again.
+    A run that was interrupted begins anew, but for the features that it has computed; one that had published
+    already only tells its result again.
 
     Raises:
         JobError: there are too few labels, or no such preset.
     """
+    # Imported here: a filter job needs no TensorFlow.
+    from pika_classifier.learn.data import TooFewLabels
+    from pika_classifier.training import train_by_steps, train_frozen
+
     registry = Registry(context.store, MODEL_NAME)
     published = registry.published_by(context.job_id)
     if published:
@@ -60,106 +45,47 @@ def train(
         chosen = preset_named(preset)
     except ValueError as error:
         raise JobError(str(error)) from error
+    label_log.LabelSet(context.store).remove_withdrawn()
     with _scratch(context) as folder:
-        card, ids = _train(context, folder, chosen, seed)
+        try:
+            if isinstance(chosen, FrozenPreset):
+                made = train_frozen(context, folder, chosen, seed)
+            else:
+                made = train_by_steps(context, folder, chosen, seed)
+        except TooFewLabels as error:
+            raise JobError(str(error)) from error
         version = registry.publish(
             folder / "model",
-            card,
+            made.card,
             run_id=context.job_id,
             activate=activate,
-            faults=_faults(card),
-            pictures=ids,
+            faults=made.faults,
+            pictures=made.picture_ids,
         )
+    if made.probabilities:
+        # So that filtering and the next labels need not look at the pictures again.
+        Predictions(context.store, version, Bucket.IMAGES).write(made.probabilities)
     context.store.put_json(Bucket.RUNS, f"classifier/{context.job_id}/version.json", {"version": version})
     return _result(registry.card(version))
 
 
-def _train(context: JobContext, folder: Path, preset: Preset, seed: int) -> tuple[dict[str, Any], list[str]]:
-    """Everything up to publishing: `folder/model` holds the exported model; the card and the ids."""
-    # Imported here: a filter job needs no TensorFlow.
-    from pika_classifier.learn.data import LabelledPictures, TooFewLabels
-    from pika_classifier.learn.train import train as train_on
-    from pika_classifier.serve.export import export
+def compute_features(context: JobContext) -> dict[str, Any]:
+    """Look at every picture that nobody has looked at yet, for the default preset.
 
-    labels = label_log.LabelSet(context.store)
-    labels.remove_withdrawn()
-    current = labels.current()
-    context.progress(0, None, "reading the labelled pictures")
-    rows = _labelled_rows(labels.pictures, current)
-    trains, valids = (LabelledPictures.of(rows[split]) for split in SPLITS)
-    try:
-        trained = train_on(
-            trains, valids, preset, seed=seed, log_folder=folder / "tensorboard", on_progress=context.progress
-        )
-    except TooFewLabels as error:
-        raise JobError(str(error)) from error
-    context.progress(0, None, "exporting")
-    agreement = export(trained.model, folder / "model", valids.pixels[:64])
-    card = {
-        "run_id": context.job_id,
-        "preset": asdict(preset),
-        "seed": seed,
-        "labels": label_log.counts(current),
-        "label_manifest_sha256": manifest_hash(current),
-        "validation": trained.validation,
-        "recommended_threshold": trained.validation["recommended_threshold"],
-        "temperature": trained.temperature,
-        "curves": trained.history,
-        "training_seconds": round(trained.seconds, 1),
-        "largest_difference_between_runtimes": agreement,
-        "libraries": _versions(),
+    Training does so by itself; several of these jobs on several workers share the work.
+
+    Returns:
+        {"features", "num_pictures", "unreadable"}.
+    """
+    from pika_classifier.training import complete_bank
+
+    features = FeatureSet()
+    found = complete_bank(context, features, Bucket.IMAGES)
+    return {
+        "features": features.key,
+        "num_pictures": len(found.ids),
+        "unreadable": len(found.ids) - len(found.readable().ids),
     }
-    _keep(context, folder, card, dict(zip(valids.ids, trained.valid_probabilities, strict=True)))
-    return card, [*trains.ids, *valids.ids]
-
-
-def _faults(card: dict[str, Any]) -> list[str]:
-    """Why a model should not be served, from its validation."""
-    auc = card["validation"]["roc_auc"]
-    if not math.isfinite(auc):
-        return ["its answers on the validation labels are not finite"]
-    if auc <= 0.5:
-        return [f"it ranks the validation pictures no better than chance does: ROC-AUC {auc:.2f}"]
-    return []
-
-
-def _labelled_rows(
-    pictures: PictureBucket, current: dict[str, dict[str, Any]]
-) -> dict[str, list[tuple[str, np.ndarray, str]]]:
-    """Split → rows of (id, pixels, label)."""
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        pixels = dict(zip(current, pool.map(lambda found: _pixels(pictures, found), current), strict=True))
-    rows: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
-    for picture_id, label in current.items():
-        found = pixels[picture_id]
-        if found is not None:
-            rows[label["split"]].append((picture_id, found, label["label"]))
-    return rows
-
-
-def _pixels(pictures: PictureBucket, picture_id: str) -> np.ndarray | None:
-    """None where a labelled picture was deleted."""
-    try:
-        return prepare(pictures.bytes(picture_id))
-    except ObjectMissing:
-        return None
-
-
-def manifest_hash(current: dict[str, dict[str, Any]]) -> str:
-    """SHA-256 over the sorted lines `id label split`: the same labels give the same hash."""
-    lines = sorted(f"{found} {label['label']} {label['split']}\n" for found, label in current.items())
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _keep(context: JobContext, folder: Path, card: dict[str, Any], valid: dict[str, Any]) -> None:
-    """Put TensorBoard's files, the curves and the validation answers into the RUNS bucket."""
-    prefix = f"classifier/{context.job_id}/"
-    for path in sorted((folder / "tensorboard").rglob("*")):
-        if path.is_file():
-            context.store.put_file(Bucket.RUNS, prefix + path.relative_to(folder).as_posix(), path)
-    context.store.put_json(Bucket.RUNS, f"{prefix}card.json", card)
-    answers = {picture_id: float(value) for picture_id, value in valid.items()}
-    context.store.put_json(Bucket.RUNS, f"{prefix}valid_probabilities.json", answers)
 
 
 def _result(card: dict[str, Any]) -> dict[str, Any]:
@@ -176,16 +102,6 @@ def _result(card: dict[str, Any]) -> dict[str, Any]:
         "training_seconds": card["training_seconds"],
         "run": f"classifier/{card['run_id']}/",
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 @contextmanager

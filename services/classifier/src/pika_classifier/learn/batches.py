@@ -1,4 +1,4 @@
-"""The batches that training draws: freshly augmented pictures, or frozen features of augmented views."""
+"""The batches that training by steps draws: freshly augmented pictures."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,6 @@ import numpy as np
 from pika_classifier.config import IMAGE_SIZE, Preset
 from pika_classifier.learn.augment import augment
 from pika_classifier.learn.data import BatchSource, LabelledPictures
-from pika_kit.queue import OnProgress
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 _FEATURE_BATCH = 16
@@ -47,50 +46,6 @@ def _augmented(
     )
     factor = IMAGE_SIZE // size
     return varied.repeat(factor, axis=1).repeat(factor, axis=2)
-
-
-def view_batches(
-    features: keras.Model,
-    trains: LabelledPictures,
-    valids: LabelledPictures,
-    preset: Preset,
-    *,
-    seed: int,
-    on_progress: OnProgress,
-) -> tuple[Batches, np.ndarray]:
-    """Frozen features of augmented views of each picture, computed once: (batches, valids' features)."""
-    extract = _compiled(features)
-    num_views = max(1, min(preset.num_views, preset.max_views // len(trains)))
-    total = (num_views + 2) * len(trains) + 2 * len(valids)
-    done = 0
-
-    def look(pixels: np.ndarray) -> np.ndarray:
-        nonlocal done
-        found = extract(pixels)
-        done += len(pixels)
-        on_progress(done, total, "looking at the pictures through ImageNet's eyes")
-        return found
-
-    def of(pixels: np.ndarray) -> np.ndarray:
-        chunks = (pixels[at : at + _FEATURE_BATCH] for at in range(0, len(pixels), _FEATURE_BATCH))
-        return np.concatenate([look(chunk) for chunk in chunks])
-
-    plain = (of(trains.pixels) + of(trains.pixels[:, :, ::-1])) / 2
-    views = [plain]
-    seeds = np.random.SeedSequence(seed)
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        for _ in range(num_views):
-            views.append(of(_augmented(trains.pixels, preset, seeds, pool)))
-    validation = (of(valids.pixels) + of(valids.pixels[:, :, ::-1])) / 2
-    values, targets = np.concatenate(views), np.tile(targets_of(trains), (len(views), 1))
-    return _cached_batches(values, targets, preset.batch_size, seed), validation
-
-
-def _cached_batches(values: np.ndarray, targets: np.ndarray, batch_size: int, seed: int) -> Batches:
-    source = BatchSource(len(values), batch_size, seed)
-    while True:
-        rows = source.next()
-        yield values[rows], targets[rows]
 
 
 def predict_in_batches(model: keras.Model, pixels: np.ndarray) -> Any:

@@ -1,16 +1,100 @@
-"""Temperature scaling: make a probability mean what it says (Guo et al. 2017, arXiv 1706.04599)."""
+"""Make a probability mean what it says: of the pictures called 0.9, nine in ten show Pikachu."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(10.0), 200))
 """The range that is searched: below, a few separable pictures would ask for certainty without end."""
+_EM_STEPS = 200
+_NEWTON_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Platt:
+    """logit = slope · score + offset, and how well few labels know the two.
+
+    `covariance` is that of (slope, offset): ((ss, so), (so, oo)).
+    """
+
+    slope: float
+    offset: float
+    covariance: tuple[tuple[float, float], tuple[float, float]]
+
+    def logits(self, scores: np.ndarray) -> np.ndarray:
+        """Calibrated logits for raw scores."""
+        return self.slope * scores + self.offset
+
+    def variances(self, scores: np.ndarray) -> np.ndarray:
+        """Of those logits, from the uncertainty of slope and offset."""
+        (ss, so), (_, oo) = self.covariance
+        return ss * scores**2 + 2 * so * scores + oo
+
+
+def fit_platt(scores: np.ndarray, is_pikachu: np.ndarray) -> Platt:
+    """Slope and offset with the least cross-entropy against Platt's targets (Platt 1999; Lin et al. 2007).
+
+    Their covariance is Laplace's approximation: the inverse curvature at the optimum.
+
+    Args:
+        scores: float (repeats, N), of pictures by models that had not learned from them.
+        is_pikachu: bool (N,), both kinds present.
+    """
+    repeats = len(scores)
+    # From the number of labels, which the repeats do not raise.
+    targets = np.tile(_platt_targets(is_pikachu), repeats)
+    rows = np.stack([np.asarray(scores, float).ravel(), np.ones(scores.size)], axis=1)
+    found = np.zeros(2)
+    for _ in range(_NEWTON_STEPS):
+        probabilities = sigmoid(rows @ found)
+        gradient = rows.T @ (probabilities - targets)
+        curvature = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + 1e-9 * np.eye(2)
+        step, size = np.linalg.solve(curvature, gradient), 1.0
+        before = _cross_entropy(rows @ found, targets)
+        while _cross_entropy(rows @ (found - size * step), targets) > before and size > 1e-6:
+            size /= 2
+        found = found - size * step
+        if np.abs(size * step).max() < 1e-9:
+            break
+    probabilities = sigmoid(rows @ found)
+    curvature = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + 1e-9 * np.eye(2)
+    # The repeats see the same labels again, and are no further evidence.
+    (ss, so), (_, oo) = np.linalg.inv(curvature / repeats).tolist()
+    return Platt(float(found[0]), float(found[1]), ((ss, so), (so, oo)))
+
+
+def expected_logits(logits: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """Logits of the mean probability of uncertain ones: logit / √(1 + π · variance / 8) (MacKay 1992).
+
+    What is said with doubt is said with less certainty.
+    """
+    found: np.ndarray = logits / np.sqrt(1 + np.pi / 8 * variances)
+    return found
+
+
+def pile_prior(logits: np.ndarray, labelled_share: float) -> tuple[float, float]:
+    """The share of Pikachus in a pile, and what to add to logits that were calibrated for another share.
+
+    Expectation maximisation (Saerens, Latinne and Decaestecker 2002): the mean probability under a prior is
+    the next prior, until they agree.
+
+    Args:
+        logits: float (N,), of the pile's pictures, calibrated where `labelled_share` are Pikachus.
+    """
+    before = np.log(labelled_share / (1 - labelled_share))
+    share = labelled_share
+    for _ in range(_EM_STEPS):
+        shift = np.log(share / (1 - share)) - before
+        # Never 0 or 1, from which there is no way back.
+        share = float(np.clip(sigmoid(logits + shift).mean(), 1e-4, 1 - 1e-4))
+    return share, float(np.log(share / (1 - share)) - before)
 
 
 def fit_temperature(logits: np.ndarray, is_pikachu: np.ndarray) -> float:
-    """The temperature T for which sigmoid(logit / T) has the least cross-entropy.
+    """The temperature T for which sigmoid(logit / T) has the least cross-entropy (Guo et al. 2017).
 
-    The targets are not 0 and 1 but Platt's (1999) (n₊+1)/(n₊+2) and 1/(n₋+2), so that a few dozen pictures
-    that a model separates do not ask for infinite confidence.
+    The targets are Platt's, so that a few dozen pictures that a model separates do not ask for infinite
+    confidence.
 
     Args:
         logits: float (N,). is_pikachu: bool (N,), both kinds present.
@@ -23,12 +107,27 @@ def calibrated_loss(logits: np.ndarray, is_pikachu: np.ndarray) -> float:
     return float(_losses(logits, is_pikachu).min())
 
 
-def _losses(logits: np.ndarray, is_pikachu: np.ndarray) -> np.ndarray:
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    """1 / (1 + e^−x), without overflow."""
+    found: np.ndarray = np.exp(-np.logaddexp(0.0, -np.asarray(values, float)))
+    return found
+
+
+def _platt_targets(is_pikachu: np.ndarray) -> np.ndarray:
+    """(n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2) in place of 1 and 0 (Platt 1999)."""
     truth = np.asarray(is_pikachu, bool)
     num_pikachu = int(truth.sum())
     num_others = truth.size - num_pikachu
-    targets = np.where(truth, (num_pikachu + 1) / (num_pikachu + 2), 1 / (num_others + 2))
-    scaled = np.asarray(logits, float)[None, :] / TEMPERATURES[:, None]
+    return np.where(truth, (num_pikachu + 1) / (num_pikachu + 2), 1 / (num_others + 2))
+
+
+def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
     # log(1 + e^x) − y·x is the cross-entropy of sigmoid(x) against y.
+    return float((np.logaddexp(0.0, logits) - targets * logits).mean())
+
+
+def _losses(logits: np.ndarray, is_pikachu: np.ndarray) -> np.ndarray:
+    targets = _platt_targets(is_pikachu)
+    scaled = np.asarray(logits, float)[None, :] / TEMPERATURES[:, None]
     losses: np.ndarray = (np.logaddexp(0.0, scaled) - targets * scaled).mean(axis=1)
     return losses

@@ -1,16 +1,12 @@
 """Labelled pictures in memory, and the batches that training draws from them."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from pika_classifier.config import IMAGE_SIZE
-from pika_classifier.labels.vocabulary import LABELS, OTHERS, PIKACHU, SPLITS, TRAINS, VALIDS
-from pika_classifier.serve.predictor import prepare
-from pika_kit.images import PictureError
+from pika_classifier.labels.vocabulary import OTHERS, PIKACHU, TRAINS, VALIDS
 
 
 class TooFewLabels(ValueError):
@@ -52,28 +48,17 @@ class LabelledPictures:
 def check_labels(trains: LabelledPictures, valids: LabelledPictures) -> None:
     """Raise TooFewLabels unless both splits hold at least two pictures of both labels."""
     for name, split in ((TRAINS, trains), (VALIDS, valids)):
-        for label, count in split.counts().items():
-            if count < 2:
-                raise TooFewLabels(
-                    f"{name}: expected at least 2 pictures labelled {label!r}, received {count}; "
-                    "label some more (POST /labels) or import a labelled folder (POST /labels/import)"
-                )
+        check_counts(name, split.counts())
 
 
-def read_folder(folder: Path) -> tuple[LabelledPictures, LabelledPictures]:
-    """A folder laid out `trains|valids` / `pikachu|others` → (trains, valids); the unreadable is left out."""
-    splits = []
-    for split in SPLITS:
-        rows = []
-        for label in LABELS:
-            for path in sorted((folder / split / label).iterdir()):
-                try:
-                    data = path.read_bytes()
-                    rows.append((hashlib.sha256(data).hexdigest(), prepare(data), label))
-                except PictureError:
-                    continue
-        splits.append(LabelledPictures.of(rows))
-    return splits[0], splits[1]
+def check_counts(where: str, counts: dict[str, int]) -> None:
+    """Raise TooFewLabels unless there are at least two pictures of each label."""
+    for label, count in counts.items():
+        if count < 2:
+            raise TooFewLabels(
+                f"{where}: expected at least 2 pictures labelled {label!r}, received {count}; "
+                "label some more (POST /labels) or import a labelled folder (POST /labels/import)"
+            )
 
 
 class BatchSource:

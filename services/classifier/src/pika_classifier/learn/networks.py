@@ -1,66 +1,22 @@
-"""The networks, with their preprocessing inside: uint8 (N, 256, 256, 3) in, logits or probabilities out.
+"""The networks, with their preprocessing inside: uint8 (N, 256, 256, 3) in, logits or probabilities out."""
 
-A classifier has two parts, each a Keras model: `features`, which is frozen and may be missing, and `head`,
-which is trained. "scratch" is all head; "lite0" is a linear head on frozen EfficientNet-Lite0 features.
-"""
-
-from dataclasses import dataclass
+import math
 
 import keras
+import numpy as np
+from keras import ops
 
-from pika_classifier.config import Preset
+from pika_classifier.config import FeatureSet, Preset
+from pika_classifier.features.network import FEATURES_NAME, build_features
 from pika_classifier.features.preprocessing import picture_input, shrink
-from pika_eyes.lite import LITE0, NUM_FEATURES, build_lite
+from pika_classifier.learn.frozen import FrozenHead
 
-OUTPUT_NAME = "probability"
-
-
-@dataclass
-class Classifier:
-    """The parts of one classifier.
-
-    Attributes:
-        features: uint8 (N, 256, 256, 3) → float32 (N, F), never trained; None where the head does it all.
-        head: what `features` gives (or the pictures themselves) → logits float32 (N, 1).
-    """
-
-    features: keras.Model | None
-    head: keras.Model
+OUTPUT_NAME, NOVELTY_NAME = "probability", "novelty"
 
 
-def build(preset: Preset) -> Classifier:
-    """A classifier with a fresh head; `keras.utils.set_random_seed` decides its first weights."""
-    if preset.network == "lite0":
-        head = linear_head(NUM_FEATURES, preset.dropout)
-        return Classifier(lite0_features(preset.input_size), head)
-    return Classifier(None, residual_network(preset.input_size, preset.dropout))
-
-
-def lite0_features(size: int) -> keras.Model:
-    """uint8 (N, 256, 256, 3) → float32 (N, 1280): square roots of ImageNet features, frozen.
-
-    The roots tame the few very large features; a linear head ranks the validation pictures better on them.
-
-    Args:
-        size: side in pixels of what the network sees; divides 256.
-    """
-    pictures = picture_input()
-    features = build_lite(LITE0, size)(shrink(pictures, size, 1 / 128, -127 / 128))
-    model = keras.Model(pictures, keras.ops.sqrt(features), name="lite0_features")  # means of ReLU6: none < 0
-    model.trainable = False
-    return model
-
-
-def linear_head(num_features: int, dropout: float) -> keras.Model:
-    """Features → one logit: a logistic regression.
-
-    Not standardised: on real pictures, features of their own sizes ranked better than features of one size.
-    """
-    features = keras.Input((num_features,), name="features")
-    x = keras.layers.Dropout(dropout)(features)
-    # Zero weights: the even answer is where every run starts, so that early stopping shrinks towards it.
-    logits = keras.layers.Dense(1, kernel_initializer="zeros", name="logit")(x)
-    return keras.Model(features, logits, name="linear_head")
+def build(preset: Preset) -> keras.Model:
+    """A fresh network, pictures → logits (N, 1); `keras.utils.set_random_seed` decides its first weights."""
+    return residual_network(preset.input_size, preset.dropout)
 
 
 def residual_network(size: int, dropout: float, widths: tuple[int, ...] = (32, 64, 128)) -> keras.Model:
@@ -87,25 +43,60 @@ def _residual_block(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
     return keras.layers.Add()([shortcut, y])
 
 
-def logit_model(classifier: Classifier, mirror: bool) -> keras.Model:
-    """The whole classifier: uint8 pictures → logits float32 (N,).
+def logit_model(network: keras.Model, mirror: bool) -> keras.Model:
+    """Uint8 pictures → logits float32 (N,).
 
     Args:
-        mirror: average a picture and its mirror image (their features, or else their logits).
+        mirror: average the logits of a picture and its mirror image.
     """
     pictures = picture_input()
-    first = classifier.features if classifier.features is not None else classifier.head
     # One batch of both sides, so that the network stands in the exported graph once.
-    both = keras.ops.concatenate([pictures, keras.ops.flip(pictures, axis=2)]) if mirror else pictures
-    x = first(both, training=False)  # (2N, F) or (2N, 1)
+    both = ops.concatenate([pictures, ops.flip(pictures, axis=2)]) if mirror else pictures
+    logits = network(both, training=False)  # (2N, 1)
     if mirror:
-        x = keras.ops.mean(keras.ops.reshape(x, (2, -1, x.shape[-1])), axis=0)
-    logits = classifier.head(x, training=False) if classifier.features is not None else x
-    return keras.Model(pictures, keras.ops.reshape(logits, (-1,)), name="logits")
+        logits = ops.mean(ops.reshape(logits, (2, -1, 1)), axis=0)
+    return keras.Model(pictures, ops.reshape(logits, (-1,)), name="logits")
 
 
 def serving_model(logits: keras.Model, temperature: float) -> keras.Model:
     """What is exported: uint8 pictures → {"probability": sigmoid(logit / temperature), float32 (N,)}."""
     pictures = picture_input()
-    probability = keras.ops.sigmoid(logits(pictures, training=False) / temperature)
+    probability = ops.sigmoid(logits(pictures, training=False) / temperature)
     return keras.Model(pictures, {OUTPUT_NAME: probability}, name="is_pikachu")
+
+
+def frozen_model(features: FeatureSet, head: FrozenHead) -> keras.Model:
+    """What is exported for a head on frozen features: uint8 pictures → three outputs, all float32.
+
+    "probability" (N,); "novelty" (N,), the distance to the nearest known picture, less than 1 for 99 in 100
+    known pictures; and "features" (N, F), from which both come.
+    """
+    pictures = picture_input()
+    vector = build_features(features)(pictures)[FEATURES_NAME]
+    score = _linear("score", vector, head.weights[:, None], np.array([head.bias]))[:, 0]
+    doubts = _linear("doubts", vector, head.doubts, head.doubt_biases)
+    (ss, so), (_, oo) = head.platt.covariance
+    variance = ss * ops.square(score) + 2 * so * score + oo + ops.sum(ops.square(doubts), axis=-1)
+    logit = (head.platt.slope * score + head.platt.offset) / ops.sqrt(1 + math.pi / 8 * variance)
+    axes, mean = head.projection.axes, head.projection.mean
+    point = _linear("projection", vector, axes, -mean @ axes)
+    known = head.references
+    # |a − b|² = |a|² − 2 a·b + |b|²
+    compared = _linear("references", point, -2 * known.T, (known**2).sum(axis=1))
+    nearest = ops.min(ops.sum(ops.square(point), axis=-1, keepdims=True) + compared, axis=-1)
+    outputs = {
+        OUTPUT_NAME: ops.sigmoid(logit + head.shift),
+        NOVELTY_NAME: ops.sqrt(ops.maximum(nearest, 0.0) + 1e-6) / head.usual_distance,
+        FEATURES_NAME: vector,
+    }
+    model = keras.Model(pictures, outputs, name="is_pikachu")
+    model.trainable = False
+    return model
+
+
+def _linear(name: str, x: keras.KerasTensor, kernel: np.ndarray, bias: np.ndarray) -> keras.KerasTensor:
+    """x · kernel + bias, with given numbers."""
+    layer = keras.layers.Dense(kernel.shape[1], name=name)
+    result = layer(x)
+    layer.set_weights([kernel, bias])
+    return result

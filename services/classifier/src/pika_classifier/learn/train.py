@@ -1,6 +1,6 @@
-"""Train one classifier on labelled pictures: augmentation, early stopping, best weights, calibration.
+"""Train a network by steps: augmentation, early stopping, best weights, calibration.
 
-    trained = train(trains, valids, preset_named("lite0"), seed=0, log_folder=Path("logs"))
+    trained = train(trains, valids, preset_named("scratch"), seed=0, log_folder=Path("logs"))
     export(trained.model, folder, valids.pixels)
 
 The number of steps does not depend on the number of labels, so a run takes at most about two minutes on two
@@ -22,7 +22,6 @@ from pika_classifier.learn.batches import (
     picture_batches,
     predict_in_batches,
     targets_of,
-    view_batches,
 )
 from pika_classifier.learn.calibrate import calibrated_loss, fit_temperature
 from pika_classifier.learn.data import LabelledPictures, check_labels
@@ -76,16 +75,11 @@ def train(
     started = time.monotonic()
     check_labels(trains, valids)
     keras.utils.set_random_seed(seed)
-    classifier = build(preset)
-    if classifier.features is None:
-        batches, validation = picture_batches(trains, preset, seed), valids.pixels
-    else:
-        batches, validation = view_batches(
-            classifier.features, trains, valids, preset, seed=seed, on_progress=on_progress
-        )
-    callbacks = _callbacks((validation, targets_of(valids)), preset, log_folder, on_progress)
-    history = _fit(classifier.head, batches, (validation, targets_of(valids)), preset, callbacks)
-    logits = logit_model(classifier, preset.mirror)
+    network = build(preset)
+    validation = (valids.pixels, targets_of(valids))
+    callbacks = _callbacks(validation, preset, log_folder, on_progress)
+    history = _fit(network, picture_batches(trains, preset, seed), validation, preset, callbacks)
+    logits = logit_model(network, preset.mirror)
     valid_logits = predict_in_batches(logits, valids.pixels)
     temperature = fit_temperature(valid_logits, valids.is_pikachu)
     probabilities = 1 / (1 + np.exp(-valid_logits / temperature))

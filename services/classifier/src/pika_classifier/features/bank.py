@@ -1,0 +1,140 @@
+"""The features of every picture of a bucket, each computed once and kept.
+
+    runs: classifier/features/<key>/<bucket>/<first two digits of the ids>/<digest>.npz    ids, features
+
+Pictures are dealt into 256 parts by the beginning of their ids. Any number of jobs may work at once, each in
+a random order: before it begins a part it looks what others have done of it, so that they share the work. If
+two are at the same part at the same moment it is done twice, which does no harm.
+"""
+
+import hashlib
+import io
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pika_classifier.config import FeatureSet
+from pika_classifier.features.extractor import Extractor, folder_of
+from pika_classifier.serve.predictor import prepare
+from pika_kit.images import PictureError
+from pika_kit.pictures import PictureBucket, PictureEntry
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing, Store
+from pika_kit.threads import in_threads, usable_cores
+
+_CHUNK = 16
+_READERS = 8
+OnCount = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What the bank knows: ids (N), values float32 (N, F); a picture that cannot be read has a row of NaN."""
+
+    ids: tuple[str, ...]
+    values: np.ndarray
+
+    def readable(self) -> "Features":
+        """Without the pictures that cannot be read."""
+        return self.of([not np.isnan(row[0]) for row in self.values])
+
+    def of(self, mask: list[bool]) -> "Features":
+        """Those rows for which `mask` is true."""
+        kept = tuple(found for found, keep in zip(self.ids, mask, strict=True) if keep)
+        return Features(kept, self.values[np.asarray(mask, bool)])
+
+
+class Bank:
+    """The features of one bucket's pictures."""
+
+    def __init__(self, store: Store, features: FeatureSet, bucket: Bucket) -> None:
+        self._store, self._bucket = store, bucket
+        self._width = sum(features.blocks.values())
+        self._prefix = f"{folder_of(features)}{bucket.value}/"
+
+    def read(self) -> Features:
+        """All that is known of pictures that are in the bucket now, in the order of their ids."""
+        there = set(PictureBucket(self._store, self._bucket).ids())
+        known = self._known()
+        ids = tuple(sorted(there & set(known)))
+        rows = np.stack([known[found] for found in ids]) if ids else np.zeros((0, self._width), np.float32)
+        return Features(ids, rows)
+
+    def complete(self, extractor: Extractor, on_progress: OnCount) -> Features:
+        """Compute what is missing, and give all.
+
+        Args:
+            on_progress: called with (done, total) pictures; what it raises ends the work, and what was done
+                is kept.
+        """
+        pictures = PictureBucket(self._store, self._bucket)
+        entries = list(pictures.entries())
+        parts = defaultdict(list)
+        for entry in entries:
+            parts[entry.picture_id[:2]].append(entry)
+        known = set(self._known())
+        done = sum(entry.picture_id in known for entry in entries)
+        on_progress(done, len(entries))
+        left = [name for name, found in parts.items() if any(e.picture_id not in known for e in found)]
+        random.shuffle(left)
+        # One part more than is worked on: more would only be thrown away by a stop.
+        work = in_threads(
+            lambda name: self._work(pictures, extractor, name, parts[name]), left, usable_cores()
+        )
+        for name, _ in work:
+            done += sum(entry.picture_id not in known for entry in parts[name])
+            on_progress(done, len(entries))
+        return self.read()
+
+    def _work(
+        self, pictures: PictureBucket, extractor: Extractor, name: str, entries: list[PictureEntry]
+    ) -> None:
+        """One part: those of its pictures that nobody has looked at until now."""
+        known = self._known(name)
+        missing = [entry for entry in entries if entry.picture_id not in known]
+        found: dict[str, np.ndarray] = {}
+        for at in range(0, len(missing), _CHUNK):
+            found.update(self._look(pictures, extractor, missing[at : at + _CHUNK]))
+        if found:
+            self._write(name, found)
+
+    def _look(
+        self, pictures: PictureBucket, extractor: Extractor, entries: list[PictureEntry]
+    ) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        pixels: dict[str, np.ndarray] = {}
+        for entry in entries:
+            try:
+                pixels[entry.picture_id] = prepare(pictures.read(entry))
+            except PictureError:
+                found[entry.picture_id] = np.full(self._width, np.nan, np.float32)
+            except ObjectMissing:
+                continue  # deleted since it was listed: there is nothing to say of it
+        if pixels:
+            found.update(zip(pixels, extractor.features(np.stack(list(pixels.values()))), strict=True))
+        return found
+
+    def _write(self, name: str, found: dict[str, np.ndarray]) -> None:
+        ids = sorted(found)
+        buffer = io.BytesIO()
+        np.savez(buffer, ids=np.array(ids, "S64"), features=np.stack([found[one] for one in ids]))
+        digest = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
+        self._store.put(Bucket.RUNS, f"{self._prefix}{name}/{digest}.npz", buffer.getvalue())
+
+    def _known(self, name: str = "") -> dict[str, np.ndarray]:
+        """Id → features, of one part or of all."""
+        prefix = self._prefix + (f"{name}/" if name else "")
+        known: dict[str, np.ndarray] = {}
+        for _, data in in_threads(self._load, self._keys(prefix), _READERS):
+            known.update(data)
+        return known
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        return (info.key for info in self._store.list(Bucket.RUNS, prefix))
+
+    def _load(self, key: str) -> dict[str, np.ndarray]:
+        with np.load(io.BytesIO(self._store.get(Bucket.RUNS, key)), allow_pickle=False) as found:
+            return dict(zip((one.decode() for one in found["ids"]), found["features"], strict=True))

@@ -1,0 +1,41 @@
+"""The network behind a `FeatureSet`: pictures as they lie in the bucket → one vector each. Needs Keras."""
+
+import keras
+from keras import ops
+
+from pika_classifier.config import IMAGE_SIZE, FeatureSet
+from pika_classifier.features.histogram import colour_histogram
+from pika_classifier.features.preprocessing import picture_input, shrink
+from pika_eyes.lite import LITES, build_lite, normalise
+
+FEATURES_NAME = "features"
+_COLOUR_SIDE = 64
+
+
+def build_features(features: FeatureSet) -> keras.Model:
+    """A frozen model: uint8 (N, 256, 256, 3) → float32 (N, F), the blocks side by side.
+
+    Raises:
+        FileNotFoundError: the weights' package is not installed.
+    """
+    pictures = picture_input()
+    eyes = build_lite(LITES[features.lite], IMAGE_SIZE, taps=("head",))
+    pixels = normalise(pictures)
+    # One batch of both sides, so that the network stands in the exported graph once.
+    maps = eyes(ops.concatenate([pixels, ops.flip(pixels, axis=2)]))
+    maps = maps[0] if isinstance(maps, list) else maps
+    means = ops.mean(maps, axis=(1, 2))
+    squares = ops.mean(ops.square(maps - means[:, None, None, :]), axis=(1, 2))
+    # The root's slope is endless at 0, where rounding would be magnified.
+    deviations = ops.sqrt(squares + 1e-12)
+    small = shrink(pictures, _COLOUR_SIDE, 1 / 255, 0.0)
+    blocks = [_both_sides(means), _both_sides(deviations), colour_histogram(small)]
+    vector = ops.sqrt(ops.concatenate(blocks, axis=-1) + 1e-8)
+    model = keras.Model(pictures, {FEATURES_NAME: vector}, name="features")
+    model.trainable = False
+    return model
+
+
+def _both_sides(values: keras.KerasTensor) -> keras.KerasTensor:
+    """(2N, F), the pictures and then their mirror images → their means (N, F)."""
+    return ops.mean(ops.reshape(values, (2, -1, values.shape[-1])), axis=0)

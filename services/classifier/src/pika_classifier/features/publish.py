@@ -1,0 +1,29 @@
+"""Export a set of features' network to the store, once. Needs TensorFlow."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from pika_classifier.config import IMAGE_SIZE, FeatureSet
+from pika_classifier.features.extractor import PICTURES_NAME, Extractor, model_key
+from pika_classifier.features.network import build_features
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing, Store
+
+
+def ensure_extractor(store: Store, features: FeatureSet) -> Extractor:
+    """The published network; exported and published now where it is the first time."""
+    try:
+        return Extractor.load(store, features)
+    except ObjectMissing:
+        pass
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8, name=PICTURES_NAME)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        build_features(features).export(
+            os.fspath(path), format="onnx", input_signature=signature, verbose=False
+        )
+        store.put_file(Bucket.RUNS, model_key(features), path)
+    return Extractor.load(store, features)

@@ -1,0 +1,289 @@
+"""Train the default preset: a calibrated linear head on frozen features of all pictures, labelled or not.
+
+features ─▶ projection (from the pile) ─▶ head on the labels ─▶ answers for all, smoothed over neighbours
+         ─▶ one linear head: the score ─▶ logit, calibrated by cross-fitting ─▶ less sure where the labels
+         leave doubt ─▶ shifted to the pile's share of Pikachus ─▶ probability
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pika_classifier.config import FrozenPreset
+from pika_classifier.features.bank import Features
+from pika_classifier.learn import metrics
+from pika_classifier.learn.calibrate import Platt, expected_logits, fit_platt, pile_prior, sigmoid
+from pika_classifier.learn.heads import Head, fit_logistic, folds, log_loss
+from pika_classifier.learn.projection import Projection, fit_projection
+from pika_classifier.learn.threshold import threshold_for
+from pika_classifier.learn.unlabelled import Smoother
+from pika_kit.queue import OnProgress
+
+NUM_FOLDS = 10
+_NUM_REFERENCES = 512
+_ENOUGH_PILE = 100
+"""With fewer pictures than these the pile tells nothing of its share of Pikachus."""
+_PRECISIONS = (0.8, 0.9, 0.91, 0.95, 0.98, 0.99)
+DEFAULT_PRECISION = 0.91
+"""What a filter aims at unless it is told otherwise: of eleven chosen pictures ten show Pikachu."""
+_JACKKNIFE_REPEATS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFeatures:
+    """The labelled pictures: values float32 (N, F) and is_pikachu bool (N,) in the order of `ids`."""
+
+    ids: tuple[str, ...]
+    values: np.ndarray
+    is_pikachu: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenHead:
+    """What serving needs, over raw features (F,).
+
+    Attributes:
+        weights, bias: float (F,) and a number: the score.
+        platt: score → logit.
+        doubts, doubt_biases: float (F, J) and (J,): how far heads on nine tenths of the labels are from it,
+            scaled so that the sum of squares is the variance of the logit (jackknife).
+        shift: from the labels' share of Pikachus to the pile's, added to the logit.
+        projection: into the space in which novelty is measured.
+        references: float32 (R, K): known pictures there.
+        usual_distance: to the nearest reference, which 99 of 100 known pictures keep below.
+    """
+
+    weights: np.ndarray
+    bias: float
+    platt: Platt
+    doubts: np.ndarray
+    doubt_biases: np.ndarray
+    shift: float
+    projection: Projection
+    references: np.ndarray
+    usual_distance: float
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Raw features (N, F) → float (N,), 0–1."""
+        return sigmoid(self.unshifted_logits(features) + self.shift)
+
+    def unshifted_logits(self, features: np.ndarray) -> np.ndarray:
+        """Float (N,), for a pile in which the share of Pikachus is the labels'."""
+        scores = features @ self.weights + self.bias
+        doubts = features @ self.doubts + self.doubt_biases
+        variances = self.platt.variances(scores) + (doubts**2).sum(axis=1)
+        return expected_logits(self.platt.logits(scores), variances)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedHead:
+    """A head with what was found out about it.
+
+    Attributes:
+        validation: `metrics.report` on cross-fitted probabilities of all labels.
+        label_probabilities: float (N,), those probabilities, in the order of the labels.
+        facts: for the card.
+    """
+
+    head: FrozenHead
+    validation: dict[str, Any]
+    label_probabilities: np.ndarray
+    recommended_threshold: float
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def train_head(
+    labelled: LabelledFeatures,
+    pile: Features,
+    variations: np.ndarray,
+    preset: FrozenPreset,
+    *,
+    seed: int = 0,
+    on_progress: OnProgress = lambda *_args, **_details: None,
+) -> TrainedHead:
+    """Learn from labels and from the pictures beside them.
+
+    Args:
+        pile: the unlabelled pictures' features; the labelled ones may be among them.
+        variations: raw features (V, M, F), see `fit_projection`.
+        on_progress: what it raises ends the training.
+    """
+    started = time.monotonic()
+    unlabelled = _without(pile, labelled.ids)
+    on_progress(0, None, "projecting the features")
+    rows = _graph_rows(labelled, unlabelled, preset.max_graph, seed)
+    projection = fit_projection(
+        rows,
+        variations,
+        list(preset.features.blocks.values()),
+        [1.0, 1.0, preset.colour_weight],
+        invariance=preset.invariance,
+        num_axes=preset.num_axes,
+        seed=seed,
+    )
+    x = projection.apply(rows).astype(np.float64)
+    learner = _Learner(x, labelled.is_pikachu, preset)
+    penalty, scores = learner.cross_fit(seed, on_progress)
+    platt = fit_platt(scores, labelled.is_pikachu)
+    weights, bias = _over_features(projection, *learner.refit(penalty))
+    doubts = _over_features(projection, *learner.jackknife(penalty, seed))
+    head = FrozenHead(
+        weights,
+        float(bias),
+        platt,
+        platt.slope * doubts[0],
+        platt.slope * np.asarray(doubts[1]),
+        0.0,
+        projection,
+        *_references(x, seed),
+    )
+    share, shift = _prior(head, unlabelled.values, labelled.is_pikachu)
+    head = replace(head, shift=shift)
+    of_labels = sigmoid(platt.logits(scores)).mean(axis=0)
+    everything = np.concatenate([unlabelled.values, labelled.values])
+    chosen = {value: threshold_for(head.probabilities(everything), value) for value in _PRECISIONS}
+    return TrainedHead(
+        head,
+        metrics.report(labelled.is_pikachu, of_labels),
+        of_labels,
+        chosen[DEFAULT_PRECISION].threshold,
+        {
+            "penalty": penalty,
+            "cross_fitted_log_loss": _log_loss(labelled.is_pikachu, platt.logits(scores)),
+            "platt": {"slope": platt.slope, "offset": platt.offset},
+            "pile": {"num_pictures": len(unlabelled.ids), "share_of_pikachu": share},
+            "thresholds": [
+                {
+                    "precision": value,
+                    "threshold": found.threshold,
+                    "num_accepted": found.num_accepted,
+                    "expected_precision": found.expected_precision,
+                }
+                for value, found in chosen.items()
+            ],
+            "head_seconds": round(time.monotonic() - started, 1),
+        },
+    )
+
+
+class _Learner:
+    """Heads on any part of the labels, in the projected space, whose first rows are the labelled ones."""
+
+    def __init__(self, x: np.ndarray, is_pikachu: np.ndarray, preset: FrozenPreset) -> None:
+        self._x, self._truth, self._preset = x, is_pikachu, preset
+        self._smoother = Smoother(x, preset.num_neighbours, preset.smoothing, preset.ridge)
+
+    def refit(self, penalty: float, mask: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+        """Weights and bias of the head that learns from the labels in `mask` (all by default)."""
+        num = self._truth.size
+        rows = np.arange(num) if mask is None else np.flatnonzero(mask)
+        head: Head = fit_logistic(self._x[rows], self._truth[rows], penalty)
+        # 2p − 1 of everything, and what is known of the labelled.
+        answers = np.tanh(head.logits(self._x) / 2)
+        answers[rows] = np.where(self._truth[rows], 1.0, -1.0)
+        return self._smoother.refit(answers)
+
+    def jackknife(self, penalty: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (K, J) and biases (J,) of heads without a tenth of the labels, less those heads' mean.
+
+        Scaled so that the sum of their squared answers estimates the variance of the score (Efron 1982, the
+        jackknife with groups left out; the mean of several ways to group).
+        """
+        num_folds, found = _num_folds(self._truth), []
+        for number in range(_JACKKNIFE_REPEATS):
+            group = folds(self._truth, num_folds, seed + number)
+            heads = [self.refit(penalty, group != fold) for fold in range(num_folds)]
+            rows = np.array([[*weights, bias] for weights, bias in heads])
+            found.append(rows - rows.mean(axis=0))
+        rows = np.concatenate(found) * np.sqrt((num_folds - 1) / num_folds / _JACKKNIFE_REPEATS)
+        return rows[:, :-1].T, rows[:, -1]
+
+    def cross_fit(self, seed: int, on_progress: OnProgress) -> tuple[float, np.ndarray]:
+        """The penalty with the least calibrated log-loss, and each label's scores by heads without it.
+
+        Returns:
+            (penalty, float (repeats, N)).
+        """
+        repeats = max(2, min(self._preset.repeats, round(100 * self._preset.repeats / self._truth.size)))
+        few = max(1, repeats // 3)
+        by_penalty = {}
+        for done, penalty in enumerate(self._preset.penalties):
+            on_progress(done, len(self._preset.penalties), "choosing the head by cross-validation")
+            by_penalty[penalty] = self._out_of_fold(penalty, range(seed, seed + few))
+        best = min(by_penalty, key=lambda penalty: self._loss(by_penalty[penalty]))
+        more = self._out_of_fold(best, range(seed + few, seed + repeats))
+        return best, np.concatenate([by_penalty[best], more])
+
+    def _out_of_fold(self, penalty: float, seeds: range) -> np.ndarray:
+        num = self._truth.size
+        num_folds = _num_folds(self._truth)
+        scores = np.zeros((len(seeds), num))
+        for row, seed in enumerate(seeds):
+            number = folds(self._truth, num_folds, seed)
+            for fold in range(num_folds):
+                held_out = number == fold
+                weights, bias = self.refit(penalty, ~held_out)
+                scores[row, held_out] = self._x[:num][held_out] @ weights + bias
+        return scores
+
+    def _loss(self, scores: np.ndarray) -> float:
+        return _log_loss(self._truth, fit_platt(scores, self._truth).logits(scores))
+
+
+def choose_varied(pile: Features, num: int, seed: int) -> list[str]:
+    """Ids of the pictures that are looked at again in variations."""
+    rng = np.random.default_rng(seed)
+    return [pile.ids[row] for row in sorted(rng.permutation(len(pile.ids))[:num])]
+
+
+def _without(pile: Features, ids: tuple[str, ...]) -> Features:
+    known = set(ids)
+    return pile.of([found not in known for found in pile.ids])
+
+
+def _graph_rows(labelled: LabelledFeatures, unlabelled: Features, most: int, seed: int) -> np.ndarray:
+    """Raw features: the labelled pictures first, then as many others as the graph may hold."""
+    room = max(0, most - len(labelled.ids))
+    others = unlabelled.values
+    if len(others) > room:
+        others = others[np.sort(np.random.default_rng(seed).permutation(len(others))[:room])]
+    return np.concatenate([labelled.values, others])
+
+
+def _num_folds(is_pikachu: np.ndarray) -> int:
+    """As many that each holds a picture of both kinds, where there are so many."""
+    return min(NUM_FOLDS, int(is_pikachu.sum()), int((~is_pikachu).sum()))
+
+
+def _over_features(projection: Projection, weights: np.ndarray, bias: Any) -> tuple[np.ndarray, Any]:
+    """Weights (K,) or (K, J) and bias over the projected space → the same over raw features."""
+    raw = projection.axes.astype(np.float64) @ weights
+    return raw, bias - projection.mean.astype(np.float64) @ raw
+
+
+def _log_loss(is_pikachu: np.ndarray, logits: np.ndarray) -> float:
+    """Of several repeats' logits (R, N)."""
+    return log_loss(np.tile(is_pikachu, len(logits)), logits.ravel())
+
+
+def _prior(head: FrozenHead, pile: np.ndarray, is_pikachu: np.ndarray) -> tuple[float | None, float]:
+    """The pile's share of Pikachus, None where it is too small to tell, and the shift of the logits."""
+    if len(pile) < _ENOUGH_PILE:
+        return None, 0.0
+    return pile_prior(head.unshifted_logits(pile), float(is_pikachu.mean()))
+
+
+def _references(x: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+    """Pictures that stand for all that is known, and the distance to them that is usual."""
+    order = np.random.default_rng(seed).permutation(len(x))
+    references, others = x[order[:_NUM_REFERENCES]], x[order[_NUM_REFERENCES : 2 * _NUM_REFERENCES]]
+    if not len(others):  # fewer than stand for them: each picture's nearest other one
+        others = references
+    squares = ((others**2).sum(1)[:, None] - 2 * others @ references.T + (references**2).sum(1)).clip(0)
+    if others is references:
+        np.fill_diagonal(squares, np.inf)
+    nearest = np.sqrt(squares.min(axis=1))
+    usual = float(np.quantile(nearest, 0.99)) if len(x) > 1 else 1.0
+    return references.astype(np.float32), max(usual, 1e-6)

@@ -1,0 +1,83 @@
+"""From calibrated probabilities to the threshold for a stated precision, and what audits certify of it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A threshold and what is expected of it.
+
+    `expected_precision` is the mean probability of the pictures that reach it, None where none does.
+    """
+
+    threshold: float
+    num_accepted: int
+    expected_precision: float | None
+
+
+def threshold_for(probabilities: np.ndarray, precision: float) -> Chosen:
+    """The lowest threshold at which the accepted pictures' mean probability is still at least `precision`.
+
+    Between the last picture that is accepted and the next, the middle is taken. Where not even the surest
+    picture is that sure, nothing is accepted.
+
+    Args:
+        probabilities: float (N,), calibrated for this pile. precision: 0 … 1, both excluded.
+    """
+    ordered = np.sort(np.asarray(probabilities, float))[::-1]
+    means = np.cumsum(ordered) / np.arange(1, ordered.size + 1)
+    # The means only fall, so those that suffice come first; equal probabilities are accepted together.
+    num = int((means >= precision).sum())
+    while 0 < num < ordered.size and ordered[num] == ordered[num - 1]:
+        num -= 1
+    if num == 0:
+        highest = float(ordered[0]) if ordered.size else precision
+        return Chosen(min((1.0 + highest) / 2, 1.0 - 1e-9), 0, None)
+    below = float(ordered[num]) if num < ordered.size else 0.0
+    # Away from 0 and 1, which no threshold can be.
+    threshold = float(np.clip((ordered[num - 1] + below) / 2, 1e-9, 1 - 1e-9))
+    return Chosen(threshold, num, float(means[num - 1]))
+
+
+def lower_bound(num_right: int, num_audited: int, confidence: float = 0.95) -> float:
+    """The precision that an audit certifies: Clopper and Pearson's (1934) one-sided lower bound.
+
+    Args:
+        num_right: of `num_audited` accepted pictures that were drawn by chance and labelled.
+    """
+    if not 0 <= num_right <= num_audited:
+        raise ValueError(f"expected at most {num_audited} right answers, received {num_right}")
+    if num_right == 0:
+        return 0.0
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (
+            (middle, high) if _tail(num_right, num_audited, middle) < 1 - confidence else (low, middle)
+        )
+    return low
+
+
+def audits_needed(precision: float, confidence: float = 0.95) -> int:
+    """How many audited pictures without an error certify `precision`.
+
+    Their number n fulfils precision^n ≤ 1 − confidence.
+    """
+    return math.ceil(math.log(1 - confidence) / math.log(precision))
+
+
+def _tail(num_right: int, num: int, share: float) -> float:
+    """The chance of at least `num_right` right answers of `num` where each is right with chance `share`."""
+    if share <= 0.0:
+        return 0.0
+    if share >= 1.0:
+        return 1.0
+    logs = [
+        math.lgamma(num + 1) - math.lgamma(k + 1) - math.lgamma(num - k + 1)
+        + k * math.log(share) + (num - k) * math.log1p(-share)
+        for k in range(num_right, num + 1)
+    ]  # fmt: skip
+    return math.fsum(math.exp(value) for value in logs)

@@ -1,0 +1,265 @@
+"""What a training job does between labels and a published model: reading, learning, exporting, the card."""
+
+import hashlib
+import importlib.metadata
+import io
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pika_classifier.config import IMAGE_SIZE, FeatureSet, FrozenPreset, Preset
+from pika_classifier.features.bank import Bank, Features
+from pika_classifier.features.extractor import Extractor, folder_of
+from pika_classifier.features.publish import ensure_extractor
+from pika_classifier.labels import log as label_log
+from pika_classifier.labels.vocabulary import PIKACHU, SPLITS
+from pika_classifier.learn.augment import augment
+from pika_classifier.learn.data import LabelledPictures, check_counts
+from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, choose_varied, train_head
+from pika_classifier.learn.networks import frozen_model
+from pika_classifier.learn.train import train as train_on
+from pika_classifier.serve.export import export
+from pika_classifier.serve.predictor import prepare
+from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobContext
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing
+from pika_kit.threads import in_threads, usable_cores
+
+_LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "tf2onnx", "onnxruntime", "numpy", "pillow")
+_NUM_THREADS = 8
+_NUM_COMPARED = 64
+"""Pictures on which the exported model's runtimes are compared."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is published: the model lies in the folder that was given.
+
+    Attributes:
+        picture_ids: of the pictures it was trained on.
+        faults: why it should not be served.
+        probabilities: what it says of pictures of the images bucket, as far as that is known already.
+    """
+
+    card: dict[str, Any]
+    picture_ids: list[str]
+    faults: list[str]
+    probabilities: dict[str, float | None] = field(default_factory=dict)
+
+
+def train_by_steps(context: JobContext, folder: Path, preset: Preset, seed: int) -> Made:
+    """A network of our own, trained on the labels' "trains" and chosen by their "valids".
+
+    Raises:
+        TooFewLabels: a split lacks pictures of a label.
+    """
+    labels = label_log.LabelSet(context.store)
+    current = labels.current()
+    context.progress(0, None, "reading the labelled pictures")
+    rows = _labelled_rows(labels.pictures, current)
+    trains, valids = (LabelledPictures.of(rows[split]) for split in SPLITS)
+    trained = train_on(
+        trains, valids, preset, seed=seed, log_folder=folder / "tensorboard", on_progress=context.progress
+    )
+    context.progress(0, None, "exporting")
+    agreement = export(trained.model, folder / "model", valids.pixels[:_NUM_COMPARED])
+    card = _card(context, asdict(preset), seed, current, agreement) | {
+        "validation": trained.validation,
+        "validated_on": "valids",
+        "recommended_threshold": trained.validation["recommended_threshold"],
+        "temperature": trained.temperature,
+        "curves": trained.history,
+        "training_seconds": round(trained.seconds, 1),
+    }
+    _keep(context, folder, card, dict(zip(valids.ids, trained.valid_probabilities, strict=True)))
+    return Made(card, [*trains.ids, *valids.ids], _faults(card))
+
+
+def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: int) -> Made:
+    """A head on frozen features of all pictures; see `learn.frozen`.
+
+    Raises:
+        TooFewLabels: there are hardly any pictures of a label.
+    """
+    started = time.monotonic()
+    current = label_log.LabelSet(context.store).current()
+    kinds = [label["label"] for label in current.values()]
+    check_counts("labels", {label: kinds.count(label) for label in label_log.LABELS})
+    pile = complete_bank(context, preset.features, Bucket.IMAGES)
+    labelled = _labelled_features(complete_bank(context, preset.features, Bucket.LABELS).readable(), current)
+    known = pile.readable()
+    variations = _variations(context, preset, known if known.ids else None, seed)
+    looked = time.monotonic()
+    trained = train_head(labelled, known, variations, preset, seed=seed, on_progress=context.progress)
+    context.progress(0, None, "exporting")
+    model = frozen_model(preset.features, trained.head)
+    agreement = export(model, folder / "model", _some_pixels(context, labelled.ids))
+    card = _card(context, asdict(preset), seed, current, agreement) | {
+        "validation": trained.validation,
+        "validated_on": "all labels, each by heads that had not seen it",
+        "recommended_threshold": trained.recommended_threshold,
+        "features": preset.features.key,
+        **trained.facts,
+        "looking_seconds": round(looked - started, 1),
+        "training_seconds": round(time.monotonic() - looked, 1),
+    }
+    _keep(context, folder, card, dict(zip(labelled.ids, trained.label_probabilities, strict=True)))
+    return Made(card, list(labelled.ids), _faults(card), _answers(trained, pile, known))
+
+
+def complete_bank(context: JobContext, features: FeatureSet, bucket: Bucket) -> Features:
+    """The features of all pictures of a bucket; those that are missing are computed."""
+    context.progress(0, None, "preparing the network")
+    extractor = ensure_extractor(context.store, features)
+    bank = Bank(context.store, features, bucket)
+    return bank.complete(
+        extractor, lambda done, total: context.progress(done, total, f"extracting features of {bucket}")
+    )
+
+
+def manifest_hash(current: dict[str, dict[str, Any]]) -> str:
+    """SHA-256 over the sorted lines `id label split`: the same labels give the same hash."""
+    lines = sorted(f"{found} {label['label']} {label['split']}\n" for found, label in current.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _labelled_features(bank: Features, current: dict[str, dict[str, Any]]) -> LabelledFeatures:
+    """Those labels whose pictures are there; raises TooFewLabels where few are left."""
+    found = bank.of([picture_id in current for picture_id in bank.ids])
+    labels = [current[picture_id]["label"] for picture_id in found.ids]
+    check_counts("labels whose pictures are there", {name: labels.count(name) for name in label_log.LABELS})
+    return LabelledFeatures(found.ids, found.values, np.array([label == PIKACHU for label in labels], bool))
+
+
+def _variations(context: JobContext, preset: FrozenPreset, pile: Features | None, seed: int) -> np.ndarray:
+    """Features (V, M, F) of some of the pile's pictures, varied; computed once and kept."""
+    width = sum(preset.features.blocks.values())
+    if pile is None:
+        return np.zeros((0, 0, width), np.float32)
+    chosen = choose_varied(pile, preset.num_varied, seed)
+    digest = hashlib.sha256("".join(chosen).encode()).hexdigest()[:16]
+    key = f"{folder_of(preset.features)}variations/{preset.num_variations}-{digest}.npy"
+    try:
+        kept: np.ndarray = np.load(io.BytesIO(context.store.get(Bucket.RUNS, key)), allow_pickle=False)
+        return kept
+    except ObjectMissing:
+        pass
+    extractor = ensure_extractor(context.store, preset.features)
+    pictures = PictureBucket(context.store, Bucket.IMAGES)
+    work = in_threads(
+        lambda item: _vary(pictures, extractor, preset, item), list(enumerate(chosen)), usable_cores()
+    )
+    found = []
+    for (number, _), values in work:
+        context.progress(number + 1, len(chosen), "looking at variations of pictures")
+        if values is not None:
+            found.append(values)
+    variations = np.stack(found, axis=1) if found else np.zeros((0, 0, width), np.float32)
+    buffer = io.BytesIO()
+    np.save(buffer, variations)
+    context.store.put(Bucket.RUNS, key, buffer.getvalue())
+    return variations
+
+
+def _vary(
+    pictures: PictureBucket, extractor: Extractor, preset: FrozenPreset, item: tuple[int, str]
+) -> np.ndarray | None:
+    number, picture_id = item
+    try:
+        pixels = prepare(pictures.bytes(picture_id))
+    except ObjectMissing:
+        return None  # deleted meanwhile
+    rng = np.random.default_rng(number)
+    varied = [augment(pixels, rng, preset.variation, IMAGE_SIZE) for _ in range(preset.num_variations)]
+    return extractor.features(np.stack(varied))
+
+
+def _some_pixels(context: JobContext, ids: tuple[str, ...]) -> np.ndarray:
+    pictures = label_log.LabelSet(context.store).pictures
+    found = [_pixels(pictures, picture_id) for picture_id in ids[:_NUM_COMPARED]]
+    return np.stack([pixels for pixels in found if pixels is not None])
+
+
+def _answers(trained: TrainedHead, pile: Features, known: Features) -> dict[str, float | None]:
+    """What the head says of every picture of the pile; None of those that cannot be read."""
+    answers: dict[str, float | None] = dict.fromkeys(pile.ids)
+    answers.update(zip(known.ids, map(float, trained.head.probabilities(known.values)), strict=True))
+    return answers
+
+
+def _card(
+    context: JobContext,
+    preset: dict[str, Any],
+    seed: int,
+    current: dict[str, dict[str, Any]],
+    agreement: dict[str, float],
+) -> dict[str, Any]:
+    """What is on every card."""
+    return {
+        "run_id": context.job_id,
+        "preset": preset,
+        "seed": seed,
+        "labels": label_log.counts(current),
+        "label_manifest_sha256": manifest_hash(current),
+        "largest_difference_between_runtimes": agreement,
+        "libraries": _versions(),
+    }
+
+
+def _faults(card: dict[str, Any]) -> list[str]:
+    """Why a model should not be served, from its validation."""
+    auc = card["validation"]["roc_auc"]
+    if auc is None or not math.isfinite(auc):
+        return ["its answers on the validation labels are not finite"]
+    if auc <= 0.5:
+        return [f"it ranks the validation pictures no better than chance does: ROC-AUC {auc:.2f}"]
+    return []
+
+
+def _labelled_rows(
+    pictures: PictureBucket, current: dict[str, dict[str, Any]]
+) -> dict[str, list[tuple[str, np.ndarray, str]]]:
+    """Split → rows of (id, pixels, label)."""
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        pixels = dict(zip(current, pool.map(lambda found: _pixels(pictures, found), current), strict=True))
+    rows: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
+    for picture_id, label in current.items():
+        found = pixels[picture_id]
+        if found is not None:
+            rows[label["split"]].append((picture_id, found, label["label"]))
+    return rows
+
+
+def _pixels(pictures: PictureBucket, picture_id: str) -> np.ndarray | None:
+    """None where a labelled picture was deleted."""
+    try:
+        return prepare(pictures.bytes(picture_id))
+    except ObjectMissing:
+        return None
+
+
+def _keep(context: JobContext, folder: Path, card: dict[str, Any], answers: dict[str, Any]) -> None:
+    """Put TensorBoard's files, the card and the answers to held-out labels into the RUNS bucket."""
+    prefix = f"classifier/{context.job_id}/"
+    for path in sorted((folder / "tensorboard").rglob("*")):
+        if path.is_file():
+            context.store.put_file(Bucket.RUNS, prefix + path.relative_to(folder).as_posix(), path)
+    context.store.put_json(Bucket.RUNS, f"{prefix}card.json", card)
+    probabilities = {picture_id: float(value) for picture_id, value in answers.items()}
+    context.store.put_json(Bucket.RUNS, f"{prefix}valid_probabilities.json", probabilities)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,198 @@
+"""The bank of features: complete, kept, shared, and the same numbers in every runtime."""
+
+import threading
+
+import numpy as np
+import pytest
+from classifier_samples import context, drawn, put_images
+
+from pika_classifier.config import PRESETS, FeatureSet
+from pika_classifier.features.bank import Bank
+from pika_classifier.features.extractor import Extractor, model_key
+from pika_classifier.filtering.predictions import Predictions
+from pika_classifier.jobs import compute_features, filter_bucket, train
+from pika_classifier.labels.log import Label, LabelSet
+from pika_classifier.serve.predictor import load_predictor
+from pika_kit.models import Registry
+from pika_kit.pictures import PictureBucket
+from pika_kit.runtimes import OnnxRuntime
+from pika_kit.stages import Bucket
+from pika_kit.tensorflow_runtime import TensorflowRuntime
+from pika_kit.testing import MemoryStore, settings_for_tests
+
+
+class Counting(Extractor):
+    """Features that are quick to compute and easy to check: mean colours. Counts the pictures."""
+
+    def __init__(self):
+        self.num_pictures, self._lock = 0, threading.Lock()
+
+    def features(self, pixels):
+        with self._lock:
+            self.num_pictures += len(pixels)
+        means = pixels.mean(axis=(1, 2))
+        return np.tile(means, (1, 918))[:, :2752].astype(np.float32)
+
+
+@pytest.fixture
+def pictures(memory_store):
+    return put_images(memory_store, drawn(20, is_yellow=True, seed=1))
+
+
+@pytest.fixture
+def bank(memory_store):
+    return Bank(memory_store, FeatureSet(), Bucket.IMAGES)
+
+
+def nothing(done, total):
+    pass
+
+
+def test_every_picture_is_looked_at_once(memory_store, pictures, bank):
+    extractor, seen = Counting(), []
+    found = bank.complete(extractor, lambda done, total: seen.append((done, total)))
+    assert found.ids == tuple(sorted(pictures))
+    assert found.values.shape == (20, 2752)
+    assert extractor.num_pictures == 20
+    assert (seen[0], seen[-1]) == ((0, 20), (20, 20))
+    more = put_images(memory_store, drawn(3, is_yellow=False, seed=2))
+    again = Bank(memory_store, FeatureSet(), Bucket.IMAGES).complete(extractor, nothing)
+    assert extractor.num_pictures == 23
+    assert set(again.ids) == {*pictures, *more}
+
+
+def test_what_was_done_before_a_stop_is_kept(pictures, bank):
+    class Stopped(Exception):
+        pass
+
+    def stop(done, total):
+        if done >= 5:
+            raise Stopped
+
+    extractor = Counting()
+    with pytest.raises(Stopped):
+        bank.complete(extractor, stop)
+    kept = len(bank.read().ids)
+    assert kept >= 5
+    bank.complete(extractor, nothing)
+    # What was under way at the stop has been kept as well.
+    assert extractor.num_pictures == 20
+
+
+def test_two_at_once_share_the_work(memory_store, bank):
+    put_images(memory_store, drawn(60, is_yellow=True, seed=3))
+    extractor = Counting()
+    both = [threading.Thread(target=bank.complete, args=(extractor, nothing)) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert len(bank.read().ids) == 60
+    assert extractor.num_pictures <= 80  # a part that both are at is done twice
+
+
+def test_unreadable_and_deleted_pictures(memory_store, pictures, bank):
+    images = PictureBucket(memory_store, Bucket.IMAGES)
+    images.add("0" * 64, b"\x89PNG\r\n\x1a\n and no more", "png", {})
+    found = bank.complete(Counting(), nothing)
+    assert "0" * 64 in found.ids
+    assert found.readable().ids == tuple(sorted(pictures))
+    images.delete(pictures[0])
+    assert pictures[0] not in bank.read().ids
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A store in which the default preset has learned from 24 labels and 16 other pictures."""
+    store = MemoryStore()
+    ids = {
+        "pikachu": put_images(store, drawn(20, is_yellow=True, seed=1)),
+        "others": put_images(store, drawn(20, is_yellow=False, seed=2)),
+    }
+    labels = [Label(one, label, "trains") for label in ids for one in ids[label][:12]]
+    LabelSet(store).add(labels, "a test")
+    job = context(store, tmp_path_factory.mktemp("state"), "frozen")
+    return store, train(job), ids
+
+
+def test_the_default_preset_learns_and_its_card_tells_how(trained):
+    store, result, _ = trained
+    card = Registry(store, "classifier").card(result["version"])
+    assert result["preset"] == "default"
+    assert result["roc_auc"] == 1.0
+    assert card["features"] == FeatureSet().key
+    assert card["labels"]["valids"] == {"pikachu": 0, "others": 0}
+    assert 0 < card["recommended_threshold"] < 1
+    assert [row["precision"] for row in card["thresholds"]] == sorted(
+        r["precision"] for r in card["thresholds"]
+    )
+    assert max(card["largest_difference_between_runtimes"].values()) <= 1e-4
+
+
+def test_bank_trainer_and_both_runtimes_agree(trained, tmp_path):
+    """On pictures that are hard to agree on, too: noise, grey, hues at the circle's seam."""
+    store, result, ids = trained
+    _, folder, _ = Registry(store, "classifier").fetch(result["version"], tmp_path)
+    rng = np.random.default_rng(0)
+    red = np.stack([rng.integers(200, 256, (256, 256)), *rng.integers(0, 20, (2, 256, 256))], -1)
+    pixels = np.stack(
+        [
+            *drawn(2, is_yellow=True, seed=1),
+            rng.integers(0, 256, (256, 256, 3)),
+            np.repeat(rng.integers(0, 256, (256, 256, 1)), 3, axis=2),
+            red,
+            np.zeros((256, 256, 3)),
+            np.full((256, 256, 3), 255),
+        ]
+    ).astype(np.uint8)
+    answers = [
+        runtime.run({"pictures": pixels})
+        for runtime in (OnnxRuntime(folder / "model.onnx"), TensorflowRuntime(folder))
+    ]
+    for name in ("probability", "features"):
+        np.testing.assert_allclose(answers[0][name], answers[1][name], rtol=0, atol=1e-4, err_msg=name)
+    # A difference of two large numbers: beside a known picture itself it is a rounding error's root.
+    np.testing.assert_allclose(answers[0]["novelty"], answers[1]["novelty"], rtol=1e-3, atol=0.02)
+    alone = Extractor.load(store, FeatureSet()).features(pixels)
+    np.testing.assert_allclose(alone, answers[0]["features"], atol=1e-5)
+    kept = Bank(store, FeatureSet(), Bucket.IMAGES).read()
+    row = kept.ids.index(ids["pikachu"][0])
+    np.testing.assert_allclose(kept.values[row], answers[0]["features"][0], atol=1e-5)
+
+
+def test_what_is_like_nothing_known_says_so(trained, tmp_path):
+    store, result, _ = trained
+    _, folder, _ = Registry(store, "classifier").fetch(result["version"], tmp_path)
+    noise = np.random.default_rng(0).integers(0, 256, (1, 256, 256, 3), np.uint8)
+    known = np.stack(drawn(4, is_yellow=True, seed=1))
+    novelty = OnnxRuntime(folder / "model.onnx").run({"pictures": np.concatenate([known, noise])})["novelty"]
+    assert novelty[:4].max() < 0.05
+    assert novelty[4] > 0.5  # forty pictures do not tell much of what is usual
+
+
+def test_filtering_needs_no_further_look(trained, tmp_path):
+    store, result, ids = trained
+    kept = Predictions(store, result["version"], Bucket.IMAGES).read()
+    assert set(kept) == {*ids["pikachu"], *ids["others"]}
+    predictor = load_predictor(settings_for_tests(tmp_path), store)
+    answer = predictor.probabilities(np.stack(drawn(1, is_yellow=True, seed=1)))[0]
+    assert kept[ids["pikachu"][0]] == pytest.approx(float(answer), abs=1e-4)
+    report = filter_bucket(context(store, tmp_path, "filter"))
+    assert report["predicted_now"] == 0
+    chosen = set(PictureBucket(store, Bucket.PIKACHU).ids())
+    assert set(ids["pikachu"][:12]) <= chosen
+    assert not chosen & set(ids["others"])
+
+
+def test_training_again_looks_at_nothing_again(trained, tmp_path, monkeypatch):
+    store, _, _ = trained
+    monkeypatch.setattr(Extractor, "features", lambda *_: pytest.fail("a picture was looked at again"))
+    assert train(context(store, tmp_path, "again"))["version"] == "v2"
+    found = compute_features(context(store, tmp_path, "bank"))
+    assert found == {"features": FeatureSet().key, "num_pictures": 40, "unreadable": 0}
+
+
+def test_the_network_is_exported_once(trained):
+    store, _, _ = trained
+    assert store.exists(Bucket.RUNS, model_key(FeatureSet()))
+    assert PRESETS["default"].features == FeatureSet()
