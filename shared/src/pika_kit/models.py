@@ -133,10 +133,13 @@ class Registry:
         if not gone:
             return {}
         if (version, etag) not in self._pictures:
-            key = self._key(version, "pictures.json")
-            self._pictures[version, etag] = set(self._store.read_json(Bucket.MODELS, key, [])[0])
+            self._pictures[version, etag] = self.pictures(version)
         found = gone & self._pictures[version, etag]
         return {"withdrawn": sorted(found)} if found else {}
+
+    def pictures(self, version: str) -> set[str]:
+        """The ids of the pictures that a version was trained on."""
+        return set(self._store.read_json(Bucket.MODELS, self._key(version, "pictures.json"), [])[0])
 
     def current(self) -> str | None:
         """The version in use, or None before the first."""

@@ -15,6 +15,7 @@ from pika_classifier.labels.log import Label, LabelSet
 from pika_classifier.serve.predictor import load_predictor
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.runner import JobError
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket
 from pika_kit.tensorflow_runtime import TensorflowRuntime
@@ -182,6 +183,40 @@ def test_filtering_needs_no_further_look(trained, tmp_path):
     chosen = set(PictureBucket(store, Bucket.PIKACHU).ids())
     assert set(ids["pikachu"][:12]) <= chosen
     assert not chosen & set(ids["others"])
+
+
+def test_a_precision_decides_the_threshold_and_a_dry_run_changes_nothing(trained, tmp_path):
+    store, _, _ = trained
+    before = set(PictureBucket(store, Bucket.PIKACHU).ids())
+    loose, strict = (
+        filter_bucket(context(store, tmp_path, "dry"), precision=value, dry_run=True) for value in (0.55, 0.8)
+    )
+    assert loose["threshold"] < strict["threshold"]
+    assert loose["expected_precision"] >= 0.55
+    assert (strict["expected_precision"] or 1.0) >= 0.8
+    assert set(PictureBucket(store, Bucket.PIKACHU).ids()) == before
+    with pytest.raises(JobError, match="a threshold or a precision, received both"):
+        filter_bucket(context(store, tmp_path, "dry"), precision=0.9, threshold=0.9)
+    with pytest.raises(JobError, match=r"precision: expected a number between 0 and 1, received 1\.5"):
+        filter_bucket(context(store, tmp_path, "dry"), precision=1.5)
+
+
+def test_only_chance_and_pictures_new_to_the_model_certify(trained, tmp_path):
+    store, _, ids = trained
+    labels = LabelSet(store)
+    labels.add([Label(one, "pikachu", "trains", "audit") for one in ids["pikachu"][12:15]], "auditor")
+    labels.add([Label(ids["pikachu"][15], "others", "trains", "random")], "auditor")
+    labels.add([Label(ids["pikachu"][16], "others", "trains", "uncertain")], "auditor")
+    labels.add([Label(ids["pikachu"][0], "pikachu", "trains", "audit")], "auditor")  # it was learned from
+    try:
+        report = filter_bucket(context(store, tmp_path, "audit"), threshold=0.01, dry_run=True)
+        audit = report["audit"]
+        assert (audit["num"], audit["right"]) == (4, 3)
+        assert audit["certified_lower_bound"] == pytest.approx(0.2486, abs=1e-3)
+        assert audit["needed"] == {"0.95": 59, "0.98": 149, "0.99": 299}
+    finally:
+        for _ in range(4):
+            labels.undo("auditor")
 
 
 def test_training_again_looks_at_nothing_again(trained, tmp_path, monkeypatch):

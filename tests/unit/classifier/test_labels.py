@@ -49,7 +49,7 @@ def test_a_labelled_picture_is_copied_into_the_set(labels, memory_store, ids):
     assert labels.pictures.bytes(ids[0]) == PictureBucket(memory_store, Bucket.IMAGES).bytes(ids[0])
     assert labels.pictures.provenance(ids[0]) == {"source": "drawn by a test"}
     assert labels.current()[ids[0]] | {"at": ""} == {
-        "label": "pikachu", "split": "trains", "annotator": "ann", "at": "",
+        "label": "pikachu", "split": "trains", "why": None, "annotator": "ann", "at": "",
     }  # fmt: skip
 
 

@@ -60,7 +60,8 @@ def test_one_picture_as_the_body(client, yellow):
     answer = client.post("/is-pikachu?threshold=0.5", data=yellow, content_type="image/png")
     body = answer.get_json()
     assert answer.status_code == 200
-    assert set(body) == {"is_pikachu", "probability", "threshold", "model_version", "request_id"}
+    assert set(body) == {"is_pikachu", "probability", "threshold", "novelty", "model_version", "request_id"}
+    assert body["novelty"] is None  # a network trained by steps cannot tell
     assert body["is_pikachu"] is True
     assert body["threshold"] == 0.5
     assert body["model_version"] == "v1"
@@ -78,6 +79,22 @@ def test_the_threshold_is_the_cards_or_the_operators_unless_one_is_sent(client, 
     body = client.post("/is-pikachu?threshold=0.31", data=yellow, content_type="image/png").get_json()
     assert body["threshold"] == 0.31
     assert client.post("/is-pikachu?threshold=1", data=yellow, content_type="image/png").status_code == 422
+
+
+def test_a_precision_that_the_card_does_not_list_is_told(client, yellow):
+    answer = client.post("/is-pikachu?precision=0.9", data=yellow, content_type="image/png")
+    assert answer.status_code == 422
+    assert json.loads(answer.data)["type"].endswith("precision-unknown")
+    answer = client.post("/is-pikachu?precision=0.9&threshold=0.5", data=yellow, content_type="image/png")
+    assert answer.status_code == 422
+
+
+def test_pictures_to_audit_are_random_ones_that_the_model_accepts(client, trained):
+    accepted = json.loads(client.get("/labels/next?mode=audit&threshold=0.5&count=100").data)
+    assert accepted["order"] == "audit"
+    assert {found["why"] for found in accepted["pictures"]} == {"audit"}
+    assert {found["id"] for found in accepted["pictures"]} <= set(trained[2]["pikachu"][14:])
+    assert all(found["probability"] >= 0.5 for found in accepted["pictures"])
 
 
 def test_every_form_gives_the_same_answer(client, yellow):
@@ -160,8 +177,10 @@ def test_jobs_are_accepted(client):
     assert client.post("/filter", json={"threshold": None}).status_code == 202
     assert [name for name, _ in queue.enqueued] == ["classifier-train"] * 2 + ["filter"] * 2
     assert queue.enqueued[2][1] == {
-        "threshold": 0.9, "source": "images", "target": "pikachu", "model_version": None,
+        "threshold": 0.9, "precision": None, "dry_run": False,
+        "source": "images", "target": "pikachu", "model_version": None,
     }  # fmt: skip
+    assert client.post("/classifier/features").status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -170,6 +189,9 @@ def test_jobs_are_accepted(client):
         ("/classifier/train", {"preset": "best"}),
         ("/filter", {"threshold": 2}),
         ("/filter", {"target": "raw"}),
+        ("/filter", {"threshold": 0.5, "precision": 0.9}),
+        ("/filter", {"precision": 1}),
+        ("/labels", {"labels": [{"id": "0" * 64, "label": "pikachu", "why": "because"}]}),
         ("/labels", {"labels": []}),
         ("/labels", {"labels": [{"id": "0" * 64, "label": "raichu"}]}),
         ("/labels", {"labels": [{"id": "../x", "label": "pikachu"}]}),
@@ -192,7 +214,7 @@ def test_labels_are_given_listed_and_taken_back(client, trained):
     assert answer.get_json()["valids"] == {"pikachu": 4, "others": 5}
     assert client.delete("/labels/last?annotator=bob").status_code == 409
     undone = client.delete("/labels/last?annotator=ann").get_json()
-    assert undone["undone"]["labels"] == [new]
+    assert undone["undone"]["labels"] == [{**new, "why": None}]
     (entry,) = undone["undone"]["entries"]
     restored = client.post("/labels/restore", json={"entry": entry, "annotator": "ann"})
     assert (restored.status_code, restored.get_json()["valids"]) == (200, {"pikachu": 4, "others": 5})

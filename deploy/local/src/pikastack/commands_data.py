@@ -151,11 +151,22 @@ def _label_table(counts: dict[str, Any]) -> str:
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Probability from which a picture counts.  [default: the operator's, else the card's]",
 )
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="In its place: the share of the chosen pictures that must be expected to show Pikachu.",
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be chosen.")
 @wait_option
 @session_options
-def filter_pictures(session: Session, threshold: float | None, wait: bool) -> None:
+def filter_pictures(
+    session: Session, threshold: float | None, precision: float | None, dry_run: bool, wait: bool
+) -> None:
     """Choose the Pikachus: copy every prepared picture that the classifier is sure of to the GAN's bucket."""
-    answer = session.client.post("/filter", {"threshold": threshold})
+    if threshold is not None and precision is not None:
+        raise click.UsageError("expected --threshold or --precision, received both")
+    request = {"threshold": threshold, "precision": precision, "dry_run": dry_run}
+    answer = session.client.post("/filter", request)
     view = actions.start_or_run(session, answer, "filter", wait=wait)
     session.terminal.result(view, describe_job(view))
 

@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pika_classifier.config import FeatureSet, FrozenPreset, preset_named
 from pika_classifier.filtering.predictions import Predictions, histogram
-from pika_classifier.filtering.selection import Decision, apply
+from pika_classifier.filtering.selection import Decision, apply, audited
 from pika_classifier.labels import log as label_log
-from pika_classifier.serve.predictor import MODEL_NAME, Predictor, default_threshold, load_predictor
+from pika_classifier.learn.threshold import threshold_for
+from pika_classifier.serve.predictor import MODEL_NAME, Predictor, load_predictor
 from pika_kit.models import NoModel, Registry, UnknownVersion
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext, JobError
@@ -119,6 +122,8 @@ def filter_bucket(
     context: JobContext,
     *,
     threshold: float | None = None,
+    precision: float | None = None,
+    dry_run: bool = False,
     source: str = "images",
     target: str = "pikachu",
     model_version: str | None = None,
@@ -128,14 +133,21 @@ def filter_bucket(
     Safe to run again: nothing is predicted twice for one version, and the same decision changes nothing.
 
     Args:
-        threshold: probability from which a picture passes; None for the operator's, or else the card's.
+        threshold: probability from which a picture passes.
+        precision: in its place, the share of the accepted pictures that must be expected to show Pikachu; the
+            threshold then follows from the probabilities of the pictures there are. With neither the
+            operator's threshold holds, or else what the card recommends.
+        dry_run: only tell what would be chosen.
         model_version: None for the current one.
 
     Raises:
-        JobError: no such bucket, version or model, or a threshold outside of 0 … 1.
+        JobError: no such bucket, version or model, or a number outside of 0 … 1.
     """
-    if threshold is not None and not 0.0 < threshold < 1.0:
-        raise JobError(f"threshold: expected a number between 0 and 1, received {threshold}")
+    for name, value in (("threshold", threshold), ("precision", precision)):
+        if value is not None and not 0.0 < value < 1.0:
+            raise JobError(f"{name}: expected a number between 0 and 1, received {value}")
+    if threshold is not None and precision is not None:
+        raise JobError("expected a threshold or a precision, received both")
     if (source, target) != (Bucket.IMAGES.value, Bucket.PIKACHU.value):
         raise JobError(f"expected source 'images' and target 'pikachu', received {source!r} and {target!r}")
     try:
@@ -144,37 +156,50 @@ def filter_bucket(
         raise JobError(f"{error}: train one first (POST /classifier/train)") from error
     except UnknownVersion as error:
         raise JobError(f"model_version: there is no {error.args[0]!r}") from error
-    if threshold is None:
-        threshold = default_threshold(context.settings, predictor)
+    if threshold is None and precision is None:
+        threshold = context.settings.is_pikachu_threshold
+        if threshold is None:
+            precision = predictor.recommended_precision
+            threshold = predictor.recommended_threshold if precision is None else None
     label_log.LabelSet(context.store).remove_withdrawn()
     with context.exclusive("filter"):
-        return _filter(context, predictor, threshold, source, target)
+        return _filter(context, predictor, threshold, precision, dry_run)
 
 
 def _filter(
-    context: JobContext, predictor: Predictor, threshold: float, source: str, target: str
+    context: JobContext, predictor: Predictor, threshold: float | None, precision: float | None, dry_run: bool
 ) -> dict[str, Any]:
-    """Predict what is missing, decide, and make the target agree; one job at a time."""
-    kept = Predictions(context.store, predictor.version, Bucket(source))
+    """Predict what is missing, decide, and make the bucket agree; one job at a time."""
+    images, chosen = PictureBucket(context.store, Bucket.IMAGES), PictureBucket(context.store, Bucket.PIKACHU)
+    kept = Predictions(context.store, predictor.version, Bucket.IMAGES)
     probabilities, num_predicted = kept.complete(
-        predictor, lambda done, total: context.progress(done, total, "looking at the pictures")
+        predictor, lambda done, total: context.progress(done, total, "classifying pictures")
     )
+    readable = np.array([value for value in probabilities.values() if value is not None])
+    if threshold is None:
+        threshold = threshold_for(readable, precision or 0.5).threshold
     current = label_log.LabelSet(context.store).current()
     by_hand = {found: label["label"] for found, label in current.items()}
     decision = Decision(predictor.version, threshold, probabilities, by_hand)
-    changes = apply(
-        decision,
-        PictureBucket(context.store, Bucket(source)),
-        PictureBucket(context.store, Bucket(target)),
-        lambda done, total: context.progress(done, total, "making the chosen pictures' bucket agree"),
-    )
+    changes = {"added": 0, "kept": 0, "removed": 0}
+    if not dry_run:
+        changes = apply(
+            decision,
+            images,
+            chosen,
+            lambda done, total: context.progress(done, total, "making the chosen pictures' bucket agree"),
+        )
+    seen = Registry(context.store, MODEL_NAME).pictures(predictor.version)
     report = {
         "model_version": predictor.version,
         "threshold": threshold,
+        "precision": precision,
+        "dry_run": dry_run,
         **decision.counts(),
         **changes,
+        **decision.certainty(audited(current, seen)),
         "predicted_now": num_predicted,
-        "histogram": histogram([value for value in probabilities.values() if value is not None]),
+        "histogram": histogram([float(value) for value in readable]),
     }
     key = f"classifier/{context.job_id}/filter.json"
     context.store.put(Bucket.RUNS, key, json.dumps(report).encode(), content_type="application/json")

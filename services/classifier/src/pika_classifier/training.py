@@ -92,8 +92,9 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
     kinds = [label["label"] for label in current.values()]
     check_counts("labels", {label: kinds.count(label) for label in label_log.LABELS})
     pile = complete_bank(context, preset.features, Bucket.IMAGES)
-    labelled = _labelled_features(complete_bank(context, preset.features, Bucket.LABELS).readable(), current)
     known = pile.readable()
+    others = complete_bank(context, preset.features, Bucket.LABELS, without=frozenset(pile.ids)).readable()
+    labelled = _labelled_features(known.joined(others), current)
     variations = _variations(context, preset, known if known.ids else None, seed)
     looked = time.monotonic()
     trained = train_head(labelled, known, variations, preset, seed=seed, on_progress=context.progress)
@@ -113,11 +114,13 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
     return Made(card, list(labelled.ids), _faults(card), _answers(trained, pile, known))
 
 
-def complete_bank(context: JobContext, features: FeatureSet, bucket: Bucket) -> Features:
-    """The features of all pictures of a bucket; those that are missing are computed."""
+def complete_bank(
+    context: JobContext, features: FeatureSet, bucket: Bucket, *, without: frozenset[str] = frozenset()
+) -> Features:
+    """The features of all pictures of a bucket but those `without`; what is missing is computed."""
     context.progress(0, None, "preparing the network")
     extractor = ensure_extractor(context.store, features)
-    bank = Bank(context.store, features, bucket)
+    bank = Bank(context.store, features, bucket, without)
     return bank.complete(
         extractor, lambda done, total: context.progress(done, total, f"extracting features of {bucket}")
     )

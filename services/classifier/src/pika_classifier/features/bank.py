@@ -41,6 +41,10 @@ class Features:
         """Without the pictures that cannot be read."""
         return self.of([not np.isnan(row[0]) for row in self.values])
 
+    def joined(self, other: "Features") -> "Features":
+        """With the rows of another one."""
+        return Features((*self.ids, *other.ids), np.concatenate([self.values, other.values]))
+
     def of(self, mask: list[bool]) -> "Features":
         """Those rows for which `mask` is true."""
         kept = tuple(found for found, keep in zip(self.ids, mask, strict=True) if keep)
@@ -48,16 +52,18 @@ class Features:
 
 
 class Bank:
-    """The features of one bucket's pictures."""
+    """The features of one bucket's pictures, but those `without`."""
 
-    def __init__(self, store: Store, features: FeatureSet, bucket: Bucket) -> None:
-        self._store, self._bucket = store, bucket
+    def __init__(
+        self, store: Store, features: FeatureSet, bucket: Bucket, without: frozenset[str] = frozenset()
+    ) -> None:
+        self._store, self._bucket, self._without = store, bucket, without
         self._width = sum(features.blocks.values())
         self._prefix = f"{folder_of(features)}{bucket.value}/"
 
     def read(self) -> Features:
         """All that is known of pictures that are in the bucket now, in the order of their ids."""
-        there = set(PictureBucket(self._store, self._bucket).ids())
+        there = set(PictureBucket(self._store, self._bucket).ids()) - self._without
         known = self._known()
         ids = tuple(sorted(there & set(known)))
         rows = np.stack([known[found] for found in ids]) if ids else np.zeros((0, self._width), np.float32)
@@ -71,7 +77,7 @@ class Bank:
                 is kept.
         """
         pictures = PictureBucket(self._store, self._bucket)
-        entries = list(pictures.entries())
+        entries = [entry for entry in pictures.entries() if entry.picture_id not in self._without]
         parts = defaultdict(list)
         for entry in entries:
             parts[entry.picture_id[:2]].append(entry)

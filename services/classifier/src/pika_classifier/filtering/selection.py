@@ -4,9 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pika_classifier.labels.vocabulary import OTHERS, PIKACHU
+from pika_classifier.labels.vocabulary import CHOSEN_BY_CHANCE, OTHERS, PIKACHU
+from pika_classifier.learn.threshold import audits_needed, lower_bound
 from pika_kit.pictures import PictureBucket
 from pika_kit.storage import ObjectMissing
+
+_CERTIFIED = (0.95, 0.98, 0.99)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,43 @@ class Decision:
             "chosen_by_label": decided.count(PIKACHU),
             "left_out_by_label": decided.count(OTHERS),
         }
+
+    def certainty(self, audited: dict[str, str]) -> dict[str, Any]:
+        """What is expected of the precision of those that the model accepts, and what labels certify of it.
+
+        Args:
+            audited: id → label, of pictures that chance chose and the model has not learned from.
+
+        Returns:
+            {"expected_precision": mean probability of the accepted, None without any;
+            "audit": {"num", "right", "certified_lower_bound": with 95 % confidence, "needed": id → how many
+            audited pictures without an error certify a precision}}.
+        """
+        values = [value for value in self.probabilities.values() if value is not None]
+        accepted = [value for value in values if value >= self.threshold]
+        answers = [
+            label == PIKACHU
+            for found, label in audited.items()
+            if (value := self.probabilities.get(found)) is not None and value >= self.threshold
+        ]
+        return {
+            "expected_precision": sum(accepted) / len(accepted) if accepted else None,
+            "audit": {
+                "num": len(answers),
+                "right": sum(answers),
+                "certified_lower_bound": lower_bound(sum(answers), len(answers)),
+                "needed": {str(value): audits_needed(value) for value in _CERTIFIED},
+            },
+        }
+
+
+def audited(current: dict[str, dict[str, Any]], learned_from: set[str]) -> dict[str, str]:
+    """Id → label, of the labels that can certify a model: chosen by chance, and new to the model."""
+    return {
+        picture_id: label["label"]
+        for picture_id, label in current.items()
+        if label.get("why") in CHOSEN_BY_CHANCE and picture_id not in learned_from
+    }
 
 
 def apply(

@@ -60,7 +60,7 @@ def is_pikachu(query: AskQuery) -> Response:
 def _ask(query: AskQuery) -> Response:
     received = read_pictures(request)
     predictor = current_predictor()
-    threshold = query.threshold or default_threshold(state().settings, predictor)
+    threshold = _threshold(query, predictor)
     answers: list[dict[str, Any] | Problem] = []
     waiting: list[bytes | Problem] = []
     for picture in received.pictures:
@@ -76,6 +76,23 @@ def _ask(query: AskQuery) -> Response:
     return jsonify(answers[0])
 
 
+def _threshold(query: AskQuery, predictor: Predictor) -> float:
+    """The caller's, or that of the precision asked for, or the default."""
+    if query.precision is None:
+        return query.threshold or default_threshold(state().settings, predictor)
+    found = predictor.threshold_for(query.precision)
+    if found is None:
+        raise Problem(
+            422,
+            "precision-unknown",
+            "The model knows no threshold for this precision",
+            f"The card of {predictor.version} has no threshold for a precision of {query.precision:g}.",
+            expected="a threshold, or a precision that the card of the current model lists",
+            received=query.precision,
+        )
+    return found
+
+
 def _listed(answer: dict[str, Any] | Problem) -> dict[str, Any]:
     return {"problem": answer.to_json()} if isinstance(answer, Problem) else answer
 
@@ -86,23 +103,31 @@ def _answer(
     """One answer or problem for each picture, in order."""
     ready = [_pixels(picture) for picture in sent]
     pixels = [found for found in ready if isinstance(found, np.ndarray)]
-    probabilities = iter(predictor.probabilities(np.stack(pixels)) if pixels else [])
+    told = iter(_told(predictor, np.stack(pixels)) if pixels else [])
     answers: list[dict[str, Any] | Problem] = []
     for found in ready:
         if isinstance(found, Problem):
             answers.append(found)
             continue
-        probability = float(next(probabilities))
+        probability, novelty = next(told)
         answers.append(
             {
                 "is_pikachu": probability >= threshold,
                 "probability": probability,
                 "threshold": threshold,
+                "novelty": novelty,
                 "model_version": predictor.version,
                 "request_id": request_id(),
             }
         )
     return answers
+
+
+def _told(predictor: Predictor, pixels: np.ndarray) -> list[tuple[float, float | None]]:
+    """(probability, novelty) of each picture."""
+    found = predictor.answers(pixels)
+    novelties = [None] * len(pixels) if found.novelties is None else map(float, found.novelties)
+    return list(zip(map(float, found.probabilities), novelties, strict=True))
 
 
 def _pixels(picture: bytes | Problem) -> np.ndarray | Problem:
@@ -119,6 +144,15 @@ def _pixels(picture: bytes | Problem) -> np.ndarray | Problem:
 def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
     """Train on all labels, as a job: 202 and its view."""
     return start_job("classifier-train", body.model_dump())
+
+
+@blueprint.post("/classifier/features", tags=[_MODELS])
+def start_features() -> tuple[Response, int, dict[str, str]]:
+    """Extract the features of all pictures, as a job: several of them on several workers share the work.
+
+    Training does so by itself; this is for who wants to do it before, or with more workers.
+    """
+    return start_job("classifier-features", {})
 
 
 @blueprint.post("/filter", tags=[_MODELS])

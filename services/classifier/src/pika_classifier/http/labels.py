@@ -25,8 +25,10 @@ from pika_classifier.labels.log import (
     UnknownPictures,
     counts,
 )
-from pika_classifier.labels.queue import choose_next
+from pika_classifier.labels.queue import choose_audit, choose_next
+from pika_classifier.serve.predictor import default_threshold
 from pika_kit.gates import Gate
+from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel
 from pika_kit.pictures import PictureBucket
 from pika_kit.service import Problem, state
@@ -49,7 +51,7 @@ def _labels() -> LabelSet:
 @label_blueprint.post("/labels")
 def add_labels(body: LabelsRequest) -> tuple[Response, int]:
     """Label pictures of the images bucket; the latest label of a picture holds."""
-    given = [Label(item.id, item.label, item.split) for item in body.labels]
+    given = [Label(item.id, item.label, item.split, item.why) for item in body.labels]
     try:
         entry = _labels().add(given, body.annotator)
     except UnknownPictures as error:
@@ -154,9 +156,23 @@ def list_labels(query: LabelListQuery) -> Response:
 
 @label_blueprint.get("/labels/next")
 def next_labels(query: NextQuery) -> Response:
-    """Pictures to label next: those that the current model is least sure of, and a few random ones."""
+    """Pictures to label next: those that the current model is least sure of, and a few random ones.
+
+    With `mode=audit`: random ones among those that the model accepts. Their labels, sent with `why`, certify
+    the precision of the next filter.
+    """
     try:
         predictor = current_app.config[PREDICTOR].get()
     except NoModel:
         predictor = None
-    return jsonify(choose_next(state().store, _labels().current(), predictor, query.count, query.seed))
+    labelled = _labels().current()
+    if query.mode == "audit":
+        if predictor is None:
+            raise no_model_problem("classifier", "train one, then audit what it accepts.")
+        threshold = query.threshold or default_threshold(state().settings, predictor)
+        return jsonify(
+            choose_audit(
+                state().store, labelled, predictor, query.count, seed=query.seed, threshold=threshold
+            )
+        )
+    return jsonify(choose_next(state().store, labelled, predictor, query.count, query.seed))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pika_classifier.config import DEFAULT_PRESET, PRESETS
 from pika_classifier.labels.vocabulary import LABELS, SPLITS, TRAINS
@@ -27,10 +27,31 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Precision = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        lt=1,
+        description="In place of a threshold: the share of the accepted pictures that must show Pikachu",
+    ),
+]
+
+
+def _one_of(threshold: float | None, precision: float | None) -> None:
+    if threshold is not None and precision is not None:
+        raise ValueError("expected a threshold or a precision, received both")
+
+
 class AskQuery(BaseModel):
     """Of POST /is-pikachu."""
 
     threshold: Threshold = None
+    precision: Precision = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> AskQuery:
+        _one_of(self.threshold, self.precision)
+        return self
 
 
 class LabelItem(_Body):
@@ -39,6 +60,9 @@ class LabelItem(_Body):
     id: PictureId
     label: str = Field(description="pikachu or others")
     split: str = Field(TRAINS, description="trains or valids")
+    why: Literal["uncertain", "random", "audit"] | None = Field(
+        None, description="Why the picture was shown, as GET /labels/next told"
+    )
 
     @field_validator("label")
     @classmethod
@@ -97,6 +121,10 @@ class NextQuery(BaseModel):
 
     count: int = Field(10, ge=1, le=100, description="How many pictures")
     seed: int = Field(0, ge=0, description="Which random pictures, where chance decides")
+    mode: Literal["learn", "audit"] = Field(
+        "learn", description="learn: what teaches most. audit: random ones among those that are accepted"
+    )
+    threshold: Threshold = None
 
 
 class TrainRequest(OptionalBody):
@@ -118,8 +146,15 @@ class FilterRequest(OptionalBody):
     """Which pictures of images belong into pikachu."""
 
     threshold: Threshold = None
+    precision: Precision = None
+    dry_run: bool = Field(False, description="Only tell what would be chosen")
     source: str = Field("images", pattern="^images$", description="The bucket that is looked through")
     target: str = Field("pikachu", pattern="^pikachu$", description="The bucket of the chosen ones")
     model_version: str | None = Field(
         None, pattern=r"^v[1-9][0-9]{0,8}$", description="The current one by default"
     )
+
+    @model_validator(mode="after")
+    def _not_both(self) -> FilterRequest:
+        _one_of(self.threshold, self.precision)
+        return self

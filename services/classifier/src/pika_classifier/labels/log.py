@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pika_classifier.labels.vocabulary import LABELS, SPLITS
+from pika_classifier.labels.vocabulary import LABELS, REASONS, SPLITS
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
@@ -50,17 +50,23 @@ class NotUndone(LookupError):
 
 @dataclass(frozen=True)
 class Label:
-    """One picture's label: "pikachu" or "others", for "trains" or "valids"."""
+    """One picture's label: "pikachu" or "others", for "trains" or "valids".
+
+    `why` the picture was shown, one of REASONS; None where nobody knows.
+    """
 
     id: str
     label: str
     split: str
+    why: str | None = None
 
     def __post_init__(self) -> None:
         if self.label not in LABELS:
             raise ValueError(f"label: expected one of {', '.join(LABELS)}, received {self.label!r}")
         if self.split not in SPLITS:
             raise ValueError(f"split: expected one of {', '.join(SPLITS)}, received {self.split!r}")
+        if self.why is not None and self.why not in REASONS:
+            raise ValueError(f"why: expected one of {', '.join(REASONS)}, received {self.why!r}")
 
 
 class LabelSet:
@@ -145,7 +151,7 @@ class LabelSet:
         return self._append(name, {"action": action, "of": entry_id, "annotator": annotator})
 
     def current(self) -> dict[str, dict[str, Any]]:
-        """Picture id → {"label", "split", "annotator", "at"}, the latest; none of withdrawn pictures."""
+        """Id → {"label", "split", "why", "annotator", "at"}, the latest; none of withdrawn pictures."""
         found: dict[str, dict[str, Any]] = {}
         gone = self.withdrawn()
         for _, entry in self._in_force():
@@ -153,6 +159,7 @@ class LabelSet:
                 found[label["id"]] = {
                     "label": label["label"],
                     "split": label["split"],
+                    "why": label.get("why"),
                     "annotator": entry["annotator"],
                     "at": entry["at"],
                 }

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 from pika_classifier.filtering.predictions import Predictions, predict_entries
+from pika_classifier.labels.vocabulary import AUDIT, RANDOM, UNCERTAIN
 from pika_classifier.serve.predictor import Predictor
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.stages import Bucket
@@ -12,7 +13,7 @@ from pika_kit.storage import Store
 SAMPLE_SIZE = 64
 """How many pictures are looked at here and now where no filter job has looked at all of them."""
 RANDOM_SHARE = 4
-"""Every so-manieth picture is drawn by chance: a model does not doubt what it has never seen."""
+"""Every fourth suggestion is random: a model does not doubt what it has never seen."""
 
 
 def choose_next(
@@ -32,7 +33,7 @@ def choose_next(
     entries = [entry for entry in pictures.entries() if entry.picture_id not in labelled]
     shuffled = random.Random(seed).sample(entries, len(entries))
     if predictor is None:
-        chosen = [_picture(entry.picture_id, None, "random") for entry in shuffled[:count]]
+        chosen = [_picture(entry.picture_id, None, RANDOM) for entry in shuffled[:count]]
         return {"order": "random", "unlabelled": len(entries), "pictures": chosen}
     probabilities = _probabilities(store, predictor, pictures, shuffled)
     doubtful = sorted(
@@ -44,12 +45,30 @@ def choose_next(
         by_doubt = next((found for _, found in doubtful if found not in taken), None)
         if number % RANDOM_SHARE == 0 or by_doubt is None:
             picture_id = next(entry.picture_id for entry in chance if entry.picture_id not in taken)
-            why = "random"
+            why = RANDOM
         else:
-            picture_id, why = by_doubt, "uncertain"
+            picture_id, why = by_doubt, UNCERTAIN
         taken.add(picture_id)
         chosen.append(_picture(picture_id, probabilities.get(picture_id), why))
     return {"order": "uncertain", "unlabelled": len(entries), "pictures": chosen}
+
+
+def choose_audit(
+    store: Store, labelled: dict[str, Any], predictor: Predictor, count: int, *, seed: int, threshold: float
+) -> dict[str, Any]:
+    """Random unlabelled pictures among those that the model accepts; in the form of `choose_next`."""
+    entries = [
+        entry for entry in PictureBucket(store, Bucket.IMAGES).entries() if entry.picture_id not in labelled
+    ]
+    shuffled = random.Random(seed).sample(entries, len(entries))
+    known = _probabilities(store, predictor, PictureBucket(store, Bucket.IMAGES), shuffled)
+    accepted = [
+        (entry.picture_id, value)
+        for entry in shuffled
+        if (value := known.get(entry.picture_id)) is not None and value >= threshold
+    ]
+    chosen = [_picture(picture_id, value, AUDIT) for picture_id, value in accepted[:count]]
+    return {"order": AUDIT, "unlabelled": len(accepted), "pictures": chosen}
 
 
 def _probabilities(

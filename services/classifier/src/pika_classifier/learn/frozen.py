@@ -17,7 +17,7 @@ from pika_classifier.learn import metrics
 from pika_classifier.learn.calibrate import Platt, expected_logits, fit_platt, pile_prior, sigmoid
 from pika_classifier.learn.heads import Head, fit_logistic, folds, log_loss
 from pika_classifier.learn.projection import Projection, fit_projection
-from pika_classifier.learn.threshold import threshold_for
+from pika_classifier.learn.threshold import balanced_threshold, threshold_for
 from pika_classifier.learn.unlabelled import Smoother
 from pika_kit.queue import OnProgress
 
@@ -148,12 +148,13 @@ def train_head(
         head,
         metrics.report(labelled.is_pikachu, of_labels),
         of_labels,
-        chosen[DEFAULT_PRECISION].threshold,
+        balanced_threshold(head.probabilities(everything)),
         {
             "penalty": penalty,
             "cross_fitted_log_loss": _log_loss(labelled.is_pikachu, platt.logits(scores)),
             "platt": {"slope": platt.slope, "offset": platt.offset},
             "pile": {"num_pictures": len(unlabelled.ids), "share_of_pikachu": share},
+            "recommended_precision": DEFAULT_PRECISION,
             "thresholds": [
                 {
                     "precision": value,

@@ -1,5 +1,7 @@
 """Ask a published model, through whichever runtime; numpy only, TensorFlow never at import."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from pika_kit.storage import Store
 
 MODEL_NAME = "classifier"
 BATCH_SIZE = 16
-INPUT_NAME, OUTPUT_NAME = "pictures", "probability"
+INPUT_NAME, OUTPUT_NAME, NOVELTY_NAME = "pictures", "probability", "novelty"
 
 
 def prepare(data: bytes) -> np.ndarray:
@@ -26,27 +28,68 @@ def prepare(data: bytes) -> np.ndarray:
     return square(decode(data, at_least=IMAGE_SIZE).pixels, IMAGE_SIZE)
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model says of N pictures.
+
+    Attributes:
+        probabilities: float32 (N,), 0–1: how surely each shows Pikachu.
+        novelties: float32 (N,): how far each is from anything known; above 1 is farther than 99 of 100 known
+            pictures are. None where the model cannot tell.
+    """
+
+    probabilities: np.ndarray
+    novelties: np.ndarray | None
+
+
 class Predictor:
     """One loaded version. Safe to share between threads.
 
-    `recommended_threshold`: the probability from which its card says that a picture counts.
+    `card`: what was published with it; its `recommended_threshold` is the probability from which a picture
+    counts, and its `thresholds` are those for other precisions.
     """
 
-    def __init__(self, runtime: Runtime, version: str, recommended_threshold: float = 0.5) -> None:
+    def __init__(self, runtime: Runtime, version: str, card: Mapping[str, Any] | None = None) -> None:
         self._runtime = runtime
         self.version = version
-        self.recommended_threshold = recommended_threshold
+        self._card = card or {}
+
+    @property
+    def recommended_threshold(self) -> float:
+        """What the card recommends."""
+        return float(self._card.get("recommended_threshold", 0.5))
+
+    @property
+    def recommended_precision(self) -> float | None:
+        """What a filter should aim at; None where the probabilities are not calibrated for a pile."""
+        found = self._card.get("recommended_precision")
+        return None if found is None else float(found)
+
+    def threshold_for(self, precision: float) -> float | None:
+        """The card's threshold for a precision of at least so much; None where it knows of none."""
+        rows = [row for row in self._card.get("thresholds", ()) if row["precision"] >= precision]
+        return min((float(row["threshold"]) for row in rows), default=None)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (N, 256, 256, 3) → float32 (N,), 0–1: how surely each picture shows Pikachu."""
+        return self.answers(pixels).probabilities
+
+    def answers(self, pixels: np.ndarray) -> Answers:
+        """All that the model says of uint8 (N, 256, 256, 3)."""
         if pixels.ndim != 4 or pixels.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE, 3) or pixels.dtype != np.uint8:
             raise ValueError(
                 f"expected uint8 (N, {IMAGE_SIZE}, {IMAGE_SIZE}, 3), received {pixels.dtype} {pixels.shape}"
             )
         if not len(pixels):
-            return np.zeros(0, np.float32)
-        chunks = (pixels[at : at + BATCH_SIZE] for at in range(0, len(pixels), BATCH_SIZE))
-        return np.concatenate([self._runtime.run({INPUT_NAME: chunk})[OUTPUT_NAME] for chunk in chunks])
+            return Answers(np.zeros(0, np.float32), None)
+        chunks = [
+            self._runtime.run({INPUT_NAME: pixels[at : at + BATCH_SIZE]})
+            for at in range(0, len(pixels), BATCH_SIZE)
+        ]
+        probabilities = np.concatenate([chunk[OUTPUT_NAME] for chunk in chunks])
+        if NOVELTY_NAME not in chunks[0]:
+            return Answers(probabilities, None)
+        return Answers(probabilities, np.concatenate([chunk[NOVELTY_NAME] for chunk in chunks]))
 
 
 def load_predictor(settings: Settings, store: Store, version: str | None = None) -> Predictor:
@@ -69,7 +112,7 @@ def follow(settings: Settings, store: Store) -> Follower[Predictor]:
 
 
 def _predictor(version: str, runtime: Runtime, card: dict[str, Any]) -> Predictor:
-    return Predictor(runtime, version, card.get("recommended_threshold", 0.5))
+    return Predictor(runtime, version, card)
 
 
 def _warm(version: str, runtime: Runtime, card: dict[str, Any]) -> Predictor:
