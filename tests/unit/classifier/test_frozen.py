@@ -111,8 +111,8 @@ def test_platt_finds_what_scores_mean_and_doubts_it_where_labels_are_few():
     few = fit_platt(scores[None, :40], truth[:40])
     assert few.variances(np.array([2.0]))[0] > 30 * many.variances(np.array([2.0]))[0]
     # Ten repeats over the same labels know no more than one.
-    again = fit_platt(np.repeat(scores[None, :40], 10, axis=0), truth[:40])
-    np.testing.assert_allclose(again.covariance, few.covariance, rtol=1e-4)
+    again = fit_platt(np.repeat(scores[None], 10, axis=0), truth)
+    np.testing.assert_allclose(again.covariance, many.covariance, rtol=0.02)
 
 
 def test_doubt_takes_certainty_and_never_the_side():
@@ -207,9 +207,8 @@ def test_the_head_ranks_and_its_probabilities_hold_in_the_pile(trained):
     assert found.facts["pile"]["share_of_pikachu"] == pytest.approx(truth.mean(), abs=0.05)
     chosen = next(row for row in found.facts["thresholds"] if row["precision"] == 0.9)
     accepted = probabilities >= chosen["threshold"]
-    # Few labels make it careful: rather better than promised, and not by refusing nearly everything.
-    assert 0.88 < truth[accepted].mean() < 0.99
-    assert accepted.sum() > 0.5 * truth.sum()
+    assert truth[accepted].mean() == pytest.approx(0.9, abs=0.06)
+    assert accepted.sum() > 0.7 * truth.sum()
     assert found.validation["num_pictures"] == 100
 
 

@@ -118,9 +118,10 @@ def describe_preparation(report: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--open/--no-open", "opens", default=None, help="Open the page.  [default: on a terminal]")
 @session_options
-def label(session: Session, folder: Path | None) -> None:
-    """Take labelled pictures in, or count the labels there are.
+def label(session: Session, folder: Path | None, opens: bool | None) -> None:
+    """Label pictures: take a labelled FOLDER in, or open the page on which a person labels with the keyboard.
 
     FOLDER is laid out trains/pikachu, trains/others, valids/pikachu, valids/others.
     """
@@ -128,7 +129,12 @@ def label(session: Session, folder: Path | None) -> None:
     counts = actions.count_labels(session)
     lines = [] if imported is None else [describe_labels(imported)]
     lines += [f"labels: {counts}"] if not counts else [_label_table(counts)]
-    session.terminal.result({"imported": imported, "labels": counts}, "\n".join(lines))
+    page = f"{session.client.url}/label"
+    lines.append(f"label with the keyboard: {page}")
+    session.terminal.result({"imported": imported, "labels": counts, "page": page}, "\n".join(lines))
+    is_asked = opens is None and folder is None and sys.stdout.isatty() and not session.terminal.as_json
+    if opens or is_asked:
+        click.launch(page)
 
 
 def describe_labels(report: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from flask_openapi3 import OpenAPI
 
 from pika_classifier.http.ask import PREDICTOR, blueprint, predictors
 from pika_classifier.http.labels import LABEL_SET, label_blueprint
+from pika_classifier.http.page import page_blueprint
 from pika_classifier.http.schemas import MAX_PICTURES
 from pika_classifier.labels.log import LabelSet
 from pika_classifier.serve.predictor import MODEL_NAME, follow
@@ -35,4 +36,5 @@ def create_app(
     app.register_api(blueprint)
     app.register_api(model_views(MODEL_NAME, predictors, lambda _card: {}))
     app.register_api(label_blueprint)
+    app.register_blueprint(page_blueprint)
     return app

@@ -111,6 +111,7 @@ class Preset:
 
     Attributes:
         name: what the operator asks for.
+        network: "residual", or "article": of the size that the article of 2018 had.
         input_size: side in pixels of what the network sees; it divides IMAGE_SIZE.
         epochs, patience: at most so many; stop after so many without a better validation loss.
         steps_per_epoch: the same for any number of labels, so that the longest time is known.
@@ -123,6 +124,7 @@ class Preset:
     """
 
     name: str
+    network: str
     input_size: int
     epochs: int
     patience: int
@@ -136,9 +138,13 @@ class Preset:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise ValueError(f"network: expected one of {', '.join(NETWORKS)}, received {self.network!r}")
         if IMAGE_SIZE % self.input_size:
             raise ValueError(f"input_size: expected a divisor of {IMAGE_SIZE}, received {self.input_size}")
 
+
+NETWORKS = ("residual", "article")
 
 PRESETS: dict[str, FrozenPreset | Preset] = {
     preset.name: preset
@@ -146,6 +152,7 @@ PRESETS: dict[str, FrozenPreset | Preset] = {
         FrozenPreset(name="default"),
         Preset(
             name="scratch",
+            network="residual",
             input_size=64,
             epochs=36,
             patience=12,
@@ -156,8 +163,23 @@ PRESETS: dict[str, FrozenPreset | Preset] = {
             dropout=0.3,
         ),
         Preset(
+            # The baseline: what began it all, with inputs that are rescaled in validation as well.
+            name="article",
+            network="article",
+            input_size=32,
+            epochs=80,
+            patience=20,
+            steps_per_epoch=16,
+            batch_size=16,
+            learning_rate=3e-3,
+            weight_decay=1e-4,
+            dropout=0.25,
+            mirror=False,
+        ),
+        Preset(
             # For tests: every part of "scratch", in a second or two.
             name="tiny",
+            network="residual",
             input_size=32,
             epochs=6,
             patience=6,

@@ -41,8 +41,8 @@ def fit_platt(scores: np.ndarray, is_pikachu: np.ndarray) -> Platt:
         is_pikachu: bool (N,), both kinds present.
     """
     repeats = len(scores)
-    # From the number of labels, which the repeats do not raise.
-    targets = np.tile(_platt_targets(is_pikachu), repeats)
+    # Counted over all repeats: how few labels there are is the covariance's to say, and it is said once.
+    targets = _platt_targets(np.tile(is_pikachu, repeats))
     rows = np.stack([np.asarray(scores, float).ravel(), np.ones(scores.size)], axis=1)
     found = np.zeros(2)
     for _ in range(_NEWTON_STEPS):

@@ -1,0 +1,138 @@
+// Labels pictures with the keyboard. The next pictures are loaded before they are needed, and answers are
+// sent behind the annotator's back, in order, so that a key press only changes what is shown.
+
+const AHEAD = 12;
+const RETRY_MILLISECONDS = 2000;
+const WHY = {
+  uncertain: "The model is unsure of this one",
+  random: "A random picture",
+  audit: "A random one of those that the model accepts",
+};
+
+const element = (id) => document.getElementById(id);
+const parameters = new URLSearchParams(location.search);
+const mode = parameters.get("mode") === "audit" ? "audit" : "learn";
+
+const waiting = [];      // pictures to show, with their loaded images
+const done = [];         // what was shown, newest last: {picture, label} with label null for a skipped one
+const known = new Set(); // ids that were handed out on this page
+let current = null;
+let sending = Promise.resolve();
+let loading = null;
+
+async function call(method, path, body) {
+  const answer = await fetch(path, {
+    method,
+    headers: body ? { "Content-Type": "application/json" } : {},
+    body: body && JSON.stringify(body),
+  });
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(told.detail || `${method} ${path}: ${answer.status}`);
+  return told;
+}
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// Answers wait for an outage to end; what the service refuses is told and dropped.
+function send(work) {
+  sending = sending.then(async () => {
+    for (;;) {
+      try {
+        showCounts(await work());
+        element("message").textContent = "";
+        return;
+      } catch (error) {
+        element("message").textContent = error.message;
+        if (!(error instanceof TypeError)) return; // fetch itself fails with a TypeError
+        await pause(RETRY_MILLISECONDS);
+      }
+    }
+  });
+}
+
+function showCounts(told) {
+  const sum = (label) => (told.trains?.[label] ?? 0) + (told.valids?.[label] ?? 0);
+  element("counts").textContent = `${sum("pikachu")} Pikachu, ${sum("others")} others`;
+}
+
+function load() {
+  loading ??= (async () => {
+    try {
+      // What was answered a moment ago may not have arrived: ask for more than are known already.
+      const count = Math.min(100, AHEAD + waiting.length + 20);
+      const told = await call("GET", `/labels/next?mode=${mode}&count=${count}&seed=${known.size}`);
+      for (const picture of told.pictures) {
+        if (known.has(picture.id)) continue;
+        known.add(picture.id);
+        const image = new Image();
+        image.src = `/images/${picture.id}`;
+        waiting.push({ ...picture, image });
+      }
+    } catch (error) {
+      element("message").textContent = error.message;
+    } finally {
+      loading = null;
+    }
+  })();
+  return loading;
+}
+
+async function next() {
+  current = waiting.shift() ?? null;
+  if (waiting.length < AHEAD) load().then(() => { if (!current && waiting.length) next(); });
+  show();
+}
+
+function show() {
+  const picture = element("picture");
+  for (const id of ["pikachu", "others", "skip"]) element(id).disabled = !current;
+  element("undo").disabled = !done.length;
+  if (!current) {
+    picture.removeAttribute("src");
+    element("why").textContent = loading ? "Loading …" : "No picture is left to label.";
+    return;
+  }
+  picture.src = current.image.src;
+  element("why").textContent = WHY[current.why] ?? "";
+}
+
+function answer(label) {
+  if (!current) return;
+  const picture = current;
+  done.push({ picture, label });
+  if (label) {
+    const annotator = element("annotator").value.trim() || "anonymous";
+    const body = { annotator, labels: [{ id: picture.id, label, why: picture.why }] };
+    send(() => call("POST", "/labels", body));
+  }
+  next();
+}
+
+function undo() {
+  const last = done.pop();
+  if (!last) return;
+  if (current) waiting.unshift(current);
+  current = last.picture;
+  if (last.label) {
+    const annotator = encodeURIComponent(element("annotator").value.trim() || "anonymous");
+    send(() => call("DELETE", `/labels/last?annotator=${annotator}`));
+  }
+  show();
+}
+
+const actions = { pikachu: () => answer("pikachu"), others: () => answer("others"), skip: () => answer(null), undo };
+for (const [id, action] of Object.entries(actions)) element(id).addEventListener("click", action);
+document.addEventListener("keydown", (event) => {
+  if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const button = document.querySelector(`button[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+  if (button) {
+    event.preventDefault();
+    actions[button.id]();
+  }
+});
+
+const name = element("annotator");
+name.value = localStorage.getItem("annotator") ?? "";
+name.addEventListener("change", () => localStorage.setItem("annotator", name.value));
+call("GET", "/labels?limit=0").then(showCounts, (error) => { element("message").textContent = error.message; });
+load().then(next);

@@ -1,0 +1,270 @@
+"""How well the classifier ranks, and how far its probabilities hold, on a labelled pile; beside three others.
+
+    .venv/bin/python tests/benchmarks/classifier.py --pictures POOL --labels FOLDER --truth pool_labels.csv \
+        [--scratch FOLDER] [--article] [--curve]
+
+POOL holds the pile, FOLDER the labels as trains|valids/pikachu|others, and the CSV file the truth of the pile
+(columns filename and label). The truth is read to judge, and in `--curve` to answer for the annotator who is
+asked about pictures; nothing learns from it otherwise. `--article` adds the preset `article`, whose epoch the
+valids choose. Features are kept in the scratch folder for the next run. The last line is a JSON object.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+from pika_classifier.config import IMAGE_SIZE, PRESETS, FrozenPreset, Preset
+from pika_classifier.features.bank import Features
+from pika_classifier.features.network import FEATURES_NAME, build_features
+from pika_classifier.learn.augment import augment
+from pika_classifier.learn.batches import predict_in_batches
+from pika_classifier.learn.calibrate import sigmoid
+from pika_classifier.learn.data import LabelledPictures
+from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, choose_varied, train_head
+from pika_classifier.learn.heads import fit_logistic, folds, log_loss
+from pika_classifier.learn.metrics import calibration_error, pr_auc, pr_curve, roc_auc
+from pika_classifier.learn.networks import OUTPUT_NAME
+from pika_classifier.learn.threshold import threshold_for
+from pika_classifier.learn.train import train
+from pika_classifier.serve.predictor import prepare
+
+PRECISIONS = (0.9, 0.95, 0.98)
+BUDGETS = (200, 400, 800)
+PER_ROUND, RANDOM_PER_ROUND = 40, 10
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """All pictures, labelled ones first: features float32 (N, F), truth bool (N,)."""
+
+    names: list[str]
+    features: np.ndarray
+    truth: np.ndarray
+    is_train: np.ndarray
+    is_labelled: np.ndarray
+    variations: np.ndarray
+    pixels: Path
+
+    def rows(self, mask: np.ndarray) -> np.ndarray:
+        """Row numbers."""
+        return np.flatnonzero(mask)
+
+
+def read(arguments: argparse.Namespace, scratch: Path) -> Data:
+    """The pictures' features, computed or taken from the scratch folder."""
+    with arguments.truth.open(newline="", encoding="utf-8") as file:
+        truth_of = {row["filename"]: row["label"] == "pikachu" for row in csv.DictReader(file)}
+    labelled = [
+        (path, label == "pikachu", split == "trains")
+        for split in ("trains", "valids")
+        for label in ("pikachu", "others")
+        for path in sorted((arguments.labels / split / label).iterdir())
+    ]
+    pool = [(path, truth_of[path.name], False) for path in sorted(arguments.pictures.iterdir())]
+    paths = [path for path, _, _ in labelled + pool]
+    pixels = _pixels(paths, scratch)
+    preset = PRESETS["default"]
+    assert isinstance(preset, FrozenPreset)
+    features, variations = _features(pixels, len(labelled), preset, scratch)
+    return Data(
+        [str(path) for path in paths],
+        features,
+        np.array([is_pikachu for _, is_pikachu, _ in labelled + pool]),
+        np.array([is_train for _, _, is_train in labelled + pool]),
+        np.arange(len(paths)) < len(labelled),
+        variations,
+        pixels,
+    )
+
+
+def _pixels(paths: list[Path], scratch: Path) -> Path:
+    digest = hashlib.sha256("".join(map(str, paths)).encode()).hexdigest()[:16]
+    found = scratch / f"pixels-{digest}.npy"
+    if not found.exists():
+        squares = np.lib.format.open_memmap(
+            found.with_suffix(".part"),
+            mode="w+",
+            dtype=np.uint8,
+            shape=(len(paths), IMAGE_SIZE, IMAGE_SIZE, 3),
+        )
+        for row, path in enumerate(paths):
+            squares[row] = prepare(path.read_bytes())
+        squares.flush()
+        found.with_suffix(".part").rename(found)
+    return found
+
+
+def _features(
+    pixels: Path, num_labelled: int, preset: FrozenPreset, scratch: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    found = scratch / f"{pixels.stem}-{preset.features.key}.npz"
+    if not found.exists():
+        squares = np.load(pixels, mmap_mode="r")
+        network = build_features(preset.features)
+        began = time.monotonic()
+        features = predict_in_batches(network, squares)[FEATURES_NAME]
+        print(f"features: {len(squares) / (time.monotonic() - began):.1f} pictures a second", flush=True)
+        names = Features(tuple(map(str, range(num_labelled, len(squares)))), features[num_labelled:])
+        chosen = [int(name) for name in choose_varied(names, preset.num_varied, 0)]
+        varied = np.stack(
+            [
+                augment(squares[row], rng, preset.variation, IMAGE_SIZE)
+                for number, row in enumerate(chosen)
+                for rng in [np.random.default_rng(number)]
+                for _ in range(preset.num_variations)
+            ]
+        )
+        looked = predict_in_batches(network, varied)[FEATURES_NAME]
+        shape = (len(chosen), preset.num_variations, -1)
+        np.savez(found, features=features, variations=looked.reshape(shape).swapaxes(0, 1))
+    with np.load(found) as kept:
+        return kept["features"], kept["variations"]
+
+
+def ours(data: Data, labelled: np.ndarray) -> TrainedHead:
+    """The default preset on these rows' labels; the pile is everything without a label at the start."""
+    preset = PRESETS["default"]
+    assert isinstance(preset, FrozenPreset)
+    pile = data.rows(~data.is_labelled)
+    return train_head(
+        LabelledFeatures(
+            tuple(data.names[row] for row in labelled), data.features[labelled], data.truth[labelled]
+        ),
+        Features(tuple(data.names[row] for row in pile), data.features[pile]),
+        data.variations,
+        preset,
+    )
+
+
+def judge(data: Data, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Figures on these rows."""
+    truth = data.truth[rows]
+    precision, recall, _ = pr_curve(truth, probabilities)
+    found = {
+        "roc_auc": round(roc_auc(truth, probabilities), 4),
+        "pr_auc": round(pr_auc(truth, probabilities), 4),
+        "recall_at_0.98": round(float(recall[precision >= 0.98].max(initial=0.0)), 3),
+        "calibration_error": round(calibration_error(truth, probabilities), 3),
+    }
+    for value in PRECISIONS:
+        chosen = threshold_for(probabilities, value)
+        accepted = probabilities >= chosen.threshold
+        found[f"aim_{value}"] = {
+            "accepted": int(accepted.sum()),
+            "true_precision": round(float(truth[accepted].mean()), 3) if accepted.any() else None,
+        }
+    return found
+
+
+def plain(values: np.ndarray, data: Data, labelled: np.ndarray) -> np.ndarray:
+    """Standardised values (N, F) → scores of all by logistic regression, its penalty by cross-validation."""
+    x = (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6) / np.sqrt(values.shape[1])
+    truth = data.truth[labelled]
+
+    def loss(penalty: float) -> float:
+        total = 0.0
+        for seed in range(3):
+            number = folds(truth, 10, seed)
+            for fold in range(10):
+                head = fit_logistic(x[labelled[number != fold]], truth[number != fold], penalty)
+                held_out = number == fold
+                total += log_loss(truth[held_out], head.logits(x[labelled[held_out]])) * held_out.sum()
+        return total
+
+    return fit_logistic(x[labelled], truth, min(PENALTIES, key=loss)).logits(x)
+
+
+def article(data: Data) -> np.ndarray:
+    """Probabilities of all by the network of 2018, trained on the trains; the valids choose its epoch."""
+    squares = np.load(data.pixels, mmap_mode="r")
+
+    def pictures(mask: np.ndarray) -> LabelledPictures:
+        rows = data.rows(mask)
+        return LabelledPictures(squares[rows], data.truth[rows], tuple(data.names[row] for row in rows))
+
+    preset = PRESETS["article"]
+    assert isinstance(preset, Preset)
+    found = train(pictures(data.is_train), pictures(data.is_labelled & ~data.is_train), preset)
+    print(f"article: {found.model.count_params()} weights, {len(found.history['loss'])} epochs")
+    return predict_in_batches(found.model, squares)[OUTPUT_NAME]
+
+
+def curve(data: Data) -> list[dict[str, Any]]:
+    """Labels by the model's doubt and, beside it, as many by chance; figures on the rest of the pile."""
+    found = []
+    for is_active in (True, False):
+        rng = np.random.default_rng(0)
+        labelled = data.rows(data.is_labelled)
+        while True:
+            trained = ours(data, labelled)
+            rest = np.setdiff1d(data.rows(~data.is_labelled), labelled)
+            probabilities = trained.head.probabilities(data.features[rest])
+            if len(labelled) in BUDGETS:
+                row = {"labels": len(labelled), "chosen": "by doubt" if is_active else "by chance"}
+                found.append(row | judge(data, rest, probabilities))
+                print(json.dumps(found[-1]), flush=True)
+            if len(labelled) >= max(BUDGETS):
+                break
+            num = min(PER_ROUND, min(size for size in BUDGETS if size > len(labelled)) - len(labelled))
+            doubtful = rest[np.argsort(np.abs(probabilities - 0.5))]
+            sure = num - num * RANDOM_PER_ROUND // PER_ROUND if is_active else 0
+            chance = rng.permutation(np.setdiff1d(rest, doubtful[:sure]))[: num - sure]
+            labelled = np.concatenate([labelled, doubtful[:sure], chance])
+    return found
+
+
+def main() -> None:
+    """Print what each classifier makes of the pile."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--truth", type=Path, required=True)
+    parser.add_argument("--scratch", type=Path)
+    parser.add_argument("--article", action="store_true")
+    parser.add_argument("--curve", action="store_true")
+    arguments = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = arguments.scratch or Path(temporary)
+        scratch.mkdir(parents=True, exist_ok=True)
+        data = read(arguments, scratch)
+        pool = data.rows(~data.is_labelled)
+        summary: dict[str, Any] = {}
+        for name, labelled in (("trains", data.rows(data.is_train)), ("all", data.rows(data.is_labelled))):
+            began = time.monotonic()
+            trained = ours(data, labelled)
+            seconds = time.monotonic() - began
+            colours, means = data.features[:, 2560:], data.features[:, :1280]
+            found = {
+                "num_labels": len(labelled),
+                "default": judge(data, pool, trained.head.probabilities(data.features[pool]))
+                | {"seconds": round(seconds, 1)},
+                "lite0_logistic": judge(data, pool, sigmoid(plain(means, data, labelled)[pool])),
+                "colours_logistic": judge(data, pool, sigmoid(plain(colours, data, labelled)[pool])),
+            }
+            summary[name] = found
+            for kind, figures in found.items():
+                print(name, kind, json.dumps(figures))
+        if arguments.article:
+            summary["article"] = judge(data, pool, article(data)[pool])
+            print("article", json.dumps(summary["article"]))
+        if arguments.curve:
+            summary["curve"] = curve(data)
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The labelling page in Chromium, through the front door: keyboard, prefetching, undo, and its speed."""
+
+import json
+import shutil
+import time
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("chromedriver") is None, reason="there is no chromedriver here (Debian: chromium-driver)"
+)
+NUM_KEYS = 25
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Headless Chromium on a profile of its own."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=900,1000"):
+        options.add_argument(argument)
+    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def until(check, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+    return found
+
+
+def counted(stack) -> dict[str, int]:
+    found = stack.get("/labels").json
+    return {label: found["trains"][label] + found["valids"][label] for label in ("pikachu", "others")}
+
+
+def test_a_person_labels_with_the_keyboard(stack, classifier, scraped, browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get(f"{stack.url}/label")
+    picture = browser.find_element(By.ID, "picture")
+    until(lambda: picture.get_attribute("src"))
+    until(lambda: picture.get_property("naturalWidth") == 256)
+    before = counted(stack)
+    body = browser.find_element(By.TAG_NAME, "body")
+
+    first = picture.get_attribute("src")
+    body.send_keys("p")
+    second = picture.get_attribute("src")
+    assert second != first
+    body.send_keys("n")
+    until(lambda: counted(stack) == {"pikachu": before["pikachu"] + 1, "others": before["others"] + 1})
+    body.send_keys("u")
+    assert picture.get_attribute("src") == second
+    until(lambda: counted(stack) == {"pikachu": before["pikachu"] + 1, "others": before["others"]})
+    body.send_keys("s")
+    assert picture.get_attribute("src") not in (first, second)
+    # A name is typed, not taken for answers.
+    name = browser.find_element(By.ID, "annotator")
+    name.send_keys("sunny", Keys.TAB)
+    assert counted(stack) == {"pikachu": before["pikachu"] + 1, "others": before["others"]}
+    body.send_keys("p")
+    until(lambda: counted(stack)["pikachu"] == before["pikachu"] + 2)
+    items = {found["id"]: found for found in stack.get("/labels?limit=1000").json["items"]}
+    assert sum(found["annotator"] == "sunny" for found in items.values()) == 1
+    assert items[first.rpartition("/")[2]]["why"] in ("uncertain", "random")
+
+    # From the key press to the next picture on the screen, decoded, in the page's own clock.
+    milliseconds = browser.execute_async_script(
+        """
+        const [count, done] = arguments, picture = document.getElementById("picture"), found = [];
+        (async () => {
+          await new Promise((resolve) => setTimeout(resolve, 1500));
+          for (let number = 0; number < count; number += 1) {
+            const begun = performance.now();
+            document.dispatchEvent(new KeyboardEvent("keydown", {key: "s"}));
+            await picture.decode();
+            await new Promise((resolve) => requestAnimationFrame(resolve));
+            found.push(performance.now() - begun);
+            await new Promise((resolve) => setTimeout(resolve, 200));
+          }
+          done(found);
+        })();
+        """,
+        NUM_KEYS,
+    )
+    p95 = sorted(milliseconds)[int(0.95 * NUM_KEYS)]
+    print(f"p95 from key press to next picture: {p95:.0f} ms")
+    assert len(set(milliseconds)) > 1
+
+    asked = {
+        json.loads(entry["message"])["message"]["params"]["request"]["url"]
+        for entry in browser.get_log("performance")
+        if json.loads(entry["message"])["message"]["method"] == "Network.requestWillBeSent"
+    }
+    assert asked
+    assert all(url.startswith((stack.url, "data:")) for url in asked), asked
+    problems = [entry["message"] for entry in browser.get_log("browser") if "favicon" not in entry["message"]]
+    assert not problems
