@@ -219,7 +219,9 @@ def curve(data: Data) -> list[dict[str, Any]]:
             if len(labelled) >= max(BUDGETS):
                 break
             num = min(PER_ROUND, min(size for size in BUDGETS if size > len(labelled)) - len(labelled))
-            doubtful = rest[np.argsort(np.abs(probabilities - 0.5))]
+            # As `labels.queue` does: where the head itself is undecided.
+            logits = trained.head.unshifted_logits(data.features[rest])
+            doubtful = rest[np.argsort(np.abs(logits))]
             sure = num - num * RANDOM_PER_ROUND // PER_ROUND if is_active else 0
             chance = rng.permutation(np.setdiff1d(rest, doubtful[:sure]))[: num - sure]
             labelled = np.concatenate([labelled, doubtful[:sure], chance])

@@ -1,5 +1,6 @@
 """Which pictures a person should look at next: those whose labels would teach the most."""
 
+import math
 import random
 from typing import Any
 
@@ -36,8 +37,9 @@ def choose_next(
         chosen = [_picture(entry.picture_id, None, RANDOM) for entry in shuffled[:count]]
         return {"order": "random", "unlabelled": len(entries), "pictures": chosen}
     probabilities = _probabilities(store, predictor, pictures, shuffled)
+    middle = _logit(predictor.doubtful_probability)
     doubtful = sorted(
-        (abs(value - 0.5), found) for found, value in probabilities.items() if value is not None
+        (abs(_logit(value) - middle), found) for found, value in probabilities.items() if value is not None
     )
     chosen, taken = [], set()
     chance = iter(shuffled)
@@ -79,6 +81,12 @@ def _probabilities(
     stored = Predictions(store, predictor.version, Bucket.IMAGES).read()
     known = {found: value for found, value in stored.items() if found in wanted}
     return known or predict_entries(pictures, predictor, entries[:SAMPLE_SIZE])
+
+
+def _logit(probability: float) -> float:
+    """log(p / (1 − p)), bounded."""
+    bounded = min(max(probability, 1e-9), 1 - 1e-9)
+    return math.log(bounded / (1 - bounded))
 
 
 def _picture(picture_id: str, probability: float | None, why: str) -> dict[str, Any]:

@@ -155,6 +155,8 @@ def train_head(
             "platt": {"slope": platt.slope, "offset": platt.offset},
             "pile": {"num_pictures": len(unlabelled.ids), "share_of_pikachu": share},
             "recommended_precision": DEFAULT_PRECISION,
+            # Where the head itself is undecided, before the pile's share tips the balance.
+            "doubtful_probability": float(sigmoid(np.array(shift))),
             "thresholds": [
                 {
                     "precision": value,

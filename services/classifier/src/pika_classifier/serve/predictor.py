@@ -65,6 +65,11 @@ class Predictor:
         found = self._card.get("recommended_precision")
         return None if found is None else float(found)
 
+    @property
+    def doubtful_probability(self) -> float:
+        """The probability of the pictures of which the model knows least."""
+        return float(self._card.get("doubtful_probability", 0.5))
+
     def threshold_for(self, precision: float) -> float | None:
         """The card's threshold for a precision of at least so much; None where it knows of none."""
         rows = [row for row in self._card.get("thresholds", ()) if row["precision"] >= precision]
