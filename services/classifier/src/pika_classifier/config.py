@@ -88,7 +88,7 @@ class FrozenPreset:
     features: FeatureSet = field(default_factory=FeatureSet)
     colour_weight: float = 0.25
     num_varied: int = 400
-    num_variations: int = 2
+    num_variations: int = 3
     variation: Augmentation = field(
         default_factory=lambda: Augmentation(
             scale=(0.7, 1.15), shift=0.08, degrees=5.0, stretch=1.1, brightness=0.0, contrast=0.0,
