@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from classifier_samples import drawn, put_images
 
-from pika_classifier.labels.archive import import_zip
+from pika_classifier.labels.archive import export_zip, import_zip
+from pika_classifier.labels.leases import Leases
 from pika_classifier.labels.log import (
     Label,
     LabelSet,
@@ -22,6 +23,7 @@ from pika_classifier.labels.queue import choose_next
 from pika_kit.images import encode_png, sha256
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
+from pika_kit.testing import MemoryStore
 from pika_kit.withdrawn import withdraw
 from pika_kit.zips import BadZip
 
@@ -188,6 +190,48 @@ def test_without_a_model_chance_decides_what_is_next(memory_store, ids):
     assert found["order"] == "random"
     assert {picture["id"] for picture in found["pictures"]} == set(ids[1:])
     assert found["unlabelled"] == 2
+
+
+def test_disagreements_name_who_said_what(labels, ids):
+    labels.add([Label(ids[0], "pikachu", "trains"), Label(ids[1], "pikachu", "trains")], "ann")
+    labels.add([Label(ids[0], "others", "trains"), Label(ids[1], "others", "trains")], "bob")
+    labels.add([Label(ids[1], "others", "trains")], "ann")  # ann has come round
+    (found,) = labels.disagreements()
+    assert found["id"] == ids[0]
+    assert [(said["annotator"], said["label"]) for said in found["labels"]] == [
+        ("ann", "pikachu"),
+        ("bob", "others"),
+    ]
+    labels.undo("bob")
+    assert [found["id"] for found in labels.disagreements()] == []
+
+
+def test_what_is_exported_is_imported_again(labels, memory_store, ids):
+    labels.add([Label(ids[0], "pikachu", "trains"), Label(ids[1], "others", "valids")], "ann")
+    file = io.BytesIO()
+    assert export_zip(labels, file) == 2
+    with zipfile.ZipFile(file) as archive:
+        assert sorted(archive.namelist()) == sorted(
+            [f"trains/pikachu/{ids[0]}.png", f"valids/others/{ids[1]}.png"]
+        )
+    other = LabelSet(MemoryStore())
+    report = import_zip(file.getvalue(), other, "bob")
+    assert (report.imported, report.refused) == (2, [])
+    kept = {found: (label["label"], label["split"]) for found, label in other.current().items()}
+    assert kept == {ids[0]: ("pikachu", "trains"), ids[1]: ("others", "valids")}
+
+
+def test_a_leased_picture_is_nobody_elses_for_a_while(memory_store, ids):
+    now = [900.0 * 1000]
+    leases = Leases(memory_store, lambda: now[0])
+    assert leases.take(ids[:2], "ann") == set(ids[:2])
+    assert leases.take(ids[1:3], "bob") == {ids[2]}
+    assert leases.held() == set(ids[:3])
+    now[0] += 900
+    assert leases.held() == set(ids[:3])
+    now[0] += 900
+    assert leases.held() == set()
+    assert not list(memory_store.list(Bucket.LABELS, "leases/"))
 
 
 def test_withdrawn_pictures_leave_the_set_and_do_not_come_back(labels, memory_store, ids):

@@ -259,6 +259,31 @@ def test_a_body_that_is_no_zip_is_a_problem(empty):
     assert json.loads(answer.data)["type"].endswith("zip-unreadable")
 
 
+def test_two_annotators_are_given_different_pictures(client):
+    def asked(annotator):
+        body = json.loads(client.get(f"/labels/next?count=5&annotator={annotator}").data)
+        return {found["id"] for found in body["pictures"]}
+
+    ann, bob = asked("ann"), asked("bob")
+    assert len(ann) == len(bob) == 5
+    assert not ann & bob
+    rest = asked("cid")
+    assert len(rest) == 2  # twelve are unlabelled
+    assert asked("dan") == set()
+
+
+def test_labels_can_be_taken_away_as_a_zip(client):
+    answer = client.get("/labels/export")
+    assert answer.content_type == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        names = archive.namelist()
+    assert len(names) == 28
+    assert {name.rpartition("/")[0] for name in names} == {
+        "trains/pikachu", "trains/others", "valids/pikachu", "valids/others",
+    }  # fmt: skip
+    assert json.loads(client.get("/labels/disagreements").data) == {"pictures": []}
+
+
 def test_next_pictures_are_unlabelled(client):
     body = client.get("/labels/next?count=5").get_json()
     assert body["order"] == "uncertain"
@@ -275,6 +300,16 @@ def test_versions_are_listed_activated_and_unknown_ones_refused(client):
     assert client.put("/classifier/models/current", json={"version": "v9"}).status_code == 404
     assert client.put("/classifier/models/current", json={"rollback": True}).status_code == 409
     assert client.put("/classifier/models/current", json={}).status_code == 422
+
+
+def test_the_cards_plots_are_served(client):
+    listed = json.loads(client.get("/classifier/models").data)["models"][0]
+    for url in listed["plots"][:2]:
+        answer = client.get(url)
+        assert (answer.status_code, answer.content_type) == (200, "image/svg+xml")
+        assert answer.data.startswith(b"<svg")
+    assert client.get("/classifier/models/v9/reliability.svg").status_code == 404
+    assert client.get("/classifier/models/v1/model.onnx").status_code == 422
 
 
 def test_the_openapi_document_names_every_path(client):

@@ -7,7 +7,7 @@ It never imports TensorFlow unless `PIKA_MODEL_RUNTIME=tensorflow` asks for it.
 
 from flask_openapi3 import OpenAPI
 
-from pika_classifier.http.ask import PREDICTOR, blueprint, predictors
+from pika_classifier.http.ask import PREDICTOR, blueprint, plots_of, predictors
 from pika_classifier.http.labels import LABEL_SET, label_blueprint
 from pika_classifier.http.page import page_blueprint
 from pika_classifier.http.schemas import MAX_PICTURES
@@ -34,7 +34,7 @@ def create_app(
     service.model_version = follower.version
     app.config[LABEL_SET] = LabelSet(service.store)
     app.register_api(blueprint)
-    app.register_api(model_views(MODEL_NAME, predictors, lambda _card: {}))
+    app.register_api(model_views(MODEL_NAME, predictors, plots_of))
     app.register_api(label_blueprint)
     app.register_blueprint(page_blueprint)
     return app

@@ -5,6 +5,7 @@ import importlib.metadata
 import io
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,9 +23,11 @@ from pika_classifier.learn.augment import augment
 from pika_classifier.learn.data import LabelledPictures, check_counts
 from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, choose_varied, train_head
 from pika_classifier.learn.networks import frozen_model
+from pika_classifier.learn.plots import MISTAKES, PLOTS, surest_mistakes
 from pika_classifier.learn.train import train as train_on
 from pika_classifier.serve.export import export
 from pika_classifier.serve.predictor import prepare
+from pika_kit.images import encode_png, sheet
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
@@ -77,6 +80,7 @@ def train_by_steps(context: JobContext, folder: Path, preset: Preset, seed: int)
         "curves": trained.history,
         "training_seconds": round(trained.seconds, 1),
     }
+    _draw(folder, valids.is_pikachu, trained.valid_probabilities, lambda row: valids.pixels[row])
     _keep(context, folder, card, dict(zip(valids.ids, trained.valid_probabilities, strict=True)))
     return Made(card, [*trains.ids, *valids.ids], _faults(card))
 
@@ -110,6 +114,13 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
         "looking_seconds": round(looked - started, 1),
         "training_seconds": round(time.monotonic() - looked, 1),
     }
+    pictures = label_log.LabelSet(context.store).pictures
+    _draw(
+        folder,
+        labelled.is_pikachu,
+        trained.label_probabilities,
+        lambda row: _pixels(pictures, labelled.ids[row]),
+    )
     _keep(context, folder, card, dict(zip(labelled.ids, trained.label_probabilities, strict=True)))
     return Made(card, list(labelled.ids), _faults(card), _answers(trained, pile, known))
 
@@ -245,6 +256,21 @@ def _pixels(pictures: PictureBucket, picture_id: str) -> np.ndarray | None:
         return prepare(pictures.bytes(picture_id))
     except ObjectMissing:
         return None
+
+
+def _draw(
+    folder: Path,
+    is_pikachu: np.ndarray,
+    probabilities: np.ndarray,
+    pixels_of: Callable[[int], np.ndarray | None],
+) -> None:
+    """The card's plots and the surest mistakes, beside the model. Nothing where there is no mistake."""
+    for name, draw in PLOTS.items():
+        (folder / "model" / name).write_text(draw(is_pikachu, probabilities), encoding="utf-8")
+    wrong = [pixels_of(row) for row in surest_mistakes(is_pikachu, probabilities)]
+    found = [pixels for pixels in wrong if pixels is not None]
+    if found:
+        (folder / "model" / MISTAKES).write_bytes(encode_png(sheet(np.stack(found))))
 
 
 def _keep(context: JobContext, folder: Path, card: dict[str, Any], answers: dict[str, Any]) -> None:

@@ -8,8 +8,12 @@ from pika_classifier.labels.vocabulary import CHOSEN_BY_CHANCE, OTHERS, PIKACHU
 from pika_classifier.learn.threshold import audits_needed, lower_bound
 from pika_kit.pictures import PictureBucket
 from pika_kit.storage import ObjectMissing
+from pika_kit.threads import in_threads
 
 _CERTIFIED = (0.95, 0.98, 0.99)
+_NUM_THREADS = 8
+MANIFEST_KEY = "index/chosen.json"
+"""In the target: id → `Decision.mark`, as the last filter left it."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,12 @@ class Decision:
         return {
             "model_version": self.version,
             "probability": self.probabilities[picture_id],
-            "threshold": self.threshold,
             "labelled": self.labels.get(picture_id),
         }
+
+    def mark(self, picture_id: str) -> str:
+        """The reason in short: who is chosen again for the same one is left alone, at whatever threshold."""
+        return f"{self.version} {self.probabilities[picture_id]} {self.labels.get(picture_id)}"
 
     def counts(self) -> dict[str, int]:
         """How many were decided by whom."""
@@ -103,25 +110,44 @@ def apply(
     """Copy who passes to `target` with the reason in its provenance; remove who was chosen before and fails.
 
     Only `target` is changed. Doing it again changes nothing; an interruption leaves a mixture that the next
-    run puts right. Pictures that came into the target some other way stay.
+    run puts right. Pictures that came into the target some other way stay. What is chosen already, for the
+    same reason as the manifest in `target` knows, costs no call.
 
     Returns:
         {"added", "kept", "removed"}.
     """
     there = set(target.ids())
+    manifest: dict[str, str] = target.store.read_json(target.bucket, MANIFEST_KEY, {})[0]
     passing = [found for found in decision.probabilities if decision.passes(found)]
-    leaving = sorted(there.difference(passing))
-    counts = {"added": 0, "kept": 0, "removed": 0}
-    changes = [(_take, picture_id) for picture_id in passing] + [(_leave, found) for found in leaving]
-    for done, (change, picture_id) in enumerate(changes, start=1):
-        try:
-            outcome = change(decision, source, target, picture_id, picture_id in there)
-        except ObjectMissing:
-            outcome = None  # deleted since it was listed
+    reasons = {found: decision.mark(found) for found in passing}
+    known = {found for found in passing if found in there and manifest.get(found) == reasons[found]}
+    changes = [(found, True) for found in passing if found not in known]
+    changes += [(found, False) for found in sorted(there.difference(passing))]
+    counts = {"added": 0, "kept": len(known), "removed": 0}
+    total = len(known) + len(changes)
+    on_progress(len(known), total)
+    work = in_threads(
+        lambda change: _change(decision, source, target, change, change[0] in there), changes, _NUM_THREADS
+    )
+    for done, (_, outcome) in enumerate(work, start=len(known) + 1):
         if outcome:
             counts[outcome] += 1
-        on_progress(done, len(changes))
+        on_progress(done, total)
+    if changes or manifest != reasons:
+        target.store.put_json(target.bucket, MANIFEST_KEY, reasons)
     return counts
+
+
+def _change(
+    decision: Decision, source: PictureBucket, target: PictureBucket, change: tuple[str, bool], is_there: bool
+) -> str | None:
+    picture_id, passes = change
+    try:
+        if passes:
+            return _take(decision, source, target, picture_id, is_there)
+        return _leave(target, picture_id)
+    except ObjectMissing:
+        return None  # deleted since it was listed
 
 
 def _take(
@@ -137,9 +163,7 @@ def _take(
     return "added"
 
 
-def _leave(
-    _decision: Decision, _source: PictureBucket, target: PictureBucket, picture_id: str, _is_there: bool
-) -> str | None:
+def _leave(target: PictureBucket, picture_id: str) -> str | None:
     if "filter" not in target.provenance(picture_id):
         return None
     target.delete(picture_id)

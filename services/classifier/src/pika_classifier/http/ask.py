@@ -8,13 +8,13 @@ from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from pika_classifier.http.received import picture_problem, read_pictures
-from pika_classifier.http.schemas import AskQuery, FilterRequest, TrainRequest
+from pika_classifier.http.schemas import PLOT_NAMES, AskQuery, FilterRequest, PlotPath, TrainRequest
 from pika_classifier.serve.predictor import BATCH_SIZE, Predictor, default_threshold, prepare
 from pika_kit.following import Follower
 from pika_kit.gates import Gate
 from pika_kit.images import PictureError
 from pika_kit.model_views import no_model_problem
-from pika_kit.models import NoModel
+from pika_kit.models import NoModel, UnknownVersion
 from pika_kit.service import Problem, request_id, start_job, state
 
 PREDICTOR = "PIKA_CLASSIFIER_PREDICTOR"
@@ -144,6 +144,29 @@ def _pixels(picture: bytes | Problem) -> np.ndarray | Problem:
 def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
     """Train on all labels, as a job: 202 and its view."""
     return start_job("classifier-train", body.model_dump())
+
+
+@blueprint.get("/classifier/models/<version>/<name>", tags=[_MODELS])
+def model_plot(path: PlotPath) -> Response:
+    """A plot of a version's card, on labels it had not seen: reliability, precision and recall, mistakes."""
+    try:
+        data = predictors().registry.file(path.version, path.name)
+    except UnknownVersion:
+        raise Problem(
+            404, "plot-missing", "Unknown version or plot", f"{path.version} has no {path.name}."
+        ) from None
+    headers = {
+        "Cache-Control": "max-age=3600",
+        "Content-Security-Policy": "default-src 'none'",
+    }
+    kind = "image/svg+xml" if path.name.endswith(".svg") else "image/png"
+    return Response(data, content_type=kind, headers=headers)
+
+
+def plots_of(card: dict[str, Any]) -> dict[str, Any]:
+    """Where the plots of a card are."""
+    base = f"/classifier/models/{card['version']}"
+    return {"plots": [f"{base}/{name}" for name in PLOT_NAMES]}
 
 
 @blueprint.post("/classifier/features", tags=[_MODELS])

@@ -1,9 +1,10 @@
 """Labels over HTTP: give, import, take back, list, and ask which pictures to look at next."""
 
+import tempfile
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, jsonify, request, send_file
 from flask_openapi3 import APIBlueprint, Tag
 
 from pika_classifier.http.ask import PREDICTOR
@@ -15,7 +16,8 @@ from pika_classifier.http.schemas import (
     NextQuery,
     RestoreRequest,
 )
-from pika_classifier.labels.archive import import_zip
+from pika_classifier.labels.archive import export_zip, import_zip
+from pika_classifier.labels.leases import Leases
 from pika_classifier.labels.log import (
     Label,
     LabelSet,
@@ -26,7 +28,7 @@ from pika_classifier.labels.log import (
     counts,
 )
 from pika_classifier.labels.queue import choose_audit, choose_next
-from pika_classifier.serve.predictor import default_threshold
+from pika_classifier.serve.predictor import Predictor, default_threshold
 from pika_kit.gates import Gate
 from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel
@@ -37,6 +39,7 @@ from pika_kit.withdrawn import remove, withdrawn_ids
 from pika_kit.zips import BadZip
 
 LABEL_SET = "PIKA_LABELS"
+_LEASE_ROUNDS = 5
 _IMPORTING = Gate("imports of labels", at_once=1)  # each is in memory whole
 _TAG = Tag(name="labels", description="Which pictures show Pikachu, said by hand")
 
@@ -166,13 +169,50 @@ def next_labels(query: NextQuery) -> Response:
     except NoModel:
         predictor = None
     labelled = _labels().current()
+    if query.annotator is None:
+        return jsonify(_choose(query, predictor, set(labelled)))
+    leases = Leases(state().store)
+    # Whoever asks at the same moment may be faster with some; then others are looked for, a few times.
+    taken, chosen = set(labelled) | leases.held(), None
+    pictures: list[dict[str, Any]] = []
+    for _ in range(_LEASE_ROUNDS):
+        chosen = _choose(query, predictor, taken)
+        wanted = chosen["pictures"][: query.count - len(pictures)]
+        ours = leases.take([picture["id"] for picture in wanted], query.annotator)
+        pictures += [picture for picture in wanted if picture["id"] in ours]
+        taken |= {picture["id"] for picture in wanted}
+        if len(pictures) == query.count or not wanted:
+            break
+    return jsonify({**(chosen or {}), "pictures": pictures})
+
+
+def _choose(query: NextQuery, predictor: Predictor | None, without: set[str]) -> dict[str, Any]:
+    labelled = dict.fromkeys(without)
     if query.mode == "audit":
         if predictor is None:
             raise no_model_problem("classifier", "train one, then audit what it accepts.")
         threshold = query.threshold or default_threshold(state().settings, predictor)
-        return jsonify(
-            choose_audit(
-                state().store, labelled, predictor, query.count, seed=query.seed, threshold=threshold
-            )
+        return choose_audit(
+            state().store, labelled, predictor, query.count, seed=query.seed, threshold=threshold
         )
-    return jsonify(choose_next(state().store, labelled, predictor, query.count, query.seed))
+    return choose_next(state().store, labelled, predictor, query.count, query.seed)
+
+
+@label_blueprint.get("/labels/disagreements")
+def list_disagreements() -> Response:
+    """Pictures to which annotators have given different labels, with who said what; the latest holds."""
+    return jsonify({"pictures": _labels().disagreements()})
+
+
+@label_blueprint.get("/labels/export")
+def export_labels() -> Response:
+    """All labelled pictures as a zip, laid out trains|valids / pikachu|others, as the import takes it."""
+    state().settings.state_dir.mkdir(parents=True, exist_ok=True)
+    file = tempfile.TemporaryFile(dir=state().settings.state_dir)  # noqa: SIM115 — the answer closes it
+    try:
+        export_zip(_labels(), file)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return send_file(file, mimetype="application/zip", as_attachment=True, download_name="labels.zip")

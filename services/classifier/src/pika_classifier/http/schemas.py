@@ -125,6 +125,19 @@ class NextQuery(BaseModel):
         "learn", description="learn: what teaches most. audit: random ones among those that are accepted"
     )
     threshold: Threshold = None
+    annotator: Annotator | None = Field(
+        None, description="Whose the pictures are for the next quarter of an hour; nobody else is given them"
+    )
+
+
+PLOT_NAMES = ("reliability.svg", "precision-recall.svg", "mistakes.png")
+
+
+class PlotPath(BaseModel):
+    """One picture of a version's card."""
+
+    version: str = Field(pattern=r"^v[1-9][0-9]{0,8}$", description="Such as v2")
+    name: Literal["reliability.svg", "precision-recall.svg", "mistakes.png"]
 
 
 class TrainRequest(OptionalBody):

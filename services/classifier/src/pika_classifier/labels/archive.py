@@ -8,7 +8,7 @@ import io
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from pika_classifier.labels.log import Label, LabelSet
 from pika_classifier.labels.vocabulary import LABELS, SPLITS
@@ -51,6 +51,23 @@ class ImportReport:
             "refused": len(self.refused),
             "refused_files": self.refused,
         }
+
+
+def export_zip(labels: LabelSet, file: IO[bytes]) -> int:
+    """Write all labelled pictures that are there into `file` as a zip that `import_zip` takes.
+
+    Returns how many there are.
+    """
+    current, num = labels.current(), 0
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
+        for entry in labels.pictures.entries():
+            label = current.get(entry.picture_id)
+            if label is None:
+                continue
+            name = f"{label['split']}/{label['label']}/{entry.picture_id}.{entry.extension}"
+            archive.writestr(name, labels.pictures.read(entry))
+            num += 1
+    return num
 
 
 def import_zip(data: bytes, labels: LabelSet, annotator: str, unit: str | None = None) -> ImportReport:

@@ -165,6 +165,28 @@ class LabelSet:
                 }
         return {picture_id: label for picture_id, label in found.items() if picture_id not in gone}
 
+    def disagreements(self) -> list[dict[str, Any]]:
+        """Pictures that annotators label differently: {"id", "labels": [{"label", "annotator", "at"}]}.
+
+        Of each annotator the latest label counts; the annotator of the latest of all comes last.
+        """
+        by_picture: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        for _, entry in self._in_force():
+            for label in entry["labels"]:
+                said = by_picture[label["id"]]
+                said.pop(entry["annotator"], None)
+                said[entry["annotator"]] = {
+                    "label": label["label"],
+                    "annotator": entry["annotator"],
+                    "at": entry["at"],
+                }
+        gone = self.withdrawn()
+        return [
+            {"id": picture_id, "labels": list(said.values())}
+            for picture_id, said in sorted(by_picture.items())
+            if picture_id not in gone and len({found["label"] for found in said.values()}) > 1
+        ]
+
     def withdrawn(self) -> set[str]:
         """The pictures that no set may hold any more."""
         return set(withdrawn_ids(self._store))

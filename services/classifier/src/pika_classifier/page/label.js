@@ -20,6 +20,8 @@ let current = null;
 let sending = Promise.resolve();
 let loading = null;
 
+const annotator = () => element("annotator").value.trim() || "anonymous";
+
 async function call(method, path, body) {
   const answer = await fetch(path, {
     method,
@@ -58,9 +60,9 @@ function showCounts(told) {
 function load() {
   loading ??= (async () => {
     try {
-      // What was answered a moment ago may not have arrived: ask for more than are known already.
-      const count = Math.min(100, AHEAD + waiting.length + 20);
-      const told = await call("GET", `/labels/next?mode=${mode}&count=${count}&seed=${known.size}`);
+      const count = 2 * AHEAD;
+      const query = new URLSearchParams({ mode, count, seed: known.size, annotator: annotator() });
+      const told = await call("GET", `/labels/next?${query}`);
       for (const picture of told.pictures) {
         if (known.has(picture.id)) continue;
         known.add(picture.id);
@@ -101,8 +103,7 @@ function answer(label) {
   const picture = current;
   done.push({ picture, label });
   if (label) {
-    const annotator = element("annotator").value.trim() || "anonymous";
-    const body = { annotator, labels: [{ id: picture.id, label, why: picture.why }] };
+    const body = { annotator: annotator(), labels: [{ id: picture.id, label, why: picture.why }] };
     send(() => call("POST", "/labels", body));
   }
   next();
@@ -114,8 +115,8 @@ function undo() {
   if (current) waiting.unshift(current);
   current = last.picture;
   if (last.label) {
-    const annotator = encodeURIComponent(element("annotator").value.trim() || "anonymous");
-    send(() => call("DELETE", `/labels/last?annotator=${annotator}`));
+    const query = new URLSearchParams({ annotator: annotator() });
+    send(() => call("DELETE", `/labels/last?${query}`));
   }
   show();
 }
