@@ -68,19 +68,23 @@ def test_label_train_filter_and_ask(stack, filtered, drawn):
     assert stack.cli("jobs", "watch", started["id"], status=1) is None
     result = stack.cli("filter", "--threshold", "0.5")["result"]
     assert result["threshold"] == 0.5
-    assert stack.cli("filter")["result"]["threshold"] == _recommended(stack)
+    by_default = stack.cli("filter")["result"]
+    assert by_default["precision"] == _card(stack)["recommended_precision"]
+    aimed = stack.cli("filter", "--precision", "0.6", "--dry-run")["result"]
+    assert (aimed["precision"], aimed["dry_run"], aimed["added"]) == (0.6, True, 0)
+    assert aimed["threshold"] <= by_default["threshold"]
     good = next((folder / "labels" / "valids" / "pikachu").iterdir())
     answers = stack.cli("is-pikachu", str(good))["answers"]
-    assert answers[0]["threshold"] == _recommended(stack)
+    assert answers[0]["threshold"] == _card(stack)["recommended_threshold"]
     broken = folder / "broken.jpg"
     broken.write_bytes(b"no picture")
     assert stack.cli("is-pikachu", str(good), str(broken), status=1)["answers"][1]["status"] == 415
 
 
-def _recommended(stack):
+def _card(stack):
     models = stack.get("/classifier/models").json
     (card,) = [card for card in models["models"] if card["is_current"]]
-    return card["recommended_threshold"]
+    return card
 
 
 def test_models_are_listed_and_chosen(stack, generator):

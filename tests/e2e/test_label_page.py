@@ -75,6 +75,11 @@ def test_a_person_labels_with_the_keyboard(stack, classifier, scraped, browser):
     assert sum(found["annotator"] == "sunny" for found in items.values()) == 1
     assert items[first.rpartition("/")[2]]["why"] in ("uncertain", "random")
 
+    # Other tests count the labels.
+    for annotator in ("sunny", "anonymous"):
+        stack.request("DELETE", f"/labels/last?annotator={annotator}")
+    assert counted(stack) == before
+
     # From the key press to the next picture on the screen, decoded, in the page's own clock.
     milliseconds = browser.execute_async_script(
         """
