@@ -25,7 +25,7 @@ from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 from pika_kit.threads import in_threads, usable_cores
 
-_CHUNK = 16
+_CHUNK = 8
 _READERS = 8
 OnCount = Callable[[int, int], None]
 
