@@ -69,6 +69,12 @@ def test_a_front_door_is_reserved_once_and_free_again_afterwards():
     again.close()
 
 
+def test_what_another_stack_has_reserved_is_passed_over(tmp_path):
+    first = choose_ports(tmp_path, {})
+    second = choose_ports(tmp_path, first, skip=set(first.values()))
+    assert not set(first.values()) & set(second.values())
+
+
 def test_a_front_door_that_another_stack_has_reserved_is_passed_over(tmp_path):
     first = choose_ports(tmp_path, {})[FRONT]
     assert choose_ports(tmp_path, {}, skip={first})[FRONT] > first

@@ -56,16 +56,16 @@ def is_free(port: int) -> bool:
 def reserve(port: int) -> socket.socket | None:
     """Keep 127.0.0.1:`port` from other stacks until the returned socket is closed; None when one has it.
 
-    Caddy shares its port (SO_REUSEPORT), so two stacks that start at the same moment would both get the
-    same front door. What is taken here is not the port but a name in the same network namespace (an
-    abstract one, gone with it): a port that was bound without sharing would stay refused for a minute
-    after a restart, while the kernel remembers its old connections.
+    Two stacks that start at the same moment find the same ports free; and Caddy shares its port
+    (SO_REUSEPORT), so that both would even get the same front door. What is taken here is not the port but
+    a name in the same network namespace (an abstract one, gone with it): a port that was bound without
+    sharing would stay refused for a minute after a restart, while the kernel remembers its old connections.
     """
     placeholder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     if sys.platform != "linux":
         return placeholder
     try:
-        placeholder.bind(f"\0pikastack-front-{port}")
+        placeholder.bind(f"\0pikastack-{port}")
     except OSError:
         placeholder.close()
         return None
@@ -83,7 +83,7 @@ def choose_ports(
         saved: the ports of the last run, kept where they are free.
         front: the wished front door; the last run's, then 8080, when None. The next free ports above it are
             taken when it is not free.
-        skip: ports that are not for the front door, free as they may look.
+        skip: ports that other stacks have reserved, free as they may look.
 
     Raises:
         NoFreePort: nothing is free in the range that was tried.
@@ -94,7 +94,7 @@ def choose_ports(
     start = _FIRST + int.from_bytes(digest[:4], "big") % (_LAST - _FIRST)
     search = [*range(start, _LAST), *range(_FIRST, start)]
     for name in PORT_NAMES[1:]:
-        taken = set(ports.values())
+        taken = {*ports.values(), *skip}
         last = saved.get(name)
         if last is not None and last not in taken and is_free(last):
             ports[name] = last

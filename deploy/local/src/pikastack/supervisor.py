@@ -9,14 +9,14 @@ import argparse
 import logging
 import os
 import signal
-import socket
 import time
+from contextlib import ExitStack
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
 from pikastack.parts import build_parts
-from pikastack.ports import FRONT, choose_ports, reserve
+from pikastack.ports import choose_ports, reserve
 from pikastack.process import PartProcess
 from pikastack.stack import end_orphans, settings_digests
 from pikastack.state import StateFolder, identity
@@ -129,15 +129,19 @@ class Supervisor:
 
 def _reserve_ports(
     state: StateFolder, saved: dict[str, int], front: int | None
-) -> tuple[dict[str, int], socket.socket]:
-    """Ports for all parts, and what keeps the front door's from other stacks."""
+) -> tuple[dict[str, int], ExitStack]:
+    """Ports for all parts, and what keeps them from other stacks that start at the same moment."""
     of_others: set[int] = set()
     while True:
         ports = choose_ports(state.root, saved, front, of_others)
-        placeholder = reserve(ports[FRONT])
-        if placeholder is not None:
-            return ports, placeholder
-        of_others.add(ports[FRONT])
+        with ExitStack() as placeholders:
+            kept = {port: reserve(port) for port in ports.values()}
+            for placeholder in kept.values():
+                if placeholder is not None:
+                    placeholders.enter_context(placeholder)
+            if None not in kept.values():
+                return ports, placeholders.pop_all()
+        of_others |= {port for port, placeholder in kept.items() if placeholder is None}
 
 
 def main() -> int:
@@ -164,8 +168,8 @@ def main() -> int:
         # hold keys (`stack.may_be_scraped`).
         roots = [root.resolve() for root in (state.demo_pictures, *options.scrape_root)]
         try:
-            ports, placeholder = _reserve_ports(state, (last or {}).get("ports", {}), options.port)
-            with placeholder:
+            ports, placeholders = _reserve_ports(state, (last or {}).get("ports", {}), options.port)
+            with placeholders:
                 Supervisor(state, ports, roots).run()
         except Exception:
             log.exception("the supervisor failed")
