@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import random
 import secrets
 import signal
 import socket
@@ -17,8 +18,12 @@ import urllib3
 from redis import Redis
 from redis.exceptions import RedisError
 
+from pikastack.ports import is_free, reserve
+
 # Each test has a Valkey database and buckets of its own.
 _NUMBERS = itertools.count(1)
+_RESERVED: list[socket.socket] = []
+"""What keeps this process' ports from others, see `pikastack.ports.reserve`."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,20 @@ def environment_on(found: Servers, folder: Path) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now; all are held at once, so that they differ."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for found in sockets:
-            found.bind(("127.0.0.1", 0))
-        return [int(found.getsockname()[1]) for found in sockets]
-    finally:
-        for found in sockets:
-            found.close()
+    """Ports that nobody listens on, and that no other test process is given while this one lives.
+
+    Below the kernel's ephemeral range, where any outgoing connection could take a port between our look and
+    the server's bind, and below those of `pikastack` itself.
+    """
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(10_000, 20_000), 10_000):
+        placeholder = reserve(port) if is_free(port) else None
+        if placeholder is not None:
+            _RESERVED.append(placeholder)
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"expected {count} free ports between 10000 and 20000, found {len(found)}")
 
 
 def scripts() -> Path:
