@@ -27,7 +27,8 @@ import numpy as np
 
 from pika_classifier.config import IMAGE_SIZE, PRESETS, FrozenPreset, Preset
 from pika_classifier.features.bank import Features
-from pika_classifier.features.network import FEATURES_NAME, build_features
+from pika_classifier.features.extractor import FEATURES_NAME
+from pika_classifier.features.network import build_features
 from pika_classifier.learn.augment import augment
 from pika_classifier.learn.batches import predict_in_batches
 from pika_classifier.learn.calibrate import sigmoid
@@ -35,10 +36,9 @@ from pika_classifier.learn.data import LabelledPictures
 from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, choose_varied, train_head
 from pika_classifier.learn.heads import fit_logistic, folds, log_loss
 from pika_classifier.learn.metrics import calibration_error, pr_auc, pr_curve, roc_auc
-from pika_classifier.learn.networks import OUTPUT_NAME
 from pika_classifier.learn.threshold import threshold_for
 from pika_classifier.learn.train import train
-from pika_classifier.serve.predictor import prepare
+from pika_classifier.serve.predictor import OUTPUT_NAME, prepare
 
 PRECISIONS = (0.9, 0.95, 0.98)
 BUDGETS = (200, 400, 800)

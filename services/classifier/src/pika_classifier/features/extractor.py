@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from pika_classifier.config import FeatureSet
+from pika_classifier.serve.predictor import INPUT_NAME
 from pika_kit.runtimes import OnnxRuntime, Runtime
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
 
-PICTURES_NAME, FEATURES_NAME = "pictures", "features"
+FEATURES_NAME = "features"
 
 
 def folder_of(features: FeatureSet) -> str:
@@ -44,4 +45,4 @@ class Extractor:
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
         """uint8 (N, 256, 256, 3) → float32 (N, F)."""
-        return self._runtime.run({PICTURES_NAME: pixels})[FEATURES_NAME]
+        return self._runtime.run({INPUT_NAME: pixels})[FEATURES_NAME]

@@ -4,11 +4,11 @@ import keras
 from keras import ops
 
 from pika_classifier.config import IMAGE_SIZE, FeatureSet
+from pika_classifier.features.extractor import FEATURES_NAME
 from pika_classifier.features.histogram import colour_histogram
 from pika_classifier.features.preprocessing import picture_input, shrink
 from pika_eyes.lite import LITES, build_lite, normalise
 
-FEATURES_NAME = "features"
 _COLOUR_SIDE = 64
 
 

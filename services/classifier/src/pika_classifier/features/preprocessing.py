@@ -3,8 +3,7 @@
 import keras
 
 from pika_classifier.config import IMAGE_SIZE
-
-INPUT_NAME = "pictures"
+from pika_classifier.serve.predictor import INPUT_NAME
 
 
 def picture_input() -> keras.KerasTensor:

@@ -5,8 +5,9 @@ import tempfile
 from pathlib import Path
 
 from pika_classifier.config import IMAGE_SIZE, FeatureSet
-from pika_classifier.features.extractor import PICTURES_NAME, Extractor, model_key
+from pika_classifier.features.extractor import Extractor, model_key
 from pika_classifier.features.network import build_features
+from pika_classifier.serve.predictor import INPUT_NAME
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 
@@ -19,7 +20,7 @@ def ensure_extractor(store: Store, features: FeatureSet) -> Extractor:
         pass
     import tensorflow as tf
 
-    signature = [tf.TensorSpec((None, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8, name=PICTURES_NAME)]
+    signature = [tf.TensorSpec((None, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8, name=INPUT_NAME)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         build_features(features).export(

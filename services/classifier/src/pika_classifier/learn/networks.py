@@ -10,8 +10,7 @@ from pika_classifier.config import FeatureSet, Preset
 from pika_classifier.features.network import FEATURES_NAME, build_features
 from pika_classifier.features.preprocessing import picture_input, shrink
 from pika_classifier.learn.frozen import FrozenHead
-
-OUTPUT_NAME, NOVELTY_NAME = "probability", "novelty"
+from pika_classifier.serve.predictor import NOVELTY_NAME, OUTPUT_NAME
 
 
 def build(preset: Preset) -> keras.Model:

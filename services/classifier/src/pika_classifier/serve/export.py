@@ -8,10 +8,8 @@ import keras
 import numpy as np
 
 from pika_classifier.config import IMAGE_SIZE
-from pika_classifier.features.preprocessing import INPUT_NAME
 from pika_classifier.learn.batches import predict_in_batches
-from pika_classifier.learn.networks import OUTPUT_NAME
-from pika_classifier.serve.predictor import Predictor
+from pika_classifier.serve.predictor import INPUT_NAME, OUTPUT_NAME, Predictor
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.tensorflow_runtime import TensorflowRuntime
 
