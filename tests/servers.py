@@ -18,6 +18,7 @@ import urllib3
 from redis import Redis
 from redis.exceptions import RedisError
 
+from pikastack.parts import COLLECTS_SELDOM
 from pikastack.ports import is_free, reserve
 
 # Each test has a Valkey database and buckets of its own.
@@ -187,7 +188,7 @@ def servers(folder: Path, *, is_durable: bool = False) -> Iterator[Servers]:
         "SeaweedFS",
         _weed_command(folder, s3, master, volume, filer, others),
         folder / "seaweedfs.log",
-        {"AWS_ACCESS_KEY_ID": "test-access-key", "AWS_SECRET_ACCESS_KEY": password},
+        {"AWS_ACCESS_KEY_ID": "test-access-key", "AWS_SECRET_ACCESS_KEY": password} | COLLECTS_SELDOM,
         lambda: answers(f"http://127.0.0.1:{s3}/healthz"),
     )
     try:

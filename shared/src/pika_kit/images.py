@@ -13,6 +13,7 @@ import io
 import math
 import threading
 import warnings
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -251,6 +252,17 @@ def sheet(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
     for index, picture in enumerate(pixels):
         top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
         result[top : top + height, left : left + width] = picture
+    return result
+
+
+def blank_tiles(pixels: Pixels, tiles: Iterable[int], num_tiles: int, gap: int = 2) -> Pixels:
+    """A sheet of `num_tiles` square pictures, as `sheet` lays them out, with some of them painted white."""
+    columns = math.ceil(math.sqrt(num_tiles))
+    side = (pixels.shape[1] + gap) // columns
+    result = pixels.copy()
+    for index in tiles:
+        top, left = (index // columns) * side, (index % columns) * side
+        result[top : top + side - gap, left : left + side - gap] = 255
     return result
 
 

@@ -5,14 +5,16 @@ import io
 import json
 import zipfile
 
+import numpy as np
 import pytest
 from classifier_samples import drawn
 
 from pika_classifier.app import create_app
-from pika_kit.images import encode, encode_png
+from pika_kit.images import decode, encode, encode_png, sheet
 from pika_kit.models import Registry
 from pika_kit.queue import JobView, Progress
 from pika_kit.testing import MemoryStore, settings_for_tests
+from pika_kit.withdrawn import withdraw
 
 
 class FakeQueue:
@@ -310,6 +312,26 @@ def test_the_cards_plots_are_served(client):
         assert answer.data.startswith(b"<svg")
     assert client.get("/classifier/models/v9/reliability.svg").status_code == 404
     assert client.get("/classifier/models/v1/model.onnx").status_code == 422
+
+
+def test_a_withdrawn_picture_is_white_on_the_sheet_of_mistakes(tmp_path):
+    store, ids = MemoryStore(), ["a" * 64, "b" * 64, "c" * 64]
+    (tmp_path / "model").mkdir()
+    tiles = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (10, 20, 30)])
+    (tmp_path / "model" / "mistakes.png").write_bytes(encode_png(sheet(tiles)))
+    card = {"mistakes": [{"id": picture_id} for picture_id in ids]}
+    Registry(store, "classifier").publish(tmp_path / "model", card, pictures=ids)
+    client = client_of(store, tmp_path)
+
+    def colours():
+        pixels = decode(client.get("/classifier/models/v1/mistakes.png").data).pixels
+        return [int(pixels[row, column, 0]) for row, column in ((0, 0), (0, 10), (10, 0))]
+
+    assert colours() == [10, 20, 30]
+    withdraw(store, ids[1], "asked for")
+    assert colours() == [10, 255, 30]
+    withdraw(store, ids[2], "asked for")
+    assert colours() == [10, 255, 255]
 
 
 def test_the_openapi_document_names_every_path(client):

@@ -509,3 +509,11 @@ def test_many_threads_share_few_connections(keeping):
         results = list(pool.map(lambda number: fetcher.fetch(f"{url}/{number}.png"), range(100)))
     assert results == [PICTURE] * 100
     assert server.num_connections <= 4
+
+
+def test_fetchers_that_share_use_each_others_connections(keeping):
+    server, fetcher, url, _ = keeping
+    fetcher.fetch(f"{url}/robots.txt")
+    other = Fetcher(limits=FetchLimits(max_attempts=1), shares=fetcher)
+    assert other.fetch(f"{url}/1.png") == PICTURE
+    assert server.num_connections == 1

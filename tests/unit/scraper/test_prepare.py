@@ -14,9 +14,10 @@ from pika_kit.stages import Bucket
 from pika_kit.testing import VanishingStore
 from pika_scraper.config import PrepareConfig
 from pika_scraper.intake.provenance import make_origin
+from pika_scraper.pictures.duplicates import near_duplicate_ids
 from pika_scraper.pictures.near import NearIndex
 from pika_scraper.pictures.pipeline import colour_signature, examine
-from pika_scraper.prepare import near_duplicate_ids, prepare_bucket
+from pika_scraper.prepare import prepare_bucket
 
 CONFIG = PrepareConfig()
 

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from arro3.io import read_parquet
 from scraper_samples import take_here
@@ -266,6 +267,21 @@ def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_
     assert page["next_cursor"] is None
     counts = client.get("/buckets").json
     assert counts == {"buckets": {"raw": 2, "images": 1, "pikachu": 0}, "near_duplicates": 1}
+    clusters = client.get("/images/clusters").json
+    assert clusters["next_cursor"] is None
+    (cluster,) = clusters["clusters"]
+    assert (cluster["id"], [near["id"] for near in cluster["near_duplicates"]]) == (
+        found["duplicate_of"],
+        [found["id"]],
+    )
+    seen = client.get(cluster["sheet"])
+    picture = images.decode(seen.data)
+    assert (seen.content_type, picture.width, picture.height) == ("image/png", 2 * 192 + 2, 192)
+    # Both tiles show the same picture, one of them after JPEG's losses.
+    left, right = picture.pixels[:, :192].astype(int), picture.pixels[:, 194:].astype(int)
+    assert np.abs(left - right).mean() < 8
+    assert client.get(f"/images/clusters/{found['id']}").status_code == 404
+    assert client.get(f"/images/clusters?cursor={cluster['id']}").json["clusters"] == []
 
 
 def test_where_pictures_came_from_can_be_downloaded(client, memory_store, make_picture):

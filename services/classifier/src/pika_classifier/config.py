@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 IMAGE_SIZE = 256
 """Side in pixels of the squares in the `images` bucket, which every exported model takes as they are."""
 
+MISTAKES = "mistakes.png"
+"""A file of every published version: the surest mistakes as a sheet, whose pictures its card names."""
+
 
 @dataclass(frozen=True)
 class Augmentation:

@@ -5,7 +5,7 @@ import importlib.metadata
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pika_classifier.config import IMAGE_SIZE, FeatureSet, FrozenPreset, Preset
+from pika_classifier.config import IMAGE_SIZE, MISTAKES, FeatureSet, FrozenPreset, Preset
 from pika_classifier.features.bank import Bank, Features
 from pika_classifier.features.extractor import Extractor, folder_of
 from pika_classifier.features.publish import ensure_extractor
@@ -23,7 +23,7 @@ from pika_classifier.learn.augment import augment
 from pika_classifier.learn.data import LabelledPictures, check_counts
 from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, choose_varied, train_head
 from pika_classifier.learn.networks import frozen_model
-from pika_classifier.learn.plots import MISTAKES, PLOTS, surest_mistakes
+from pika_classifier.learn.plots import PLOTS, surest_mistakes
 from pika_classifier.learn.train import train as train_on
 from pika_classifier.serve.export import export
 from pika_classifier.serve.predictor import prepare
@@ -80,7 +80,9 @@ def train_by_steps(context: JobContext, folder: Path, preset: Preset, seed: int)
         "curves": trained.history,
         "training_seconds": round(trained.seconds, 1),
     }
-    _draw(folder, valids.is_pikachu, trained.valid_probabilities, lambda row: valids.pixels[row])
+    card["mistakes"] = _draw(
+        folder, valids.ids, valids.is_pikachu, trained.valid_probabilities, lambda row: valids.pixels[row]
+    )
     _keep(context, folder, card, dict(zip(valids.ids, trained.valid_probabilities, strict=True)))
     return Made(card, [*trains.ids, *valids.ids], _faults(card))
 
@@ -115,8 +117,9 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
         "training_seconds": round(time.monotonic() - looked, 1),
     }
     pictures = label_log.LabelSet(context.store).pictures
-    _draw(
+    card["mistakes"] = _draw(
         folder,
+        labelled.ids,
         labelled.is_pikachu,
         trained.label_probabilities,
         lambda row: _pixels(pictures, labelled.ids[row]),
@@ -260,17 +263,30 @@ def _pixels(pictures: PictureBucket, picture_id: str) -> np.ndarray | None:
 
 def _draw(
     folder: Path,
+    ids: Sequence[str],
     is_pikachu: np.ndarray,
     probabilities: np.ndarray,
     pixels_of: Callable[[int], np.ndarray | None],
-) -> None:
-    """The card's plots and the surest mistakes, beside the model. Nothing where there is no mistake."""
+) -> list[dict[str, Any]]:
+    """The card's plots and a sheet of the surest mistakes, beside the model.
+
+    Returns:
+        What the sheet shows, row by row: {id, is_pikachu, probability}. Without a mistake there is no sheet.
+    """
     for name, draw in PLOTS.items():
         (folder / "model" / name).write_text(draw(is_pikachu, probabilities), encoding="utf-8")
-    wrong = [pixels_of(row) for row in surest_mistakes(is_pikachu, probabilities)]
-    found = [pixels for pixels in wrong if pixels is not None]
-    if found:
-        (folder / "model" / MISTAKES).write_bytes(encode_png(sheet(np.stack(found))))
+    wrong = [(row, pixels_of(row)) for row in surest_mistakes(is_pikachu, probabilities)]
+    tiles = [(row, pixels) for row, pixels in wrong if pixels is not None]
+    if tiles:
+        (folder / "model" / MISTAKES).write_bytes(encode_png(sheet(np.stack([tile for _, tile in tiles]))))
+    return [
+        {
+            "id": ids[row],
+            "is_pikachu": bool(is_pikachu[row]),
+            "probability": round(float(probabilities[row]), 4),
+        }
+        for row, _ in tiles
+    ]
 
 
 def _keep(context: JobContext, folder: Path, card: dict[str, Any], answers: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from flask_openapi3 import OpenAPI
 from pika_kit.service import create_app as create_base
 from pika_kit.settings import Settings
 from pika_scraper.config import RequestLimits
+from pika_scraper.views.clusters import clusters_blueprint
 from pika_scraper.views.datasets import datasets_blueprint
 from pika_scraper.views.images import images_blueprint
 from pika_scraper.views.provenance import provenance_blueprint
@@ -20,6 +21,7 @@ def create_app(settings: Settings | None = None) -> OpenAPI:
     app.config["MAX_FORM_PARTS"] = RequestLimits().max_files  # the bytes of all together have their own limit
     app.register_api(scraper_blueprint)
     app.register_api(images_blueprint)
+    app.register_api(clusters_blueprint)
     app.register_api(provenance_blueprint)
     app.register_api(withdrawals_blueprint)
     app.register_api(datasets_blueprint)

@@ -14,18 +14,17 @@ from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import ObjectMissing
 from pika_kit.threads import in_threads
 from pika_kit.withdrawn import remove, withdrawn_ids
 from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig
 from pika_scraper.intake.verify import Decoders
+from pika_scraper.pictures.duplicates import near_duplicate_ids, record_key
 from pika_scraper.pictures.near import NearIndex
 from pika_scraper.pictures.pipeline import Prepared
 from pika_scraper.pictures.spool import Spool
 from pika_scraper.pictures.square import SQUARE_FORMAT
 from pika_scraper.report import Tally
-
-NEAR_DUPLICATES = "near_duplicates/"
 
 
 @dataclass(frozen=True)
@@ -103,14 +102,6 @@ def _prepare_bucket(
     }
 
 
-def near_duplicate_ids(store: Store) -> set[str]:
-    """The pictures of `raw` that were kept out of `images` because they look like another."""
-    return {
-        found.key.removeprefix(NEAR_DUPLICATES).removesuffix(".json")
-        for found in store.list(Bucket.IMAGES, NEAR_DUPLICATES)
-    }
-
-
 def _todo(context: JobContext, raw: PictureBucket, images: PictureBucket, spool: Spool | None) -> list[_Work]:
     """What is still to be done, large pictures first."""
 
@@ -179,7 +170,7 @@ def _write(images: PictureBucket, decision: _Decision, config: PrepareConfig) ->
             "distance": decision.distance,
             "perceptual_hash": prepared.perceptual_hash,
         }
-        images.store.put_json(Bucket.IMAGES, f"{NEAR_DUPLICATES}{picture_id}.json", record)
+        images.store.put_json(Bucket.IMAGES, record_key(picture_id), record)
         return
     facts = prepared.facts()
     facts["prepared"] = {"size": config.size, "fit": facts.pop("fit")}

@@ -7,15 +7,17 @@ import numpy as np
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from pika_classifier.config import MISTAKES
 from pika_classifier.http.received import picture_problem, read_pictures
 from pika_classifier.http.schemas import PLOT_NAMES, AskQuery, FilterRequest, PlotPath, TrainRequest
 from pika_classifier.serve.predictor import BATCH_SIZE, Predictor, default_threshold, prepare
 from pika_kit.following import Follower
 from pika_kit.gates import Gate
-from pika_kit.images import PictureError
+from pika_kit.images import PictureError, blank_tiles, decode, encode_png
 from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel, UnknownVersion
 from pika_kit.service import Problem, request_id, start_job, state
+from pika_kit.withdrawn import withdrawn_ids
 
 PREDICTOR = "PIKA_CLASSIFIER_PREDICTOR"
 _ASK = Tag(name="is it Pikachu?", description="Ask about pictures")
@@ -148,9 +150,15 @@ def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
 
 @blueprint.get("/classifier/models/<version>/<name>", tags=[_MODELS])
 def model_plot(path: PlotPath) -> Response:
-    """A plot of a version's card, on labels it had not seen: reliability, precision and recall, mistakes."""
+    """A plot of a version's card, on labels it had not seen: reliability, precision and recall, mistakes.
+
+    Pictures that were withdrawn since are white on the sheet of mistakes.
+    """
+    registry = predictors().registry
     try:
-        data = predictors().registry.file(path.version, path.name)
+        data = registry.file(path.version, path.name)
+        if path.name == MISTAKES:
+            data = _without_withdrawn(data, registry.card(path.version))
     except UnknownVersion:
         raise Problem(
             404, "plot-missing", "Unknown version or plot", f"{path.version} has no {path.name}."
@@ -161,6 +169,13 @@ def model_plot(path: PlotPath) -> Response:
     }
     kind = "image/svg+xml" if path.name.endswith(".svg") else "image/png"
     return Response(data, content_type=kind, headers=headers)
+
+
+def _without_withdrawn(data: bytes, card: dict[str, Any]) -> bytes:
+    """The sheet of mistakes, withdrawn pictures painted over."""
+    shown, gone = card.get("mistakes", []), set(withdrawn_ids(state().store))
+    tiles = [index for index, mistake in enumerate(shown) if mistake["id"] in gone]
+    return encode_png(blank_tiles(decode(data).pixels, tiles, len(shown))) if tiles else data
 
 
 def plots_of(card: dict[str, Any]) -> dict[str, Any]:

@@ -97,4 +97,3 @@ PLOTS: dict[str, Draw] = {
     "reliability.svg": reliability_plot,
     "precision-recall.svg": precision_recall_plot,
 }
-MISTAKES = "mistakes.png"

@@ -10,12 +10,9 @@ from typing import Any
 
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
-from pika_kit.threads import in_threads
+from pika_kit.storage import Store
 from pika_kit.withdrawn import withdraw
-from pika_scraper.prepare import NEAR_DUPLICATES, near_duplicate_ids
-
-_NUM_THREADS = 8
+from pika_scraper.pictures.duplicates import record_key, records
 
 
 @dataclass(frozen=True)
@@ -42,26 +39,13 @@ def withdraw_pictures(store: Store, ids: Iterable[str], reason: str) -> Withdraw
                 removed_from[picture_id].append(bucket.value)
             pictures.delete(picture_id)
     for picture_id in wanted:
-        store.delete(Bucket.IMAGES, _record(picture_id))
+        store.delete(Bucket.IMAGES, record_key(picture_id))
     promoted = _behind(store, set(wanted))
     for picture_id in promoted:
-        store.delete(Bucket.IMAGES, _record(picture_id))
+        store.delete(Bucket.IMAGES, record_key(picture_id))
     return Withdrawal(tombstones, removed_from, promoted)
 
 
 def _behind(store: Store, gone: set[str]) -> list[str]:
     """Near duplicates of pictures that are gone."""
-
-    def original(picture_id: str) -> str | None:
-        try:
-            found: str = store.get_json(Bucket.IMAGES, _record(picture_id))["duplicate_of"]
-            return found
-        except ObjectMissing:
-            return None
-
-    found = in_threads(original, sorted(near_duplicate_ids(store)), _NUM_THREADS)
-    return [picture_id for picture_id, stands_for in found if stands_for in gone]
-
-
-def _record(picture_id: str) -> str:
-    return f"{NEAR_DUPLICATES}{picture_id}.json"
+    return [record["id"] for record in records(store) if record["duplicate_of"] in gone]

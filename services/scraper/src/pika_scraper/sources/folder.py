@@ -10,8 +10,8 @@ from pika_kit.settings import Settings
 from pika_kit.zips import is_hidden, label
 from pika_scraper.config import MAX_PICTURE_BYTES
 from pika_scraper.errors import Refused
-from pika_scraper.locations import allowed_path, is_below, is_visible, require_folder
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
+from pika_scraper.sources.locations import allowed_path, is_below, is_visible, require_folder
 
 
 def check(request: ScrapeRequest, settings: Settings) -> Path:

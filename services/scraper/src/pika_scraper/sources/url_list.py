@@ -15,8 +15,8 @@ from arro3.io import read_parquet
 from pika_kit.settings import Settings
 from pika_kit.zips import label
 from pika_scraper.errors import SourceError
-from pika_scraper.locations import allowed_path, is_visible, require_file
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
+from pika_scraper.sources.locations import allowed_path, is_visible, require_file
 from pika_scraper.web.fetch import Fetcher
 from pika_scraper.web.robots import picture_fetcher
 

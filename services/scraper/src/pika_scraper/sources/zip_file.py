@@ -8,9 +8,9 @@ from zipfile import ZipInfo
 from pika_kit.settings import Settings
 from pika_kit.zips import BadZip, SafeZip, label
 from pika_scraper.errors import SourceError
-from pika_scraper.locations import allowed_path, is_visible, require_file
 from pika_scraper.sources import uploads
 from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source, Tools
+from pika_scraper.sources.locations import allowed_path, is_visible, require_file
 
 
 def check(request: ScrapeRequest, settings: Settings) -> Path | None:

@@ -15,7 +15,7 @@ from pika_kit.service import Problem, job_accepted, state
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing
 from pika_kit.withdrawn import is_withdrawn
-from pika_scraper.prepare import NEAR_DUPLICATES
+from pika_scraper.pictures.duplicates import NEAR_DUPLICATES, record_key
 from pika_scraper.views.uploads import answer_uploads, received_files, zip_as_job
 
 _TAG = Tag(name="pictures", description="Upload, list, look at")
@@ -101,7 +101,7 @@ def list_images(query: ListQuery) -> Response:
 def list_near_duplicates(query: PageQuery) -> Response:
     """One page of the pictures in raw that were kept out of images, and whose near duplicates they are."""
     store, after = state().store, cursor_of(query.cursor)
-    start = f"{NEAR_DUPLICATES}{after}.json" if after else ""
+    start = record_key(after) if after else ""
     keys: list[str] = []
     for found in store.list(Bucket.IMAGES, NEAR_DUPLICATES, start_after=start):
         keys.append(found.key)

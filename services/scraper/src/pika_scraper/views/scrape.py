@@ -11,7 +11,7 @@ from pika_kit.pictures import PictureBucket
 from pika_kit.service import Problem, start_job, state
 from pika_kit.stages import Bucket
 from pika_scraper.errors import SourceError
-from pika_scraper.prepare import near_duplicate_ids
+from pika_scraper.pictures.duplicates import near_duplicate_ids
 from pika_scraper.sources import SOURCES
 from pika_scraper.sources.base import ScrapeRequest
 

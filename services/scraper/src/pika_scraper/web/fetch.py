@@ -79,6 +79,7 @@ class Fetcher:
         permit: asked before each request for what obeys robots, redirects included; raises Refused.
         hosts: whose turn it is at each host; without it requests begin at once.
         nat64: as `addresses.is_public`.
+        shares: another fetcher, whose open connections this one uses too.
     """
 
     def __init__(
@@ -91,11 +92,14 @@ class Fetcher:
         permit: Callable[[Target], None] = lambda _target: None,
         hosts: Hosts | None = None,
         nat64: tuple[IPv6Network, ...] = (),
+        shares: "Fetcher | None" = None,
     ) -> None:
         self.limits = limits or FetchLimits()
         self._sleep, self._permit, self._hosts = sleep, permit, hosts
         names = frozenset(pair.lower() for pair in allowed)
-        self._connections = Connections(names, resolver, self.limits, nat64)
+        self._connections: Connections = (
+            shares._connections if shares else Connections(names, resolver, self.limits, nat64)
+        )
 
     def close(self) -> None:
         """Close the connections that are kept for further requests."""

@@ -82,11 +82,13 @@ def picture_fetcher(settings: Settings) -> Fetcher:
         max_bytes=limits.max_bytes, total_seconds=limits.total_seconds, max_attempts=2, user_agent=agent
     )
     nat64 = settings.nat64_prefixes
-    robots = Robots(Fetcher(settings.fetch_allow, for_rules, nat64=nat64).receive, limits)
+    rules = Fetcher(settings.fetch_allow, for_rules, nat64=nat64)
+    robots = Robots(rules.receive, limits)
     return Fetcher(
         settings.fetch_allow,
         FetchLimits(user_agent=agent),
         permit=robots.check,
         hosts=Hosts(Politeness()),
         nat64=nat64,
+        shares=rules,  # the picture comes over the connection that the rules came over
     )

@@ -1,0 +1,72 @@
+"""`GET /images/clusters`: pictures with their near duplicates, as a list and to look at."""
+
+from typing import Any
+
+import numpy as np
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from PIL import Image, ImageOps
+
+from pika_kit.gates import Gate
+from pika_kit.images import Pixels, decode, encode_png, sheet
+from pika_kit.pictures import PictureBucket
+from pika_kit.service import Problem, state
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing, Store
+from pika_scraper.pictures.duplicates import clusters
+from pika_scraper.views.images import PageQuery, PicturePath, cursor_of
+
+_TAG = Tag(name="pictures", description="Upload, list, look at")
+_SIDE = 192
+_MAX_SHOWN = 64
+# Each of them reads all records of near duplicates.
+_LOOKS = Gate("looks at near duplicates", at_once=2)
+
+clusters_blueprint = APIBlueprint("clusters", __name__, abp_tags=[_TAG])
+
+
+@clusters_blueprint.get("/images/clusters")
+def list_clusters(query: PageQuery) -> Response:
+    """One page of the pictures that have near duplicates: which was kept, which were not, how far apart.
+
+    `distance` counts the bits, of 64, in which the perceptual hashes differ.
+    """
+    after = cursor_of(query.cursor)
+    with _LOOKS:
+        found = [(kept, near) for kept, near in clusters(state().store).items() if kept > after]
+    page = found[: query.limit]
+    listed = [{"id": kept, "near_duplicates": near, "sheet": _sheet_of(kept)} for kept, near in page]
+    next_cursor = page[-1][0] if len(found) > len(page) else None
+    return jsonify({"clusters": listed, "next_cursor": next_cursor})
+
+
+@clusters_blueprint.get("/images/clusters/<picture_id>")
+def look_at_cluster(path: PicturePath) -> Response:
+    """The picture that was kept and, beside it, up to 63 near duplicates from raw, the nearest first; PNG."""
+    store = state().store
+    with _LOOKS:
+        near = clusters(store).get(path.picture_id)
+        if near is None:
+            detail = "No near duplicates of a picture of that id are known."
+            raise Problem(404, "cluster-unknown", "Unknown cluster", detail, received=path.picture_id[:80])
+        ids = [path.picture_id, *(record["id"] for record in near)]
+        tiles = [tile for tile in (_tile(store, found) for found in ids[:_MAX_SHOWN]) if tile is not None]
+    if not tiles:
+        raise Problem(404, "cluster-unknown", "Unknown cluster", "Its pictures are not there any more.")
+    headers = {"Cache-Control": "private, max-age=60", "Content-Security-Policy": "default-src 'none'"}
+    return Response(encode_png(sheet(np.stack(tiles))), content_type="image/png", headers=headers)
+
+
+def _tile(store: Store, picture_id: str) -> Pixels | None:
+    """The whole picture as it was found, on a white square; None where it is not there any more."""
+    pictures = PictureBucket(store, Bucket.RAW)
+    try:
+        data = pictures.bytes(picture_id)
+    except ObjectMissing:
+        return None
+    image: Any = Image.fromarray(decode(data, at_least=_SIDE).pixels)
+    return np.asarray(ImageOps.pad(image, (_SIDE, _SIDE), color="white"))
+
+
+def _sheet_of(picture_id: str) -> str:
+    return f"/images/clusters/{picture_id}"
