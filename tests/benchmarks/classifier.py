@@ -29,11 +29,12 @@ from pika_classifier.config import IMAGE_SIZE, PRESETS, FrozenPreset, Preset
 from pika_classifier.features.bank import Features
 from pika_classifier.features.extractor import FEATURES_NAME
 from pika_classifier.features.network import build_features
+from pika_classifier.features.variations import choose_varied
 from pika_classifier.learn.augment import augment
 from pika_classifier.learn.batches import predict_in_batches
 from pika_classifier.learn.calibrate import sigmoid
 from pika_classifier.learn.data import LabelledPictures
-from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, choose_varied, train_head
+from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, train_head
 from pika_classifier.learn.heads import fit_logistic, folds, log_loss
 from pika_classifier.learn.metrics import calibration_error, pr_auc, pr_curve, roc_auc
 from pika_classifier.learn.threshold import threshold_for
@@ -117,8 +118,12 @@ def _features(
         began = time.monotonic()
         features = predict_in_batches(network, squares)[FEATURES_NAME]
         print(f"features: {len(squares) / (time.monotonic() - began):.1f} pictures a second", flush=True)
-        names = Features(tuple(map(str, range(num_labelled, len(squares)))), features[num_labelled:])
-        chosen = [int(name) for name in choose_varied(names, preset.num_varied, 0)]
+        # By the hashes of the squares, as the product chooses by the hashes of the files.
+        rows = {
+            hashlib.sha256(squares[row].tobytes()).hexdigest(): row
+            for row in range(num_labelled, len(squares))
+        }
+        chosen = [rows[name] for name in choose_varied(tuple(rows), preset.num_varied)]
         varied = np.stack(
             [
                 augment(squares[row], rng, preset.variation, IMAGE_SIZE)

@@ -1,6 +1,8 @@
 """The bank of features: complete, kept, shared, and the same numbers in every runtime."""
 
+import io
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from classifier_samples import context, drawn, put_images
 from pika_classifier.config import PRESETS, FeatureSet
 from pika_classifier.features.bank import Bank
 from pika_classifier.features.extractor import Extractor, model_key
+from pika_classifier.features.variations import choose_varied, variations_of
 from pika_classifier.filtering.predictions import Predictions
 from pika_classifier.jobs import compute_features, filter_bucket, train
 from pika_classifier.labels.log import Label, LabelSet
@@ -47,6 +50,56 @@ def bank(memory_store):
 
 def nothing(done, total):
     pass
+
+
+def test_what_is_known_of_withdrawn_pictures_can_be_forgotten(memory_store, pictures, bank):
+    bank.complete(Counting(), nothing)
+    gone = frozenset(pictures[:3])
+    bank.forget(gone)
+    assert set(bank.read().ids) == set(pictures) - gone
+    extractor = Counting()
+    bank.complete(extractor, nothing)
+    assert extractor.num_pictures == 3
+    bank.forget(frozenset(["f" * 64]))
+    assert len(bank.read().ids) == 20
+
+
+def test_variations_are_kept_for_each_picture(memory_store, pictures):
+    preset = replace(PRESETS["default"], num_varied=8, num_variations=2)
+    first = Counting()
+    found = variations_of(memory_store, first, preset, tuple(pictures), nothing)
+    assert (found.shape, first.num_pictures) == ((2, 8, 2752), 16)
+    again = Counting()
+    assert np.array_equal(variations_of(memory_store, again, preset, tuple(pictures), nothing), found)
+    assert again.num_pictures == 0
+    # After a scrape only those that came to be chosen are looked at, and nothing stays of those that left.
+    more = (*pictures, *put_images(memory_store, drawn(20, is_yellow=False, seed=2)))
+    before, after = choose_varied(tuple(pictures), 8), choose_varied(more, 8)
+    fresh = len(set(after) - set(before))
+    assert 0 < fresh < 8
+    variations_of(memory_store, again, preset, more, nothing)
+    assert again.num_pictures == 2 * fresh
+    kept = [np.load(io.BytesIO(data))["ids"] for data in variation_objects(memory_store)]
+    assert {one.decode() for ids in kept for one in ids} == set(after)
+
+
+def test_a_stop_keeps_the_variations_that_were_looked_at(memory_store, pictures):
+    preset = replace(PRESETS["default"], num_varied=8, num_variations=2)
+
+    def stop(done, total):
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        variations_of(memory_store, Counting(), preset, tuple(pictures), stop)
+    extractor = Counting()
+    variations_of(memory_store, extractor, preset, tuple(pictures), nothing)
+    assert extractor.num_pictures == 2 * 3
+
+
+def variation_objects(store):
+    found = store.list(Bucket.RUNS, "classifier/features/")
+    return [store.get(Bucket.RUNS, info.key) for info in found if "/variations/" in info.key]
 
 
 def test_every_picture_is_looked_at_once(memory_store, pictures, bank):

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import io
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -13,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from pika_classifier.config import IMAGE_SIZE, MISTAKES, FeatureSet, FrozenPreset, Preset
+from pika_classifier.config import MISTAKES, FeatureSet, FrozenPreset, Preset
 from pika_classifier.features.bank import Bank, Features
-from pika_classifier.features.extractor import Extractor, folder_of
 from pika_classifier.features.publish import ensure_extractor
+from pika_classifier.features.variations import variations_of
 from pika_classifier.labels import log as label_log
 from pika_classifier.labels.vocabulary import PIKACHU, SPLITS
-from pika_classifier.learn.augment import augment
 from pika_classifier.learn.data import LabelledPictures, check_counts
-from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, choose_varied, train_head
+from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, train_head
 from pika_classifier.learn.networks import frozen_model
 from pika_classifier.learn.plots import PLOTS, surest_mistakes
 from pika_classifier.learn.train import train as train_on
@@ -32,7 +30,7 @@ from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing
-from pika_kit.threads import in_threads, usable_cores
+from pika_kit.withdrawn import withdrawn_ids
 
 _LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "tf2onnx", "onnxruntime", "numpy", "pillow")
 _NUM_THREADS = 8
@@ -101,7 +99,13 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
     known = pile.readable()
     others = complete_bank(context, preset.features, Bucket.LABELS, without=frozenset(pile.ids)).readable()
     labelled = _labelled_features(known.joined(others), current)
-    variations = _variations(context, preset, known if known.ids else None, seed)
+    variations = variations_of(
+        context.store,
+        ensure_extractor(context.store, preset.features),
+        preset,
+        known.ids,
+        lambda done, total: context.progress(done, total, "looking at variations of pictures"),
+    )
     looked = time.monotonic()
     trained = train_head(labelled, known, variations, preset, seed=seed, on_progress=context.progress)
     context.progress(0, None, "exporting")
@@ -135,6 +139,9 @@ def complete_bank(
     context.progress(0, None, "preparing the network")
     extractor = ensure_extractor(context.store, features)
     bank = Bank(context.store, features, bucket, without)
+    gone = frozenset(withdrawn_ids(context.store))
+    if gone:
+        bank.forget(gone)
     return bank.complete(
         extractor, lambda done, total: context.progress(done, total, f"extracting features of {bucket}")
     )
@@ -152,49 +159,6 @@ def _labelled_features(bank: Features, current: dict[str, dict[str, Any]]) -> La
     labels = [current[picture_id]["label"] for picture_id in found.ids]
     check_counts("labels whose pictures are there", {name: labels.count(name) for name in label_log.LABELS})
     return LabelledFeatures(found.ids, found.values, np.array([label == PIKACHU for label in labels], bool))
-
-
-def _variations(context: JobContext, preset: FrozenPreset, pile: Features | None, seed: int) -> np.ndarray:
-    """Features (V, M, F) of some of the pile's pictures, varied; computed once and kept."""
-    width = sum(preset.features.blocks.values())
-    if pile is None:
-        return np.zeros((0, 0, width), np.float32)
-    chosen = choose_varied(pile, preset.num_varied, seed)
-    digest = hashlib.sha256("".join(chosen).encode()).hexdigest()[:16]
-    key = f"{folder_of(preset.features)}variations/{preset.num_variations}-{digest}.npy"
-    try:
-        kept: np.ndarray = np.load(io.BytesIO(context.store.get(Bucket.RUNS, key)), allow_pickle=False)
-        return kept
-    except ObjectMissing:
-        pass
-    extractor = ensure_extractor(context.store, preset.features)
-    pictures = PictureBucket(context.store, Bucket.IMAGES)
-    work = in_threads(
-        lambda item: _vary(pictures, extractor, preset, item), list(enumerate(chosen)), usable_cores()
-    )
-    found = []
-    for (number, _), values in work:
-        context.progress(number + 1, len(chosen), "looking at variations of pictures")
-        if values is not None:
-            found.append(values)
-    variations = np.stack(found, axis=1) if found else np.zeros((0, 0, width), np.float32)
-    buffer = io.BytesIO()
-    np.save(buffer, variations)
-    context.store.put(Bucket.RUNS, key, buffer.getvalue())
-    return variations
-
-
-def _vary(
-    pictures: PictureBucket, extractor: Extractor, preset: FrozenPreset, item: tuple[int, str]
-) -> np.ndarray | None:
-    number, picture_id = item
-    try:
-        pixels = prepare(pictures.bytes(picture_id))
-    except ObjectMissing:
-        return None  # deleted meanwhile
-    rng = np.random.default_rng(number)
-    varied = [augment(pixels, rng, preset.variation, IMAGE_SIZE) for _ in range(preset.num_variations)]
-    return extractor.features(np.stack(varied))
 
 
 def _some_pixels(context: JobContext, ids: tuple[str, ...]) -> np.ndarray:

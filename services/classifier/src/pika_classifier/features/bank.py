@@ -95,6 +95,18 @@ class Bank:
             on_progress(done, len(entries))
         return self.read()
 
+    def forget(self, gone: frozenset[str]) -> None:
+        """Delete what is known of these pictures, such as withdrawn ones."""
+        for name in sorted({picture_id[:2] for picture_id in gone}):
+            for key in list(self._keys(f"{self._prefix}{name}/")):
+                kept = self._load(key)
+                left = {found: row for found, row in kept.items() if found not in gone}
+                if len(left) == len(kept):
+                    continue
+                if left:
+                    self._write(name, left)
+                self._store.delete(Bucket.RUNS, key)
+
     def _work(
         self, pictures: PictureBucket, extractor: Extractor, name: str, entries: list[PictureEntry]
     ) -> None:

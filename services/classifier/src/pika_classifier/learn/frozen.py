@@ -235,12 +235,6 @@ class _Learner:
         return _log_loss(self._truth, fit_platt(scores, self._truth).logits(scores))
 
 
-def choose_varied(pile: Features, num: int, seed: int) -> list[str]:
-    """Ids of the pictures that are looked at again in variations."""
-    rng = np.random.default_rng(seed)
-    return [pile.ids[row] for row in sorted(rng.permutation(len(pile.ids))[:num])]
-
-
 def _without(pile: Features, ids: tuple[str, ...]) -> Features:
     known = set(ids)
     return pile.of([found not in known for found in pile.ids])
