@@ -29,6 +29,7 @@ from pika_kit.storage import Store, StoreUnavailable
 from pika_kit.valkey import QueueUnavailable
 
 __all__ = [
+    "OPEN_PATHS",
     "Problem",
     "ServiceState",
     "create_app",
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 API_VERSION = "0.1.0"
+OPEN_PATHS = "PIKA_OPEN_PATHS"
+"""In an application's config: the set of paths that need no API key. A service may add its own."""
 READY_SECONDS = 2.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OPERATIONS = Tag(name="operations", description="Health and metrics")
@@ -128,6 +131,7 @@ def _install_api_keys(app: Flask, settings: Settings) -> None:
     }
     # For Prometheus, beside the service: the front door leads to /gan/metrics only, which asks for a key.
     open_paths.add("/metrics")
+    app.config[OPEN_PATHS] = open_paths
 
     @app.before_request
     def check_key() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,8 @@ from pika_classifier.features.variations import choose_varied, variations_of
 from pika_classifier.filtering.predictions import Predictions
 from pika_classifier.jobs import compute_features, filter_bucket, train
 from pika_classifier.labels.log import Label, LabelSet
-from pika_classifier.serve.predictor import load_predictor
+from pika_classifier.serve.predictor import load_predictor, prepare
+from pika_kit.images import PictureError
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobError
@@ -23,6 +25,8 @@ from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket
 from pika_kit.tensorflow_runtime import TensorflowRuntime
 from pika_kit.testing import MemoryStore, settings_for_tests
+from pika_scraper.config import PrepareConfig
+from pika_scraper.pictures.pipeline import examine
 
 
 class Counting(Extractor):
@@ -212,6 +216,36 @@ def test_bank_trainer_and_both_runtimes_agree(trained, tmp_path):
     kept = Bank(store, FeatureSet(), Bucket.IMAGES).read()
     row = kept.ids.index(ids["pikachu"][0])
     np.testing.assert_allclose(kept.values[row], answers[0]["features"][0], atol=1e-5)
+
+
+def test_odd_files_and_real_pictures_get_one_answer_everywhere(trained, tmp_path, test_data):
+    """As found, as the square that the scraper makes of it, and in both runtimes: the same to 1e-4."""
+    files = sorted((test_data / "odd-files").iterdir())
+    files += sorted((test_data / "pikachu-real" / "pool").iterdir())[::33][:100]
+    found, squares = [], []
+    for path in files:
+        data = path.read_bytes()
+        try:
+            made = examine(data, PrepareConfig(), nullcontext()).prepared
+        except PictureError:
+            with pytest.raises(PictureError):
+                prepare(data)
+            continue
+        found.append(prepare(data))
+        squares.append(prepare(made.square))
+    assert len(found) > 120
+    store, result, _ = trained
+    _, folder, _ = Registry(store, "classifier").fetch(result["version"], tmp_path)
+    onnx, tensorflow = OnnxRuntime(folder / "model.onnx"), TensorflowRuntime(folder)
+    extractor = Extractor.load(store, FeatureSet())
+    for at in range(0, len(found), 16):
+        as_found, as_square = np.stack(found[at : at + 16]), np.stack(squares[at : at + 16])
+        answers = onnx.run({"pictures": as_found})
+        for other in (onnx.run({"pictures": as_square}), tensorflow.run({"pictures": as_found})):
+            np.testing.assert_allclose(answers["probability"], other["probability"], rtol=0, atol=1e-4)
+            # Features are roots: of a number near zero they magnify its rounding error.
+            np.testing.assert_allclose(answers["features"], other["features"], rtol=0, atol=5e-4)
+        np.testing.assert_allclose(extractor.features(as_square), answers["features"], atol=5e-4)
 
 
 def test_what_is_like_nothing_known_says_so(trained, tmp_path):

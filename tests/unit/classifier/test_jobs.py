@@ -1,21 +1,28 @@
 """Training publishes a model whose runtimes agree; filtering is idempotent and resumes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from classifier_samples import context, drawn, put_images
 from servers import wait_for
 
+from pika_classifier.config import PRESETS
+from pika_classifier.filtering.borderline import load_sheet
+from pika_classifier.filtering.predictions import Predictions
 from pika_classifier.jobs import filter_bucket, train
 from pika_classifier.labels.log import Label, LabelSet
 from pika_classifier.labels.queue import choose_next
 from pika_classifier.learn.batches import predict_in_batches
 from pika_classifier.serve.predictor import Predictor, follow, load_predictor
 from pika_classifier.training import manifest_hash
+from pika_kit.images import decode, encode_png, sha256
 from pika_kit.models import NoModel, Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing
 from pika_kit.tensorflow_runtime import TensorflowRuntime
 from pika_kit.testing import CountingStore, MemoryStore, VanishingStore, settings_for_tests
 from pika_kit.withdrawn import withdraw
@@ -72,6 +79,41 @@ def test_the_trainer_the_savedmodel_and_onnx_agree(tmp_path):
     np.testing.assert_allclose(found, predict_in_batches(model, pixels)["probability"], atol=1e-4)
 
 
+def test_the_articles_network_is_a_preset_too(trained, copy, tmp_path, monkeypatch):
+    short = replace(PRESETS["article"], epochs=2, steps_per_epoch=2)
+    monkeypatch.setitem(PRESETS, "article", short)
+    result = train(context(copy, tmp_path, "article"), preset="article", activate=False)
+    card = Registry(copy, "classifier").card(result["version"])
+    assert (result["preset"], card["preset"]["network"], card["preset"]["input_size"]) == (
+        "article",
+        "article",
+        32,
+    )
+    assert max(card["largest_difference_between_runtimes"].values()) <= 1e-4
+    # Plain convolutions on 32 pixels, as small as the network of 2018.
+    assert 3000 < card["num_weights"] < 5000
+
+
+def test_labels_alone_are_enough_to_learn_from(memory_store, tmp_path):
+    """A folder of labels was imported and nothing was scraped: there is no pile."""
+    labels = LabelSet(memory_store)
+    given = []
+    for kind, is_yellow in (("pikachu", True), ("others", False)):
+        for pixels in drawn(12, is_yellow=is_yellow, seed=7):
+            data = encode_png(pixels)
+            labels.pictures.add(sha256(data), data, "png", {})
+            given.append(Label(sha256(data), kind, "trains"))
+    labels.add(given, "a test")
+    result = train(context(memory_store, tmp_path, "alone"))
+    card = Registry(memory_store, "classifier").card(result["version"])
+    assert card["pile"] == {"num_pictures": 0, "share_of_pikachu": None}
+    predictor = load_predictor(settings_for_tests(tmp_path), memory_store)
+    said = predictor.probabilities(
+        np.stack(drawn(1, is_yellow=True, seed=8) + drawn(1, is_yellow=False, seed=8))
+    )
+    assert said[0] > 0.5 > said[1]
+
+
 def test_a_training_job_that_published_only_tells_its_result_again(trained, tmp_path):
     store, result, _ = trained
     assert train(context(store, tmp_path, "first"), preset="tiny") == result
@@ -104,6 +146,29 @@ def test_the_filter_makes_the_bucket_agree_with_every_decision(trained, copy, tm
     assert strict["removed"] == first["chosen"] - strict["chosen"] > 0
     assert set(pikachu(copy)) == set(ids["pikachu"][:14])  # what a person said holds at any threshold
     assert len(list(PictureBucket(copy, Bucket.IMAGES).ids())) == 40
+
+
+def test_a_filter_shows_the_pictures_on_both_sides_of_its_threshold(trained, copy, tmp_path):
+    filter_bucket(context(copy, tmp_path, "first"), dry_run=True, threshold=0.5)
+    labelled = set(LabelSet(copy).current())
+    said = Predictions(copy, "v1", Bucket.IMAGES).read()
+    values = sorted(value for found, value in said.items() if found not in labelled)
+    threshold = (values[len(values) // 2 - 1] + values[len(values) // 2]) / 2
+    report = filter_bucket(context(copy, tmp_path, "second"), dry_run=True, threshold=threshold)
+    for name, is_above in (("accepted.png", True), ("left-out.png", False)):
+        shown = report["borderline"][name]
+        assert 1 < len(shown) <= 16
+        assert not labelled.intersection(found["id"] for found in shown)
+        distances = [found["probability"] - threshold for found in shown]
+        assert all((distance >= 0) == is_above for distance in distances)
+        assert distances == sorted(distances, key=abs)
+        before = decode(load_sheet(copy, "second", name)).pixels
+        withdraw(copy, shown[0]["id"], "asked for")
+        after = decode(load_sheet(copy, "second", name)).pixels
+        assert (after[:128, :128] == 255).all()
+        assert (after[:, 130:] == before[:, 130:]).all()
+    with pytest.raises(ObjectMissing):
+        load_sheet(copy, "third", "accepted.png")
 
 
 def test_a_persons_word_outweighs_the_model(trained, copy, tmp_path):
@@ -183,9 +248,11 @@ def test_filtering_again_asks_the_store_little(trained, copy, tmp_path):
     report = filter_bucket(context(counting, tmp_path), threshold=0.5)
     assert report["kept"] == report["chosen"] > 10
     # What is asked for does not grow with the pictures.
-    assert counting.num_calls["get"] <= 20
-    assert counting.num_calls["put"] == 1
-    assert counting.num_calls["list"] <= 12
+    num_shown = sum(len(found) for found in report["borderline"].values())
+    assert num_shown <= 32
+    assert counting.num_calls["get"] <= 20 + num_shown
+    assert counting.num_calls["put"] <= 4
+    assert counting.num_calls["list"] <= 12 + num_shown
 
 
 def test_the_next_labels_cost_a_few_calls_and_none_for_each_picture(trained, copy, tmp_path):

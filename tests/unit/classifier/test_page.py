@@ -5,6 +5,7 @@ import re
 import pytest
 
 from pika_classifier.app import create_app
+from pika_classifier.http.page import PAGE_PATHS
 from pika_kit.testing import MemoryStore, settings_for_tests
 
 
@@ -28,6 +29,16 @@ def test_the_pages_files_are_served_with_a_strict_policy(client, path, media_typ
     assert not re.search(r"https?://", text)
     assert "onclick" not in text
     assert "style=" not in text
+
+
+def test_the_page_needs_no_key_and_what_it_asks_for_does(tmp_path):
+    settings = settings_for_tests(tmp_path, api_keys={"ann": "0123456789abcdef"})
+    client = create_app(settings, store=MemoryStore()).test_client()
+    for path in PAGE_PATHS:
+        assert client.get(path).status_code == 200
+    assert client.get("/labels?limit=0").status_code == 401
+    answer = client.get("/labels?limit=0", headers={"Authorization": "Bearer 0123456789abcdef"})
+    assert answer.status_code == 200
 
 
 def test_nothing_else_of_the_package_is_served(client):

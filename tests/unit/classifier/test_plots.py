@@ -4,9 +4,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from pika_classifier.config import MISTAKES
 from pika_classifier.http.schemas import PLOT_NAMES
 from pika_classifier.learn.plots import (
-    MISTAKES,
     PLOTS,
     precision_recall_plot,
     reliability_plot,

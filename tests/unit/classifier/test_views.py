@@ -10,9 +10,13 @@ import pytest
 from classifier_samples import drawn
 
 from pika_classifier.app import create_app
+from pika_classifier.labels.log import Label, LabelSet
+from pika_classifier.learn import metrics
 from pika_kit.images import decode, encode, encode_png, sheet
 from pika_kit.models import Registry
+from pika_kit.pictures import PictureBucket
 from pika_kit.queue import JobView, Progress
+from pika_kit.stages import Bucket
 from pika_kit.testing import MemoryStore, settings_for_tests
 from pika_kit.withdrawn import withdraw
 
@@ -312,6 +316,45 @@ def test_the_cards_plots_are_served(client):
         assert answer.data.startswith(b"<svg")
     assert client.get("/classifier/models/v9/reliability.svg").status_code == 404
     assert client.get("/classifier/models/v1/model.onnx").status_code == 422
+
+
+def publish_with_answers(store, folder, answers, run_id):
+    """A version whose answers to labels are kept, as a training job leaves them."""
+    truth = [found < "8" for found in answers]
+    validation = metrics.report(np.array(truth), np.array(list(answers.values())))
+    card = {"preset": {"name": "default"}, "validation": validation, "recommended_threshold": 0.5}
+    version = Registry(store, "classifier").publish(folder, card, run_id=run_id)
+    store.put_json(Bucket.RUNS, f"classifier/{run_id}/valid_probabilities.json", answers)
+    return version
+
+
+def test_two_versions_are_compared_on_the_labels_that_both_answered(tmp_path):
+    store, folder = MemoryStore(), tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"")
+    pictures = PictureBucket(store, Bucket.LABELS)
+    ids = [f"{number:02x}" * 32 for number in range(0, 256, 8)]
+    for picture_id in ids:
+        pictures.add(picture_id, encode_png(drawn(1, is_yellow=True, seed=1)[0]), "png", {})
+    LabelSet(store).add([Label(one, "pikachu" if one < "8" else "others", "trains") for one in ids], "me")
+    good = {one: 0.9 if one < "8" else 0.1 for one in ids}
+    rng = np.random.default_rng(0)
+    guessing = {one: float(rng.random()) for one in ids[2:]}
+    publish_with_answers(store, folder, guessing, "run1")
+    publish_with_answers(store, folder, good, "run2")
+    client = client_of(store, tmp_path)
+    body = client.get("/classifier/models/comparison?base=v1&other=v2").get_json()
+    assert (body["base"]["version"], body["other"]["version"]) == ("v1", "v2")
+    assert body["labels_in_common"] == 30
+    difference = body["difference"]["roc_auc"]
+    truth = np.array([one < "8" for one in ids[2:]])
+    assert difference["value"] == pytest.approx(1 - metrics.roc_auc(truth, np.array(list(guessing.values()))))
+    assert difference["interval"][0] > 0
+    assert difference["is_clear"]
+    backwards = client.get("/classifier/models/comparison?base=v2&other=v1").get_json()
+    assert backwards["difference"]["roc_auc"]["value"] == pytest.approx(-difference["value"])
+    assert client.get("/classifier/models/comparison?base=v1&other=v9").status_code == 404
+    assert client.get("/classifier/models/comparison?base=v1&other=v1").status_code == 422
 
 
 def test_a_withdrawn_picture_is_white_on_the_sheet_of_mistakes(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pikastack import actions
+from pikastack.label_terminal import label_in_terminal
 from pikastack.options import Session, session_options
 
 _LIST_SUFFIXES = {".txt", ".csv", ".list"}
@@ -119,12 +120,18 @@ def describe_preparation(report: dict[str, Any]) -> str:
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--open/--no-open", "opens", default=None, help="Open the page.  [default: on a terminal]")
+@click.option("--terminal", "in_terminal", is_flag=True, help="Without a browser: pictures drawn right here.")
 @session_options
-def label(session: Session, folder: Path | None, opens: bool | None) -> None:
+def label(session: Session, folder: Path | None, opens: bool | None, in_terminal: bool) -> None:
     """Label pictures: take a labelled FOLDER in, or open the page on which a person labels with the keyboard.
 
     FOLDER is laid out trains/pikachu, trains/others, valids/pikachu, valids/others.
     """
+    if in_terminal:
+        given = label_in_terminal(session)
+        text = f"labelled {given.pikachu} Pikachus and {given.others} others"
+        session.terminal.result({"given": vars(given), "labels": actions.count_labels(session)}, text)
+        return
     imported = actions.import_labels(session, folder) if folder else None
     counts = actions.count_labels(session)
     lines = [] if imported is None else [describe_labels(imported)]
@@ -133,8 +140,8 @@ def label(session: Session, folder: Path | None, opens: bool | None) -> None:
     lines.append(f"label with the keyboard: {page}")
     session.terminal.result({"imported": imported, "labels": counts, "page": page}, "\n".join(lines))
     is_asked = opens is None and folder is None and sys.stdout.isatty() and not session.terminal.as_json
-    if opens or is_asked:
-        click.launch(page)
+    if (opens or is_asked) and click.launch(page) != 0:
+        session.terminal.say("no browser was found here: pikastack label --terminal does without")
 
 
 def describe_labels(report: dict[str, Any]) -> str:
@@ -236,6 +243,11 @@ def describe_job(view: dict[str, Any]) -> str:
         for name, value in (view["result"] or {}).items()
         if isinstance(value, int | float | str)
     }
-    return f"{view['name']}: " + ", ".join(
+    text = f"{view['name']}: " + ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in numbers.items()
     )
+    if view["name"] == "filter":
+        text += (
+            f"\nthe pictures nearest to the threshold: /filter/{view['id']}/accepted.png and …/left-out.png"
+        )
+    return text

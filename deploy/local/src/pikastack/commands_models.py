@@ -120,15 +120,47 @@ def save_pictures(
     return files
 
 
+def describe_comparison(answer: dict[str, Any]) -> str:
+    """Two versions' figures in a few lines, and whether the labels tell them apart."""
+    lines = []
+    for card in (answer["base"], answer["other"]):
+        told = card["validation"]
+        figures = ", ".join(
+            f"{title} {told[name]:.3f} ({told[f'{name}_interval'][0]:.3f}–{told[f'{name}_interval'][1]:.3f})"
+            for name, title in (("roc_auc", "ROC-AUC"), ("pr_auc", "PR-AUC"))
+            if told.get(f"{name}_interval")
+        )
+        lines.append(f"{card['version']} ({card['preset']}): {figures}")
+    for name, title in (("roc_auc", "ROC-AUC"), ("pr_auc", "PR-AUC")):
+        found = answer["difference"][name]
+        if found is None:
+            continue
+        low, high = found["interval"]
+        verdict = "a clear difference" if found["is_clear"] else "the labels do not tell them apart"
+        lines.append(f"{title}: {found['value']:+.3f} ({low:+.3f} to {high:+.3f}), {verdict}")
+    seen = answer["pictures"]
+    lines.append(
+        f"{answer['labels_in_common']} labels in common. Of {seen['in_common']} pictures both accept "
+        f"{seen['accepted_by_both']}"
+    )
+    return "\n".join(lines)
+
+
 def _short(seeds: list[int]) -> str:
     return f"{seeds[0]}–{seeds[-1]}" if len(seeds) > 8 else ",".join(map(str, seeds))
 
 
 @click.command()
 @click.option("--use", nargs=2, metavar="MODEL VERSION", help="Make this version the current one: gan v3.")
+@click.option("--compare", nargs=2, metavar="BASE OTHER", help="Two classifiers side by side: v1 v2.")
 @session_options
-def models(session: Session, use: tuple[str, str] | None) -> None:
-    """List the trained models, or choose which version is served."""
+def models(session: Session, use: tuple[str, str] | None, compare: tuple[str, str] | None) -> None:
+    """List the trained models, choose which version is served, or compare two classifiers."""
+    if compare:
+        base, other = compare
+        answer = session.client.get(f"/classifier/models/comparison?base={base}&other={other}").json()
+        session.terminal.result(answer, describe_comparison(answer))
+        return
     if use:
         name, version = use
         if name not in MODELS:

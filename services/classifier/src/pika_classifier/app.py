@@ -7,15 +7,16 @@ It never imports TensorFlow unless `PIKA_MODEL_RUNTIME=tensorflow` asks for it.
 
 from flask_openapi3 import OpenAPI
 
-from pika_classifier.http.ask import PREDICTOR, blueprint, plots_of, predictors
+from pika_classifier.http.ask import PREDICTOR, blueprint, predictors
 from pika_classifier.http.labels import LABEL_SET, label_blueprint
-from pika_classifier.http.page import page_blueprint
+from pika_classifier.http.models import models_blueprint, plots_of
+from pika_classifier.http.page import PAGE_PATHS, page_blueprint
 from pika_classifier.http.schemas import MAX_PICTURES
 from pika_classifier.labels.log import LabelSet
 from pika_classifier.serve.predictor import MODEL_NAME, follow
 from pika_kit.model_views import model_views
 from pika_kit.queue import JobQueue
-from pika_kit.service import ServiceState
+from pika_kit.service import OPEN_PATHS, ServiceState
 from pika_kit.service import create_app as create_base
 from pika_kit.settings import Settings
 from pika_kit.storage import Store
@@ -34,7 +35,9 @@ def create_app(
     service.model_version = follower.version
     app.config[LABEL_SET] = LabelSet(service.store)
     app.register_api(blueprint)
+    app.register_api(models_blueprint)
     app.register_api(model_views(MODEL_NAME, predictors, plots_of))
     app.register_api(label_blueprint)
     app.register_blueprint(page_blueprint)
+    app.config[OPEN_PATHS].update(PAGE_PATHS)  # static files; what they ask for needs the key
     return app

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pika_classifier.config import FeatureSet, FrozenPreset, preset_named
+from pika_classifier.filtering.borderline import save_borderline
 from pika_classifier.filtering.predictions import Predictions, histogram
 from pika_classifier.filtering.selection import Decision, apply, audited
 from pika_classifier.labels import log as label_log
@@ -200,6 +201,7 @@ def _filter(
         **decision.certainty(audited(current, seen)),
         "predicted_now": num_predicted,
         "histogram": histogram([float(value) for value in readable]),
+        "borderline": save_borderline(context.store, context.job_id, decision, images),
     }
     key = f"classifier/{context.job_id}/filter.json"
     context.store.put(Bucket.RUNS, key, json.dumps(report).encode(), content_type="application/json")

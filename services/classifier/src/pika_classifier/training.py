@@ -75,6 +75,7 @@ def train_by_steps(context: JobContext, folder: Path, preset: Preset, seed: int)
         "validated_on": "valids",
         "recommended_threshold": trained.validation["recommended_threshold"],
         "temperature": trained.temperature,
+        "num_weights": trained.model.count_params(),
         "curves": trained.history,
         "training_seconds": round(trained.seconds, 1),
     }

@@ -1,4 +1,4 @@
-"""POST /is-pikachu, and the classifier's jobs. No TensorFlow here."""
+"""POST /is-pikachu. No TensorFlow here."""
 
 import threading
 from typing import Any
@@ -7,21 +7,18 @@ import numpy as np
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from pika_classifier.config import MISTAKES
 from pika_classifier.http.received import picture_problem, read_pictures
-from pika_classifier.http.schemas import PLOT_NAMES, AskQuery, FilterRequest, PlotPath, TrainRequest
+from pika_classifier.http.schemas import AskQuery
 from pika_classifier.serve.predictor import BATCH_SIZE, Predictor, default_threshold, prepare
 from pika_kit.following import Follower
 from pika_kit.gates import Gate
-from pika_kit.images import PictureError, blank_tiles, decode, encode_png
+from pika_kit.images import PictureError
 from pika_kit.model_views import no_model_problem
-from pika_kit.models import NoModel, UnknownVersion
-from pika_kit.service import Problem, request_id, start_job, state
-from pika_kit.withdrawn import withdrawn_ids
+from pika_kit.models import NoModel
+from pika_kit.service import Problem, request_id, state
 
 PREDICTOR = "PIKA_CLASSIFIER_PREDICTOR"
 _ASK = Tag(name="is it Pikachu?", description="Ask about pictures")
-_MODELS = Tag(name="classifier models", description="Training, filtering, versions")
 # A large picture takes a hundred megabytes while it is decoded: so many at a time, the others wait.
 # A body of 64 MiB is in memory while it is looked at: so many at a time fit into the container's 768 MiB.
 _ASKING = Gate("pictures to be looked at", at_once=4)
@@ -140,62 +137,3 @@ def _pixels(picture: bytes | Problem) -> np.ndarray | Problem:
             return prepare(picture)
     except PictureError as error:
         return picture_problem(error)
-
-
-@blueprint.post("/classifier/train", tags=[_MODELS])
-def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
-    """Train on all labels, as a job: 202 and its view."""
-    return start_job("classifier-train", body.model_dump())
-
-
-@blueprint.get("/classifier/models/<version>/<name>", tags=[_MODELS])
-def model_plot(path: PlotPath) -> Response:
-    """A plot of a version's card, on labels it had not seen: reliability, precision and recall, mistakes.
-
-    Pictures that were withdrawn since are white on the sheet of mistakes.
-    """
-    registry = predictors().registry
-    try:
-        data = registry.file(path.version, path.name)
-        if path.name == MISTAKES:
-            data = _without_withdrawn(data, registry.card(path.version))
-    except UnknownVersion:
-        raise Problem(
-            404, "plot-missing", "Unknown version or plot", f"{path.version} has no {path.name}."
-        ) from None
-    headers = {
-        "Cache-Control": "max-age=3600",
-        "Content-Security-Policy": "default-src 'none'",
-    }
-    kind = "image/svg+xml" if path.name.endswith(".svg") else "image/png"
-    return Response(data, content_type=kind, headers=headers)
-
-
-def _without_withdrawn(data: bytes, card: dict[str, Any]) -> bytes:
-    """The sheet of mistakes, withdrawn pictures painted over."""
-    shown, gone = card.get("mistakes", []), set(withdrawn_ids(state().store))
-    tiles = [index for index, mistake in enumerate(shown) if mistake["id"] in gone]
-    return encode_png(blank_tiles(decode(data).pixels, tiles, len(shown))) if tiles else data
-
-
-def plots_of(card: dict[str, Any]) -> dict[str, Any]:
-    """Where the plots of a card are."""
-    base = f"/classifier/models/{card['version']}"
-    return {"plots": [f"{base}/{name}" for name in PLOT_NAMES]}
-
-
-@blueprint.post("/classifier/features", tags=[_MODELS])
-def start_features() -> tuple[Response, int, dict[str, str]]:
-    """Extract the features of all pictures, as a job: several of them on several workers share the work.
-
-    Training does so by itself; this is for who wants to do it before, or with more workers.
-    """
-    return start_job("classifier-features", {})
-
-
-@blueprint.post("/filter", tags=[_MODELS])
-def start_filter(body: FilterRequest) -> tuple[Response, int, dict[str, str]]:
-    """Make the pikachu bucket hold the pictures of images that pass, as a job: 202 and its view."""
-    if body.model_version is None:
-        current_predictor()  # without a model the job could only fail
-    return start_job("filter", body.model_dump())

@@ -6,15 +6,16 @@ from flask import Blueprint, Response
 
 _TYPES = {"label.html": "text/html", "label.css": "text/css", "label.js": "text/javascript"}
 _HEADERS = {
-    # Everything comes from this origin, pictures through the front door.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    # Everything comes from this origin; where a key has to be sent, pictures are fetched by the script.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
 
 page_blueprint = Blueprint("page", __name__)
+PAGE_PATHS = ("/label", "/label/label.css", "/label/label.js")
 
 
 @page_blueprint.get("/label")

@@ -140,6 +140,19 @@ class PlotPath(BaseModel):
     name: Literal["reliability.svg", "precision-recall.svg", "mistakes.png"]
 
 
+class CompareQuery(BaseModel):
+    """Which two versions."""
+
+    base: str = Field(pattern=r"^v[1-9][0-9]{0,8}$", description="Such as v1")
+    other: str = Field(pattern=r"^v[1-9][0-9]{0,8}$", description="Such as v2")
+
+    @model_validator(mode="after")
+    def _two(self) -> CompareQuery:
+        if self.base == self.other:
+            raise ValueError("expected two different versions")
+        return self
+
+
 class TrainRequest(OptionalBody):
     """A training run on all labels."""
 
@@ -153,6 +166,13 @@ class TrainRequest(OptionalBody):
         if value not in PRESETS:
             raise ValueError(f"expected one of {', '.join(PRESETS)}")
         return value
+
+
+class SheetPath(BaseModel):
+    """A sheet of a filter's report."""
+
+    job_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The filter job's id")
+    name: Literal["accepted.png", "left-out.png"]
 
 
 class FilterRequest(OptionalBody):

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pika_classifier.learn.intervals import interval, wilson
+
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -50,7 +52,8 @@ def pr_auc(is_pikachu: np.ndarray, scores: np.ndarray) -> float:
 def at_threshold(is_pikachu: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, Any]:
     """Accuracy, precision and recall when a score ≥ `threshold` counts as Pikachu.
 
-    Precision is None where nothing passes, recall None where there is no Pikachu.
+    Precision is None where nothing passes, recall None where there is no Pikachu; beside them their 95 %
+    intervals.
     """
     truth = np.asarray(is_pikachu, bool)
     passed = np.asarray(scores) >= threshold
@@ -61,7 +64,9 @@ def at_threshold(is_pikachu: np.ndarray, scores: np.ndarray, threshold: float) -
         "num_passed": num_passed,
         "accuracy": float((truth == passed).mean()) if truth.size else None,
         "precision": hits / num_passed if num_passed else None,
+        "precision_interval": wilson(hits / num_passed, num_passed) if num_passed else None,
         "recall": hits / num_pikachu if num_pikachu else None,
+        "recall_interval": wilson(hits / num_pikachu, num_pikachu) if num_pikachu else None,
     }
 
 
@@ -100,7 +105,9 @@ def report(is_pikachu: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
         "num_pictures": int(np.size(is_pikachu)),
         "num_pikachu": int(np.sum(is_pikachu)),
         "roc_auc": _number(roc_auc(is_pikachu, probabilities)),
+        "roc_auc_interval": interval(roc_auc, is_pikachu, probabilities),
         "pr_auc": _number(pr_auc(is_pikachu, probabilities)),
+        "pr_auc_interval": interval(pr_auc, is_pikachu, probabilities),
         "calibration_error": _number(calibration_error(is_pikachu, probabilities)),
         "recommended_threshold": recommended,
         "at_thresholds": [at_threshold(is_pikachu, probabilities, value) for value in thresholds],

@@ -6,6 +6,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from pika_classifier.learn.intervals import wilson
 from pika_classifier.learn.metrics import pr_curve
 
 NUM_BINS = 10
@@ -21,7 +22,7 @@ def reliability_plot(is_pikachu: np.ndarray, probabilities: np.ndarray) -> str:
     for index in np.unique(bins):
         inside = bins == index
         said, true, num = float(probabilities[inside].mean()), float(truth[inside].mean()), int(inside.sum())
-        low, high = _wilson(true, num)
+        low, high = wilson(true, num)
         x, y = _place(said, true)
         marks.append(_line([(said, low), (said, high)], "#888"))
         marks.append(
@@ -42,12 +43,6 @@ def surest_mistakes(is_pikachu: np.ndarray, probabilities: np.ndarray, num: int 
     """Rows that are wrong at 0.5, the surest first."""
     wrongness = np.where(is_pikachu, 1 - np.asarray(probabilities), probabilities)
     return [int(row) for row in np.argsort(-wrongness)[:num] if wrongness[row] > 0.5]
-
-
-def _wilson(share: float, num: int, z: float = 1.96) -> tuple[float, float]:
-    middle = (share + z * z / (2 * num)) / (1 + z * z / num)
-    half = z / (1 + z * z / num) * math.sqrt(share * (1 - share) / num + z * z / (4 * num * num))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _place(x: float, y: float) -> tuple[float, float]:

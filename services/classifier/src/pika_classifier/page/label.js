@@ -20,14 +20,20 @@ let current = null;
 let sending = Promise.resolve();
 let loading = null;
 
+const key = () => sessionStorage.getItem("api-key");
+const withKey = (headers) => (key() ? { ...headers, Authorization: `Bearer ${key()}` } : headers);
 const annotator = () => element("annotator").value.trim() || "anonymous";
 
 async function call(method, path, body) {
   const answer = await fetch(path, {
     method,
-    headers: body ? { "Content-Type": "application/json" } : {},
+    headers: withKey(body ? { "Content-Type": "application/json" } : {}),
     body: body && JSON.stringify(body),
   });
+  if (answer.status === 401) {
+    element("key-label").hidden = false;
+    element("key").focus();
+  }
   const told = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(told.detail || `${method} ${path}: ${answer.status}`);
   return told;
@@ -57,6 +63,21 @@ function showCounts(told) {
   element("counts").textContent = `${sum("pikachu")} Pikachu, ${sum("others")} others`;
 }
 
+// An <img> cannot send a key: then the script fetches the picture itself.
+function prefetched(path) {
+  const image = new Image();
+  if (!key()) {
+    image.src = path;
+    return image;
+  }
+  fetch(path, { headers: withKey({}) }).then(async (answer) => {
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+    image.src = URL.createObjectURL(await answer.blob());
+    if (current?.image === image) show();
+  }).catch((error) => { element("message").textContent = error.message; });
+  return image;
+}
+
 function load() {
   loading ??= (async () => {
     try {
@@ -66,9 +87,7 @@ function load() {
       for (const picture of told.pictures) {
         if (known.has(picture.id)) continue;
         known.add(picture.id);
-        const image = new Image();
-        image.src = `/images/${picture.id}`;
-        waiting.push({ ...picture, image });
+        waiting.push({ ...picture, image: prefetched(`/images/${picture.id}`) });
       }
     } catch (error) {
       element("message").textContent = error.message;
@@ -94,7 +113,8 @@ function show() {
     element("why").textContent = loading ? "Loading …" : "No picture is left to label.";
     return;
   }
-  picture.src = current.image.src;
+  if (current.image.src) picture.src = current.image.src;
+  else picture.removeAttribute("src"); // on its way
   element("why").textContent = WHY[current.why] ?? "";
 }
 
@@ -135,5 +155,9 @@ document.addEventListener("keydown", (event) => {
 const name = element("annotator");
 name.value = localStorage.getItem("annotator") ?? "";
 name.addEventListener("change", () => localStorage.setItem("annotator", name.value));
+element("key").addEventListener("change", () => {
+  sessionStorage.setItem("api-key", element("key").value.trim());
+  location.reload();
+});
 call("GET", "/labels?limit=0").then(showCounts, (error) => { element("message").textContent = error.message; });
 load().then(next);

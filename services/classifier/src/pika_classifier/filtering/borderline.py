@@ -1,0 +1,73 @@
+"""The pictures on both sides of a filter's threshold, as two sheets: is it where it should be?
+
+runs: classifier/<job>/accepted.png, left-out.png    the nearest to the threshold first, four in a row
+runs: classifier/<job>/borderline.json               name of the sheet → [{id, probability}], in its order
+"""
+
+from typing import Any
+
+import numpy as np
+
+from pika_classifier.filtering.selection import Decision
+from pika_kit.images import PictureError, Pixels, blank_tiles, decode, encode_png, sheet, square
+from pika_kit.pictures import PictureBucket
+from pika_kit.stages import Bucket
+from pika_kit.storage import ObjectMissing, Store
+from pika_kit.threads import in_threads
+from pika_kit.withdrawn import withdrawn_ids
+
+SHEETS = ("accepted.png", "left-out.png")
+NUM_SHOWN = 16
+_SIDE = 128
+_NUM_THREADS = 8
+
+
+def save_borderline(store: Store, job_id: str, decision: Decision, pictures: PictureBucket) -> dict[str, Any]:
+    """Draw and keep the sheets; returns what they show: {name: [{"id", "probability"}]}.
+
+    A sheet that would show nothing is not there. What a person has labelled is not shown.
+    """
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for name, found in zip(SHEETS, _nearest(decision), strict=True):
+        looked = in_threads(lambda picture_id: _tile(pictures, picture_id), found, _NUM_THREADS)
+        tiles = [(picture_id, tile) for picture_id, tile in looked if tile is not None]
+        shown[name] = [
+            {"id": picture_id, "probability": decision.probabilities[picture_id]} for picture_id, _ in tiles
+        ]
+        if tiles:
+            drawn = encode_png(sheet(np.stack([tile for _, tile in tiles])))
+            store.put(Bucket.RUNS, _key(job_id, name), drawn, content_type="image/png")
+    store.put_json(Bucket.RUNS, _key(job_id, "borderline.json"), shown)
+    return shown
+
+
+def load_sheet(store: Store, job_id: str, name: str) -> bytes:
+    """A sheet as PNG, with pictures that were withdrawn since painted over; raises ObjectMissing."""
+    data = store.get(Bucket.RUNS, _key(job_id, name))
+    shown = store.get_json(Bucket.RUNS, _key(job_id, "borderline.json"))[name]
+    gone = set(withdrawn_ids(store))
+    tiles = [index for index, found in enumerate(shown) if found["id"] in gone]
+    return encode_png(blank_tiles(decode(data).pixels, tiles, len(shown))) if tiles else data
+
+
+def _nearest(decision: Decision) -> tuple[list[str], list[str]]:
+    """Ids just above the threshold and just below it, the nearest first."""
+    judged = sorted(
+        (value - decision.threshold, picture_id)
+        for picture_id, value in decision.probabilities.items()
+        if value is not None and picture_id not in decision.labels
+    )
+    above = [picture_id for distance, picture_id in judged if distance >= 0]
+    below = [picture_id for distance, picture_id in judged if distance < 0]
+    return above[:NUM_SHOWN], below[: -NUM_SHOWN - 1 : -1]
+
+
+def _tile(pictures: PictureBucket, picture_id: str) -> Pixels | None:
+    try:
+        return square(decode(pictures.bytes(picture_id), at_least=_SIDE).pixels, _SIDE)
+    except (ObjectMissing, PictureError):
+        return None  # deleted since it was listed
+
+
+def _key(job_id: str, name: str) -> str:
+    return f"classifier/{job_id}/{name}"
