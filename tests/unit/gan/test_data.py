@@ -59,5 +59,5 @@ def test_the_cache_gives_the_same_back(dataset, tmp_path):
 
 
 def test_too_few_pictures_are_refused(dataset):
-    with pytest.raises(ValueError, match="expected at least 16, received 3"):
+    with pytest.raises(ValueError, match="expected at least 16 different training pictures, received 3"):
         make_dataset([(str(i), dataset.train[i]) for i in range(3)], dataset.size)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 Architecture = Literal["fastgan", "article"]
 Loss = Literal["rpgan", "bce"]
+Pictures = Literal["figures", "squares"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 
@@ -26,6 +27,9 @@ class Preset:
     latent_dim: int = 128
     generator_channels: tuple[int, ...] = (128, 96, 64, 24)
     discriminator_channels: tuple[int, ...] = (160, 96, 48, 24)
+
+    pictures: Pictures = "squares"  # or figures cut out onto white, where there are enough
+    poses: int = 1  # in so many poses each figure is shown
 
     loss: Loss = "rpgan"
     penalty_weight: float = 0.5  # γ of R1 and R2 at the start, in (γ/2)·‖∇D‖² per picture
@@ -53,7 +57,8 @@ class Preset:
     sample_every: int = 40
     evaluate_every: int = 200
     sample_count: int = 64  # pictures on a sample sheet
-    evaluation_pictures: int = 256  # drawn for one KID
+    evaluation_pictures: int = 256  # drawn for one measurement
+    spaces: tuple[str, ...] = ("pyramid", "lite2")  # what is measured in; the last one gives the headline
 
     def __post_init__(self) -> None:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
@@ -123,6 +128,20 @@ PRESETS: dict[str, Preset] = {
         ),
         # A picture worth looking at after about ten minutes on two cores.
         Preset(name="cpu-32", resolution=32),
+        # Whole figures from half an hour on two cores.
+        Preset(
+            name="cpu-64",
+            resolution=64,
+            generator_channels=(256, 192, 96, 48, 24),
+            discriminator_channels=(192, 128, 64, 32, 16),
+            pictures="figures",
+            poses=8,
+            penalty_every=4,
+            learning_rate_end=0.1,
+            ema_half_life=5_000.0,
+            default_minutes=30.0,
+            evaluate_every=400,
+        ),
         # For tests: every part of cpu-32, in fractions of a second.
         Preset(
             name="tiny",
@@ -140,6 +159,7 @@ PRESETS: dict[str, Preset] = {
             evaluate_every=10,
             sample_count=16,
             evaluation_pictures=32,
+            spaces=("pyramid",),
         ),
     )
 }

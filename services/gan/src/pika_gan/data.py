@@ -1,5 +1,7 @@
 """The training pictures: resized once, cached, a tenth held out by their ids, shuffled by (seed, epoch).
 
+Where they are figures on white, each is shown in several poses (`jitter`).
+
 Nothing here depends on the order in which pictures arrive or on earlier calls, so that a resumed run sees the
 batches an uninterrupted one would have seen.
 """
@@ -9,25 +11,34 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pika_gan.generate import generator_for
+from pika_gan.jitter import pose
 
 HELD_OUT_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures uint8 (N, S, S, 3) with their ids, split into those trained on and those held out."""
+    """Pictures uint8 (N, S, S, 3) with their ids, split into those trained on and those held out.
+
+    Attributes:
+        shown: uint8 (P · N, S, S, 3), what batches are drawn from: the training pictures in P poses.
+        facts: how they were chosen, for the card; see `pictures.gather`.
+    """
 
     train: np.ndarray
     held_out: np.ndarray
     train_ids: tuple[str, ...]
     held_out_ids: tuple[str, ...]
+    shown: np.ndarray
+    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -48,21 +59,21 @@ class Dataset:
             "num_train": len(self.train_ids),
             "num_held_out": len(self.held_out_ids),
             "size": self.size,
+            "num_shown": len(self.shown),
+            "pictures": self.facts,
             **lists,
         }
 
     def batch(self, step: int, batch_size: int, seed: int, flip: bool) -> np.ndarray:
-        """The batch of `step`: uint8 (batch_size, S, S, 3). Every picture once an epoch, half of them
-        mirrored.
-        """
+        """The batch of `step`, uint8 (batch_size, S, S, 3): all that is shown once an epoch."""
         positions = np.arange(step * batch_size, (step + 1) * batch_size)
-        epochs, within = np.divmod(positions, len(self.train))
+        epochs, within = np.divmod(positions, len(self.shown))
         chosen = np.empty(batch_size, np.int64)
         for epoch in np.unique(epochs):
-            order = generator_for(seed, 1, int(epoch)).permutation(len(self.train))
+            order = generator_for(seed, 1, int(epoch)).permutation(len(self.shown))
             here = epochs == epoch
             chosen[here] = order[within[here]]
-        batch = self.train[chosen]
+        batch = self.shown[chosen]
         if flip:
             mirrored = generator_for(seed, 2, step).random(batch_size) < 0.5
             batch[mirrored] = batch[mirrored, :, ::-1]
@@ -81,25 +92,59 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
 
 
-def make_dataset(pictures: Iterable[tuple[str, np.ndarray]], size: int, minimum: int = 16) -> Dataset:
-    """Splits (id, uint8 (H, W, 3)) pairs. Ids are sorted first; at least one picture is held out.
+def make_dataset(
+    pictures: Iterable[tuple[str, np.ndarray]],
+    size: int,
+    minimum: int = 16,
+    *,
+    poses: int = 1,
+    facts: dict[str, Any] | None = None,
+) -> Dataset:
+    """Splits (id, uint8 (H, W, 3)) pairs. Ids are sorted first; at least two pictures are held out.
 
-    Raises ValueError for fewer than `minimum` pictures.
+    Args:
+        poses: of each training picture so many are shown; more than one for figures on white only.
+
+    Raises:
+        ValueError: fewer than `minimum` different pictures.
     """
-    items = sorted(((key, resize(pixels, size)) for key, pixels in pictures), key=lambda item: item[0])
+    items = _different(sorted(pictures, key=lambda item: item[0]))
     if len(items) < minimum:
-        raise ValueError(f"training pictures: expected at least {minimum}, received {len(items)}")
+        raise ValueError(f"expected at least {minimum} different training pictures, received {len(items)}")
     held_out = [item for item in items if is_held_out(item[0])]
     if len(held_out) < 2:  # a handful of pictures may leave none to the hash
         held_out = items[:: len(items) // 2][:2]
     names = {key for key, _ in held_out}
     train = [item for item in items if item[0] not in names]
+    upright = np.stack([resize(pixels, size) for _, pixels in train])
     return Dataset(
-        np.stack([pixels for _, pixels in train]),
-        np.stack([pixels for _, pixels in held_out]),
+        upright,
+        np.stack([resize(pixels, size) for _, pixels in held_out]),
         tuple(key for key, _ in train),
         tuple(key for key, _ in held_out),
+        np.concatenate([upright, _posed([pixels for _, pixels in train], size, poses)]),
+        facts or {},
     )
+
+
+def _different(items: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    """Of pictures with the same pixels the first: a copy is nothing to learn from, and not to be held out."""
+    seen: set[bytes] = set()
+    found = []
+    for key, pixels in items:
+        digest = hashlib.sha256(pixels.tobytes()).digest()
+        if digest not in seen:
+            seen.add(digest)
+            found.append((key, pixels))
+    return found
+
+
+def _posed(pictures: list[np.ndarray], size: int, poses: int) -> np.ndarray:
+    """The further poses, uint8 ((poses − 1) · N, size, size, 3); drawn at the pictures' own size."""
+    further = [
+        np.stack([resize(pose(picture, number), size) for picture in pictures]) for number in range(1, poses)
+    ]
+    return np.concatenate(further) if further else np.zeros((0, size, size, 3), np.uint8)
 
 
 def save_dataset(dataset: Dataset, path: Path) -> None:
@@ -111,6 +156,8 @@ def save_dataset(dataset: Dataset, path: Path) -> None:
         held_out=dataset.held_out,
         train_ids=np.array(dataset.train_ids),
         held_out_ids=np.array(dataset.held_out_ids),
+        shown=dataset.shown,
+        facts=np.array(json.dumps(dataset.facts)),
     )
     partial.replace(path)
 
@@ -123,4 +170,6 @@ def load_dataset(path: Path) -> Dataset:
             arrays["held_out"],
             tuple(str(key) for key in arrays["train_ids"]),
             tuple(str(key) for key in arrays["held_out_ids"]),
+            arrays["shown"],
+            json.loads(str(arrays["facts"])),
         )

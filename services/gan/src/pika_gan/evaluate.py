@@ -1,153 +1,225 @@
-"""How good the drawn pictures are: KID on held-out pictures, diversity, nearness to training pictures.
+"""How good drawn pictures are: what `measures` and `likeness` say of them beside one fixed set of real ones.
 
-KID is the unbiased squared maximum mean discrepancy with the kernel (x·y/d + 1)³ (Bińkowski et al. 2018,
-arXiv:1801.01401), here in the feature space of `features`, standardised by the training pictures and clipped.
-0 means "as the held-out pictures"; being unbiased it may come out slightly negative.
+The reference is the held-out pictures where there are a hundred; else all pictures, the trained ones among
+them, because a figure from a few dozen moves more by who is among them than by the model. What was learned by
+heart is told apart by `near_copy_rate`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
 from pika_gan.data import Dataset
-from pika_gan.features import FEATURE_VERSION, features_of
-from pika_gan.generate import generator_for
+from pika_gan.likeness import Likeness
+from pika_gan.measures import (
+    Reference,
+    distances,
+    effective_number,
+    fid,
+    kid,
+    kid_interval,
+    manifolds,
+    mean_pairwise_distance,
+)
+from pika_gan.spaces import look, version_of
 
+ENOUGH_HELD_OUT = 100
 NEAR_COPY_QUANTILE = 0.05
-COLLAPSE_BELOW = 0.25  # mean pairwise distance, as a share of the training pictures'
-NUM_BOOTSTRAP = 200
+_COPY_SHARE = 0.02
+"""However near held-out pictures lie: a picture counts as a copy within this share of the usual distance."""
+COLLAPSE_BELOW = 0.25
 CLIP = 5.0  # standard deviations
 
 
-def kid(generated: np.ndarray, reference: np.ndarray) -> float:
-    """Unbiased KID between features (M, D) and (N, D); needs two rows on each side."""
-    if min(len(generated), len(reference)) < 2:
-        raise ValueError(f"KID: expected two pictures a side, received {len(generated)} and {len(reference)}")
-    return _kid_of_kernels(
-        _kernel(generated, generated), _kernel(reference, reference), _kernel(generated, reference)
-    )
+@dataclass(frozen=True)
+class InSpace:
+    """What is measured in one feature space; see `measures`."""
 
-
-def kid_interval(
-    generated: np.ndarray, reference: np.ndarray, seed: int = 0, num_bootstrap: int = NUM_BOOTSTRAP
-) -> tuple[float, float]:
-    """95 % interval of the KID: pictures on both sides are drawn anew, with replacement, `num_bootstrap`
-    times.
-
-    A picture drawn twice would count as a pair of equals; such pairs are left out, so that no bias enters.
-    """
-    xx, yy, xy = _kernel(generated, generated), _kernel(reference, reference), _kernel(generated, reference)
-    random = generator_for(seed, 3)
-    values = []
-    for _ in range(num_bootstrap):
-        left = np.bincount(random.integers(len(xx), size=len(xx)), minlength=len(xx)).astype(float)
-        right = np.bincount(random.integers(len(yy), size=len(yy)), minlength=len(yy)).astype(float)
-        values.append(_within(xx, left) + _within(yy, right) - 2 * _between(xy, left, right))
-    return float(np.quantile(values, 0.025)), float(np.quantile(values, 0.975))
-
-
-def _kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return (left @ right.T / left.shape[1] + 1.0) ** 3
-
-
-def _kid_of_kernels(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray) -> float:
-    ones = np.ones(len(xx)), np.ones(len(yy))
-    return float(_within(xx, ones[0]) + _within(yy, ones[1]) - 2 * _between(xy, *ones))
-
-
-def _within(kernel: np.ndarray, weights: np.ndarray) -> float:
-    pairs = weights.sum() ** 2 - (weights**2).sum()
-    return float((weights @ kernel @ weights - (weights**2) @ np.diag(kernel)) / max(pairs, 1e-12))
-
-
-def _between(kernel: np.ndarray, left: np.ndarray, right: np.ndarray) -> float:
-    return float(left @ kernel @ right / (left.sum() * right.sum()))
-
-
-def mean_pairwise_distance(pictures: np.ndarray, maximum: int = 256) -> float:
-    """Mean root-mean-square distance between two different pictures, uint8 (N, S, S, 3), on the 0–255
-    scale.
-    """
-    flat = pictures[:maximum].reshape(len(pictures[:maximum]), -1).astype(np.float64)
-    if len(flat) < 2:
-        return 0.0
-    squared = (flat**2).sum(1)
-    distances = np.sqrt(np.maximum(squared[:, None] + squared[None] - 2 * flat @ flat.T, 0) / flat.shape[1])
-    return float(distances.sum() / (len(flat) * (len(flat) - 1)))
+    version: str
+    kid: float
+    kid_interval: tuple[float, float] | None
+    fid: float
+    precision: float
+    recall: float
+    density: float
+    coverage: float
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One measurement. `diversity` is relative to the training pictures'; distances are in feature space."""
+    """One measurement.
 
-    kid: float
-    kid_interval: tuple[float, float] | None
+    Attributes:
+        spaces: name of the space → figures in it. `kid` is that of the last one, the headline.
+        diversity: how many different pictures the drawn ones amount to (`measures.effective_number`), or how
+            far apart their pixels are, whichever is less, as a share of what it is for as many real ones.
+        near_copy_rate: share of the drawn pictures nearer to a trained one, or to its mirror image, than all
+            but 5 % of the held-out pictures are.
+        likeness: share that is put together as real pictures are, see `likeness`; None where no space keeps
+            places apart.
+    """
+
+    spaces: dict[str, InSpace]
     diversity: float
     near_copy_rate: float
+    likeness: float | None
     num_generated: int
+    num_reference: int
+    reference: str
+
+    @property
+    def kid(self) -> float:
+        """The headline figure."""
+        return self._headline.kid
+
+    @property
+    def kid_interval(self) -> tuple[float, float] | None:
+        """95 % interval of it, where one was asked for."""
+        return self._headline.kid_interval
+
+    @property
+    def _headline(self) -> InSpace:
+        return list(self.spaces.values())[-1]
 
     @property
     def collapsed(self) -> bool:
-        """Whether the pictures are copies of one another."""
+        """Whether the pictures are copies of one another, or of a few."""
         return self.diversity < COLLAPSE_BELOW
 
-    def to_json(self) -> dict[str, object]:
-        """For logs and cards, with the definitions' names."""
+    def to_json(self) -> dict[str, Any]:
+        """For logs and cards, with the definitions' names; the headline's figures stand outside as well."""
+        spaces = {name: asdict(found) for name, found in self.spaces.items()}
+        for found in spaces.values():
+            found["kid_interval"] = list(found["kid_interval"]) if found["kid_interval"] else None
+        headline = list(spaces.values())[-1]
         return {
-            "kid": self.kid,
-            "kid_interval": list(self.kid_interval) if self.kid_interval else None,
+            **{name: headline[name] for name in ("kid", "kid_interval", "fid", "precision", "recall")},
             "diversity": self.diversity,
             "near_copy_rate": self.near_copy_rate,
             "near_copy_rate_of_held_out": NEAR_COPY_QUANTILE,
+            "likeness": self.likeness,
             "num_generated": self.num_generated,
-            "feature_version": FEATURE_VERSION,
+            "num_reference": self.num_reference,
+            "reference": self.reference,
+            "feature_version": headline["version"],
             "collapsed": self.collapsed,
+            "spaces": spaces,
         }
 
 
+@dataclass(frozen=True, eq=False)
+class _Space:
+    """The reference in one feature space, standardised by the training pictures."""
+
+    name: str
+    mean: np.ndarray
+    deviation: np.ndarray
+    reference: Reference
+    train: np.ndarray
+    """Trained pictures and their mirror images, (2N, D)."""
+    held_out: np.ndarray
+    places: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, name: str, dataset: Dataset, in_reference: np.ndarray) -> _Space:
+        pictures = np.concatenate([dataset.train, dataset.held_out])
+        upright, mirrored = look(name, pictures), look(name, pictures[:, :, ::-1])
+        num = len(dataset.train)
+        mean, deviation = upright.features[:num].mean(axis=0), upright.features[:num].std(axis=0) + 1e-6
+        both = [_standardised(seen.features, mean, deviation) for seen in (upright, mirrored)]
+        return cls(
+            name,
+            mean,
+            deviation,
+            Reference(both[0][in_reference], both[1][in_reference]),
+            np.concatenate([rows[:num] for rows in both]),
+            both[0][num:],
+            None
+            if upright.places is None or mirrored.places is None
+            else (upright.places[in_reference], mirrored.places[in_reference]),
+        )
+
+    def standardised(self, features: np.ndarray) -> np.ndarray:
+        return _standardised(features, self.mean, self.deviation)
+
+    def measure(self, rows: np.ndarray, interval: bool) -> InSpace:
+        around = manifolds(rows, self.reference.both)
+        return InSpace(
+            version=version_of(self.name),
+            kid=kid(rows, self.reference),
+            kid_interval=kid_interval(rows, self.reference) if interval else None,
+            fid=fid(rows, self.reference.both),
+            **asdict(around),
+        )
+
+
+def _standardised(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    # Clipped: one early, absurd picture would otherwise rule the cubic kernel.
+    return np.clip((features - mean) / deviation, -CLIP, CLIP)
+
+
 class Evaluator:
-    """Reference statistics of one data set, computed once."""
+    """Reference statistics of one data set, computed once.
 
-    def __init__(self, dataset: Dataset) -> None:
-        train = features_of(dataset.train)
-        self.mean, self.deviation = train.mean(0), train.std(0) + 1e-6
-        self.train = self._standardised(train)
-        both_ways = np.concatenate(
-            [dataset.held_out, dataset.held_out[:, :, ::-1]]
-        )  # trained on mirrored too
-        self.held_out = self._standardised(features_of(both_ways))
-        held_out_nearest = nearest(self.held_out, self.train)[0]
-        self.near_copy_distance = float(np.quantile(held_out_nearest, NEAR_COPY_QUANTILE))
-        self.train_distance = mean_pairwise_distance(dataset.train)
+    Args:
+        spaces: names of `spaces.SPACES`; the last one gives the headline figures.
+    """
 
-    def _standardised(self, features: np.ndarray) -> np.ndarray:
-        # Clipped: one early, absurd picture would otherwise rule the cubic kernel.
-        return np.clip((features - self.mean) / self.deviation, -CLIP, CLIP)
+    def __init__(self, dataset: Dataset, spaces: tuple[str, ...]) -> None:
+        num_train, num = len(dataset.train), len(dataset.train) + len(dataset.held_out)
+        has_enough = len(dataset.held_out) >= ENOUGH_HELD_OUT
+        self.reference = "held_out" if has_enough else "all"
+        in_reference = np.arange(num_train if has_enough else 0, num)
+        self._spaces = [_Space.of(name, dataset, in_reference) for name in spaces]
+        with_places = next((space.places for space in self._spaces if space.places is not None), None)
+        self._likeness = Likeness(*with_places) if with_places is not None else None
+        headline = self._spaces[-1]
+        self._copy_distance = _copy_distance(headline)
+        real = headline.reference.originals
+        self._usual_distance = float(np.median(distances(real, real)[~np.eye(len(real), dtype=bool)]))
+        self._real_numbers: dict[int, float] = {}
+        self._pixel_distance = mean_pairwise_distance(dataset.train)
 
     def evaluate(self, pictures: np.ndarray, *, interval: bool = False) -> Evaluation:
-        """Measures generated pictures uint8 (N, S, S, 3).
-
-        A near copy lies closer to some training picture than all but 5 % of the held-out pictures do; so a
-        rate of 0.05 is what pictures that were never trained on have.
-        """
-        features = self._standardised(features_of(pictures))
+        """Measures drawn pictures uint8 (N, S, S, 3); `interval` costs a few seconds more."""
+        seen = {space.name: look(space.name, pictures) for space in self._spaces}
+        rows = {space.name: space.standardised(seen[space.name].features) for space in self._spaces}
+        headline = self._spaces[-1]
+        places = next((found.places for found in seen.values() if found.places is not None), None)
+        nearest = distances(rows[headline.name], headline.train).min(axis=1)
         return Evaluation(
-            kid=kid(features, self.held_out),
-            kid_interval=kid_interval(features, self.held_out) if interval else None,
-            diversity=mean_pairwise_distance(pictures) / max(self.train_distance, 1e-9),
-            near_copy_rate=float((nearest(features, self.train)[0] < self.near_copy_distance).mean()),
+            spaces={space.name: space.measure(rows[space.name], interval) for space in self._spaces},
+            diversity=min(
+                self._diversity(rows[headline.name]),
+                mean_pairwise_distance(pictures) / max(self._pixel_distance, 1e-9),
+            ),
+            near_copy_rate=float((nearest <= self._copy_distance).mean()),
+            likeness=None if places is None or self._likeness is None else self._likeness.share(places),
             num_generated=len(pictures),
+            num_reference=len(headline.reference.originals),
+            reference=self.reference,
         )
 
     def nearest_training(self, pictures: np.ndarray) -> np.ndarray:
-        """Index of the nearest training picture for each of uint8 (N, S, S, 3)."""
-        return nearest(self._standardised(features_of(pictures)), self.train)[1]
+        """Index of the nearest training picture, mirrored or not, for each of uint8 (N, S, S, 3)."""
+        headline = self._spaces[-1]
+        rows = headline.standardised(look(headline.name, pictures).features)
+        return distances(rows, headline.train).argmin(axis=1) % (len(headline.train) // 2)
+
+    def _diversity(self, rows: np.ndarray) -> float:
+        """Beside as many real pictures, because the number grows with the size of the set."""
+        real = self._spaces[-1].reference.originals
+        num = min(len(rows), len(real))
+        if num not in self._real_numbers:
+            self._real_numbers[num] = effective_number(real[:num], self._usual_distance)
+        return effective_number(rows[:num], self._usual_distance) / self._real_numbers[num]
 
 
-def nearest(queries: np.ndarray, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Euclidean distance to, and index of, the nearest candidate, for each query."""
-    squared = (queries**2).sum(1)[:, None] + (candidates**2).sum(1)[None] - 2 * queries @ candidates.T
-    index = squared.argmin(1)
-    return np.sqrt(np.maximum(squared[np.arange(len(queries)), index], 0)), index
+def _copy_distance(space: _Space) -> float:
+    """Where pictures count as copies; above 0 also where the same picture is held out and trained on."""
+    held_out = distances(space.held_out, space.train).min(axis=1)
+    usual = float(np.median(distances(space.held_out, space.train)))
+    return max(float(np.quantile(held_out, NEAR_COPY_QUANTILE)), _COPY_SHARE * usual)

@@ -45,6 +45,7 @@ class Gan:
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
         self._step = tf.function(self._step_body, jit_compile=False)  # XLA on a CPU: slower, 10 s to compile
+        self._see = tf.function(lambda latents: self.ema(latents, training=True))
         self._draw = tf.function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
 
     def train_step(
@@ -144,6 +145,16 @@ class Gan:
             raise RuntimeError(f"expected a gradient for every variable of {model.name}, none for {missing}")
         gradients, _ = tf.clip_by_global_norm(gradients, GRADIENT_NORM_LIMIT)
         optimizer.apply(gradients, model.trainable_variables)
+
+    def count_statistics(self, num_batches: int = 30) -> None:
+        """Count the averaged generator's batch-normalisation statistics again, from latents of its own.
+
+        Until then they are averages of another network's: those of the generator at each step.
+        """
+        for number in range(num_batches):
+            key = tf.constant([self.seed + 7, number], tf.int32)
+            shape = (4 * self.preset.batch_size, self.preset.latent_dim)
+            self._see(tf.random.stateless_normal(shape, seed=key))
 
     def draw(self, latents: np.ndarray, batch_size: int = 64) -> np.ndarray:
         """Pictures of the averaged generator: latents (N, latent_dim) → uint8 (N, S, S, 3)."""

@@ -14,36 +14,34 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pika_gan import checkpoints
 from pika_gan.config import Preset, preset_named
-from pika_gan.data import Dataset, load_dataset, make_dataset, resize, save_dataset
+from pika_gan.data import Dataset, load_dataset, save_dataset
 from pika_gan.export import export
 from pika_gan.networks import build_generator
+from pika_gan.pictures import gather
 from pika_gan.runs import RunFolder
 from pika_gan.serving import REGISTRY_NAME
 from pika_gan.train import TrainingDiverged, TrainingResult
 from pika_gan.train import train as train_folder
 from pika_kit.datasets import Manifest, UnknownDataset
 from pika_kit.datasets import load as load_manifest
-from pika_kit.images import decode
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobContext, JobError, JobInterrupted
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, StoreUnavailable
+from pika_kit.storage import StoreUnavailable
 from pika_kit.tensorflow_runtime import limit_gpu_memory
 from pika_kit.withdrawn import withdrawn_ids
 
 MINIMUM_PICTURES = 30
 CHECKPOINT_SECONDS = 60.0
+_TOLD = ("kid", "kid_interval", "recall", "diversity", "near_copy_rate", "likeness", "collapsed")
 _KEPT_SECONDS = 14 * 86_400.0
 
 log = logging.getLogger(__name__)
@@ -81,8 +79,8 @@ def train(
     """Trains on the pikachu bucket, or a data set of it, for `minutes` of training time or `steps`, and
     publishes the result.
 
-    Returns {"run_id", "model_version", "steps", "resumed_from", "minutes", "num_pictures", "warnings", "kid",
-    "kid_interval", "diversity", "near_copy_rate", "collapsed"}. Raises JobError for too few pictures, an
+    Returns {"run_id", "model_version", "steps", "resumed_from", "minutes", "num_pictures", "pictures",
+    "passed_gate", "warnings"} and the figures named in _TOLD. Raises JobError for too few pictures, an
     unknown preset, or training that diverged.
     """
     run = RunFolder(context.store, context.job_id)
@@ -191,9 +189,10 @@ def _dataset(work: _Work, minimum: int) -> Dataset:
     pictures = PictureBucket(work.context.store, Bucket.PIKACHU)
     manifest = work.folder / "manifest.json"
     wanted = set(work.chosen.ids) if work.chosen else None
+    before = None
     if manifest.exists():
         seen = json.loads(manifest.read_text())
-        wanted = set(seen["train"]) | set(seen["held_out"])
+        wanted, before = set(seen["train"]) | set(seen["held_out"]), seen["pictures"]
     entries = [
         entry
         for entry in pictures.entries()
@@ -205,16 +204,17 @@ def _dataset(work: _Work, minimum: int) -> Dataset:
             f"{len(entries)}: collect more, or filter with a lower threshold"
         )
 
-    def read() -> Iterator[tuple[str, np.ndarray]]:
-        for number, entry in enumerate(entries):
-            work.context.progress(number, len(entries), "reading pictures")
-            try:
-                data = pictures.read(entry)
-            except ObjectMissing:
-                continue  # deleted since it was listed
-            yield entry.picture_id, resize(decode(data).pixels, work.recipe.resolution)
-
-    dataset = make_dataset(read(), work.recipe.resolution, minimum)
+    try:
+        dataset = gather(
+            work.context.store,
+            entries,
+            work.recipe,
+            minimum,
+            on_progress=work.context.progress,
+            before=before,
+        )
+    except ValueError as error:
+        raise JobError(str(error)) from error
     save_dataset(dataset, work.cache)
     return dataset
 
@@ -250,7 +250,8 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         "num_pictures": len(dataset.ids),
         "passed_gate": not faults,
         "warnings": [*card["warnings"], *(f"not activated: {fault}" for fault in faults)],
-        **{key: measured[key] for key in ("kid", "kid_interval", "diversity", "near_copy_rate", "collapsed")},
+        "pictures": card["data"]["pictures"],
+        **{name: measured[name] for name in _TOLD},
     }
 
 
@@ -277,7 +278,10 @@ def _card(work: _Work, dataset: Dataset, result: TrainingResult) -> dict[str, An
         "steps": result.state.step,
         "chosen_step": result.state.best_step,
         "minutes": round(result.state.seconds / 60, 2),
-        "data": {key: manifest[key] for key in ("sha256", "num_train", "num_held_out", "size")}
+        "data": {
+            key: manifest[key]
+            for key in ("sha256", "num_train", "num_held_out", "num_shown", "size", "pictures")
+        }
         | {"dataset": work.chosen.summary() if work.chosen else None},
         "evaluation": result.evaluation.to_json(),
         "warnings": list(result.warnings),

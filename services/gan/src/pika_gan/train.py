@@ -127,7 +127,7 @@ class _Run:
             self.state = found[1]
         self.resumed_from = self.state.step
         self.log = RunLog(folder, self.state.step if found else -1)
-        self.evaluator = Evaluator(dataset)
+        self.evaluator = Evaluator(dataset, self.preset.spaces)
         self.sheet_latents = latents_of(
             list(range(SHEET_SEEDS, SHEET_SEEDS + self.preset.sample_count)), self.preset.latent_dim
         )

@@ -1,0 +1,68 @@
+"""Which figures are typical: a GAN from few pictures learns more from four alike than from one that is odd.
+
+Instance selection (DeVries, Drozdzal and Taylor 2020, arXiv:2007.15255): pictures that lie far from their
+neighbours in the features of a frozen network are left out. Line drawings, hardly yellow, are left out by
+their colour.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from pika_gan.measures import distances
+
+NUM_AXES = 32
+NUM_NEIGHBOURS = 10
+KEPT_SHARE = 0.8
+LEAST_YELLOW = 0.35
+"""Share of the figure's pixels that are of Pikachu's yellow."""
+_WHITE = 245
+
+# Hue and saturation and value as Pillow gives them, 0–255: 31° to 71°, not pale, not dark.
+_HUES, _SATURATION, _VALUE = (22, 50), 90, 120
+
+REASONS = ("hardly_yellow", "not_typical")
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Bool (N,): what is kept; and how many were left out for which of REASONS."""
+
+    kept: np.ndarray
+    left_out: dict[str, int]
+
+
+def choose(figures: np.ndarray, features: np.ndarray) -> Chosen:
+    """Choose among figures uint8 (N, S, S, 3) on white by their features float (N, D)."""
+    is_yellow = np.array([yellow_share(figure) > LEAST_YELLOW for figure in figures], bool)
+    is_typical = np.zeros(len(figures), bool)
+    rows = np.flatnonzero(is_yellow)
+    if rows.size:
+        lonely = loneliness(features[rows])
+        is_typical[rows[np.argsort(lonely, kind="stable")[: max(1, round(KEPT_SHARE * rows.size))]]] = True
+    return Chosen(
+        is_typical,
+        {"hardly_yellow": int((~is_yellow).sum()), "not_typical": int((is_yellow & ~is_typical).sum())},
+    )
+
+
+def loneliness(features: np.ndarray) -> np.ndarray:
+    """Mean distance to the ten nearest in 32 principal components, float (N,)."""
+    roots = np.sqrt(np.maximum(features, 0.0))
+    scaled = (roots - roots.mean(axis=0)) / (roots.std(axis=0) + 1e-6)
+    left, values, _ = np.linalg.svd(scaled, full_matrices=False)
+    rows = left[:, :NUM_AXES] * values[:NUM_AXES]
+    found = distances(rows, rows)
+    np.fill_diagonal(found, np.inf)
+    num = min(NUM_NEIGHBOURS, max(len(rows) - 1, 1))
+    nearest = np.sort(found, axis=1)[:, :num]
+    return np.where(np.isfinite(nearest), nearest, 0.0).mean(axis=1)
+
+
+def yellow_share(figure: np.ndarray) -> float:
+    """Of a figure uint8 (S, S, 3) on white: the share of its pixels that are yellow, 0–1."""
+    hue, saturation, value = np.moveaxis(np.asarray(Image.fromarray(figure).convert("HSV")).astype(int), 2, 0)
+    is_figure = figure.min(axis=2) < _WHITE
+    is_yellow = (hue > _HUES[0]) & (hue < _HUES[1]) & (saturation > _SATURATION) & (value > _VALUE)
+    return float((is_yellow & is_figure).sum() / max(int(is_figure.sum()), 1))

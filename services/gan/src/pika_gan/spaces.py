@@ -1,0 +1,120 @@
+"""The feature spaces that sets of drawn and real pictures are compared in. No critic looks through either.
+
+`pyramid`: a fixed, untrained convolutional pyramid at the picture's own size. For pictures unlike ImageNet's
+random weights rank generators as well as trained ones do (Naeem et al. 2020, arXiv:2002.09797), and flatter
+no model. Of each level the mean and the deviation over the quarters of the picture, so that texture and
+layout count. The filters come from numpy's Philox stream.
+
+`lite2`: EfficientNet-Lite2's pooled features at 128 px, trained on ImageNet: what the picture shows. Beside
+them a map of an inner stage that keeps places apart, for `likeness`.
+
+Both are versioned: figures are comparable within one version only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pika_gan.data import resize
+from pika_gan.generate import latent
+
+PYRAMID_VERSION = "random-pyramid-2"
+LITE2_VERSION = "efficientnet-lite2-128px-1"
+SPACES = ("pyramid", "lite2")
+_LITE_SIDE = 128
+_STAGE = "stage5"
+_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a space makes of N pictures.
+
+    Attributes:
+        features: float64 (N, D).
+        places: float32 (N, P, C): what is seen at each of P places; None in a space that keeps none apart.
+    """
+
+    features: np.ndarray
+    places: np.ndarray | None = None
+
+
+def version_of(space: str) -> str:
+    """The version that figures measured in a space carry."""
+    return {"pyramid": PYRAMID_VERSION, "lite2": LITE2_VERSION}[space]
+
+
+def look(space: str, pictures: np.ndarray) -> Seen:
+    """Features of pictures uint8 (N, S, S, 3). Raises ValueError for a space that is none of SPACES."""
+    if space == "pyramid":
+        return Seen(_in_batches(_pyramid, pictures)[0])
+    if space == "lite2":
+        small = np.stack([resize(picture, _LITE_SIDE) for picture in pictures])
+        features, places = _in_batches(_lite2, small)
+        return Seen(features, places.astype(np.float32))
+    raise ValueError(f"space: expected one of {', '.join(SPACES)}, received {space!r}")
+
+
+def _in_batches(function: Any, pictures: np.ndarray) -> list[np.ndarray]:
+    parts = [function(pictures[start : start + _BATCH]) for start in range(0, len(pictures), _BATCH)]
+    return [np.concatenate(arrays).astype(np.float64) for arrays in zip(*parts, strict=True)]
+
+
+def _levels(size: int) -> list[tuple[int, int, int]]:
+    """(kernel, channels in, channels out) for each halving from `size` down to 8, three at least."""
+    found, channels = [], 3
+    for index in range(max(3, size.bit_length() - 3)):
+        width = min(32 * 2**index, 128)
+        found.append((5 if index == 0 else 3, channels, width))
+        channels = width
+    return found
+
+
+@lru_cache(maxsize=4)
+def _filters(size: int) -> tuple[np.ndarray, ...]:
+    """One kernel (k, k, C, width) float32 for each level, with orthonormal columns or rows."""
+    kernels = []
+    for index, (kernel, channels, width) in enumerate(_levels(size)):
+        rows = kernel * kernel * channels
+        normal = latent(977 + index, rows * width).reshape(rows, width).astype(np.float64)
+        left, _, right = np.linalg.svd(normal, full_matrices=False)
+        gain = np.sqrt(2.0 * rows / min(rows, width))  # keeps the variance through a rectification
+        kernels.append((gain * (left @ right)).reshape(kernel, kernel, channels, width).astype(np.float32))
+    return tuple(kernels)
+
+
+def _pyramid(pictures: np.ndarray) -> tuple[np.ndarray]:
+    x = ops.convert_to_tensor(pictures.astype(np.float32) / 127.5 - 1.0)
+    found = []
+    for kernel in _filters(int(pictures.shape[1])):
+        x = ops.relu(ops.conv(x, kernel, padding="same"))
+        size = x.shape[1] // 2
+        for moment in (ops.mean, ops.std):
+            for row in (0, size):
+                for column in (0, size):
+                    found.append(moment(x[:, row : row + size, column : column + size], axis=(1, 2)))
+        x = ops.average_pool(x, 2, strides=2)
+        x = x / (ops.sqrt(ops.mean(ops.square(x), axis=(1, 2, 3), keepdims=True)) + 1e-6)
+    return (np.asarray(ops.convert_to_numpy(ops.concatenate(found, axis=1))),)
+
+
+@lru_cache(maxsize=1)
+def _eyes() -> keras.Model:
+    from pika_eyes.lite import LITE2, build_lite
+
+    return build_lite(LITE2, _LITE_SIDE, (_STAGE, "head"))
+
+
+def _lite2(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pooled features (N, 1280), and the inner map with its places in one row, (N, 8 · 8, C)."""
+    from pika_eyes.lite import normalise
+
+    places, head = _eyes()(normalise(ops.convert_to_tensor(pictures)), training=False)
+    pooled = ops.convert_to_numpy(ops.mean(head, axis=(1, 2)))
+    return np.asarray(pooled), np.asarray(ops.convert_to_numpy(places)).reshape(len(pictures), 64, -1)
