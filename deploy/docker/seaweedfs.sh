@@ -24,7 +24,7 @@ cat >/tmp/s3.json <<CONFIG
    "credentials": [{"accessKey": "pikastack-root", "secretKey": "$(secret s3-root-password)"}]},
   $(identity scraper 'pikachu' 'raw images'),
   $(identity classifier 'raw images' 'labels pikachu models/classifier/* runs/classifier/*'),
-  $(identity gan 'pikachu images/datasets/*' 'models/gan/* runs/gan/*')
+  $(identity gan 'raw pikachu images/datasets/*' 'models/gan/* runs/gan/*')
 ]}
 CONFIG
 cd /tmp

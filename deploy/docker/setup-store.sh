@@ -64,5 +64,5 @@ rights() { # SERVICE READABLE CHANGEABLE, patterns between blanks
 }
 rights scraper 'pikachu/*' 'raw/* images/*'
 rights classifier 'raw/* images/*' 'labels/* pikachu/* models/classifier/* runs/classifier/*'
-rights gan 'pikachu/* images/datasets/*' 'models/gan/* runs/gan/*'
+rights gan 'raw/* pikachu/* images/datasets/*' 'models/gan/* runs/gan/*'
 echo "setup-store: buckets $prefix*, a user for each service, and rules are as they should be"

@@ -95,6 +95,16 @@ def test_models_are_listed_and_chosen(stack, generator):
     assert stack.cli("models", "--use", "gan", "v99", status=1) is None
 
 
+def test_versions_are_evaluated_side_by_side(stack, generator, classifier):
+    version = stack.cli("models")["gan"]["current"]
+    (row,) = stack.cli("evaluate", version)["versions"]
+    assert row["version"] == version
+    assert 0 <= row["called_pikachu"] <= 1
+    assert row["kid_interval"][0] <= row["kid_interval"][1]
+    assert "called_pikachu" not in stack.cli("evaluate", "--no-ask")["versions"][0]
+    assert stack.cli("evaluate", "v99", status=2) is None
+
+
 def test_jobs_status_and_logs(stack, scraped):
     jobs = stack.cli("jobs", "list", "--limit", "500")["jobs"]
     shown = stack.cli("jobs", "show", jobs[-1]["id"])

@@ -246,7 +246,7 @@ def sheet(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
     if pixels.ndim != 4 or pixels.shape[0] == 0 or pixels.shape[3] != 3:
         raise ValueError(f"expected uint8 (N, H, W, 3) with N ≥ 1, received {pixels.shape}")
     num_pictures, height, width, _ = pixels.shape
-    columns = min(columns or math.ceil(math.sqrt(num_pictures)), num_pictures)
+    columns = min(columns or sheet_columns(num_pictures), num_pictures)
     rows = math.ceil(num_pictures / columns)
     result = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
     for index, picture in enumerate(pixels):
@@ -255,9 +255,13 @@ def sheet(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
     return result
 
 
-def blank_tiles(pixels: Pixels, tiles: Iterable[int], num_tiles: int, gap: int = 2) -> Pixels:
-    """A sheet of `num_tiles` square pictures, as `sheet` lays them out, with some of them painted white."""
-    columns = math.ceil(math.sqrt(num_tiles))
+def sheet_columns(num_pictures: int) -> int:
+    """How many pictures `sheet` lays into a row unless it is told."""
+    return math.ceil(math.sqrt(num_pictures))
+
+
+def blank_tiles(pixels: Pixels, tiles: Iterable[int], columns: int, gap: int = 2) -> Pixels:
+    """A sheet of square pictures, as `sheet` lays them out, with some of them painted white."""
     side = (pixels.shape[1] + gap) // columns
     result = pixels.copy()
     for index in tiles:

@@ -131,7 +131,7 @@ def test_each_service_has_its_own_rights_in_store_and_queue(project, walked):
         "scraper": {"raw": "rw", "images": "rw", "pikachu": "r"},
         "classifier": {"raw": "r", "images": "r", "pikachu": "rw", "labels": "rw", "models/classifier": "rw",
                        "runs/classifier": "rw"},
-        "gan": {"pikachu": "r", "models/gan": "rw", "runs/gan": "rw"},
+        "gan": {"raw": "r", "pikachu": "r", "models/gan": "rw", "runs/gan": "rw"},
     }  # fmt: skip
     folders = (
         "raw",

@@ -44,6 +44,12 @@ def dataset(tiny) -> Dataset:
     return make_dataset(some_pictures(60), tiny.resolution)
 
 
+@pytest.fixture
+def memory_store() -> MemoryStore:
+    """An empty store."""
+    return MemoryStore()
+
+
 @pytest.fixture(scope="session")
 def trained_store(tmp_path_factory) -> tuple[MemoryStore, dict]:
     """A store in which the job gan-train has published v1, and the job's result."""

@@ -5,9 +5,11 @@ import os
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from pika_gan.config import PRESETS
+from pika_gan.gan import Gan
 from pika_gan.jobs import _faults, _forget_old
 from pika_gan.runs import RunFolder, list_runs
 from pika_kit import datasets
@@ -71,9 +73,12 @@ def test_what_old_runs_left_on_the_disk_goes(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"young", "young-pictures.npz", "old-but-written-to"}
 
 
-def test_a_collapsed_generator_is_published_and_not_served(tmp_path):
-    """After twelve steps the pictures are alike: it can be looked at, and activated by hand."""
+def test_a_collapsed_generator_is_published_and_not_served(tmp_path, monkeypatch):
+    """One that draws one thing only: it can be looked at, and activated by hand."""
     store = MemoryStore()
+    blob = np.zeros((16, 16, 3), np.uint8)
+    blob[4:12, 4:12] = (250, 210, 40)
+    monkeypatch.setattr(Gan, "draw", lambda self, latents, batch_size=64: np.stack([blob] * len(latents)))
     fill(store)
     result = run_job(store, tmp_path, "collapsed")
     registry = Registry(store, "gan")
@@ -84,11 +89,13 @@ def test_a_collapsed_generator_is_published_and_not_served(tmp_path):
 
 
 def test_a_handful_of_steps_is_a_fault(tiny):
-    evaluation = SimpleNamespace(kid=0.1, collapsed=False, diversity=0.9)
+    evaluation = SimpleNamespace(kid=0.1, collapsed=False, diversity=0.9, near_copy_rate=0.1)
     result = SimpleNamespace(evaluation=evaluation, state=SimpleNamespace(step=12))
     assert _faults(tiny, result) == []
     assert _faults(PRESETS["cpu-32"], result) == ["it was trained for 12 steps, of 200 at least"]
-    evaluation.kid = float("nan")
+    evaluation.near_copy_rate = 0.6
+    assert _faults(tiny, result) == ["it has learned by heart: 60% are near copies"]
+    evaluation.near_copy_rate, evaluation.kid = 0.1, float("nan")
     assert _faults(tiny, result) == ["its pictures are not finite"]
 
 

@@ -1,5 +1,7 @@
 """The gradient penalty really penalises: its gradient against finite differences, and no kernel left out."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import tensorflow as tf
 from pika_gan import networks
 from pika_gan.augment import NUM_DRAWS, augment
 from pika_gan.gan import Gan
-from pika_gan.losses import squared_gradient_norm
+from pika_gan.losses import DISCRIMINATOR, GENERATOR, squared_gradient_norm
 
 
 def penalty_of(gan: Gan, pictures: tf.Tensor) -> tf.Tensor:
@@ -131,3 +133,72 @@ def test_a_step_refuses_a_network_that_gets_no_gradient(tiny):
     gan.discriminator_optimizer.build(gan.discriminator.trainable_variables)
     with pytest.raises(RuntimeError, match="expected a gradient for every variable"):
         gan.train_step(np.zeros((8, tiny.resolution, tiny.resolution, 3), np.uint8), 0, 0.0)
+
+
+@pytest.mark.parametrize("loss", ["rpgan", "bce"])
+@pytest.mark.parametrize("weight", [None, 0.7])
+def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
+    """Both players' gradients, each derived by a tape of its own without any of the step's shortcuts."""
+    gan = Gan(dataclasses.replace(tiny, loss=loss), seed=3)
+    gamma = None if weight is None else tf.constant(weight)
+    found = gan.criticise(pictures, gamma)
+    real, fake = pictures[:2], pictures[2:]
+    variables = gan.discriminator.trainable_variables
+
+    def logits(part):
+        return gan.discriminator(part, training=True)
+
+    with tf.GradientTape() as tape:
+        objective = tf.reduce_mean(DISCRIMINATOR[loss](logits(real), logits(fake)))
+        if weight is not None:
+            for part in (real, fake):
+                with tf.GradientTape() as inner:
+                    inner.watch(part)
+                    total = tf.reduce_sum(logits(part))
+                squares = tf.reduce_sum(inner.gradient(total, part) ** 2, axis=(1, 2, 3))
+                objective += 0.5 * weight * tf.reduce_mean(squares)
+    expected = tape.gradient(objective, variables)
+    for variable, one, other in zip(variables, found.gradients, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=variable.path)
+    with tf.GradientTape() as tape:
+        tape.watch(fake)
+        wish = tf.reduce_mean(GENERATOR[loss](logits(real), logits(fake)))
+    np.testing.assert_allclose(found.wanted, tape.gradient(wish, fake), rtol=1e-3, atol=1e-7)
+    assert set(found.figures) >= {"discriminator_loss", "generator_loss", "real_logit", "fake_logit"}
+    assert ("r1" in found.figures) == (weight is not None)
+
+
+def test_a_step_moves_the_generator_along_its_own_gradient(tiny):
+    """The whole fused step against a plain one: the same pictures in, the same generator out."""
+    preset = dataclasses.replace(tiny, augment=(), penalty_weight=0.0, penalty_weight_end=0.0)
+    fused, plain = Gan(preset, seed=5), Gan(preset, seed=5)
+    real = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
+    fused.train_step(real, 0, 0.0)
+    latents = tf.random.stateless_normal((8, preset.latent_dim), seed=tf.constant([5, 0], tf.int32))
+    scaled = tf.cast(real, tf.float32) / 127.5 - 1.0
+    with tf.GradientTape() as tape:
+        fake = plain.generator(latents, training=True)
+        loss = tf.reduce_mean(
+            GENERATOR["rpgan"](
+                plain.discriminator(scaled, training=True), plain.discriminator(fake, training=True)
+            )
+        )
+    variables = plain.generator.trainable_variables
+    plain.generator_optimizer.apply(tape.gradient(loss, variables), variables)
+    for one, other in zip(fused.generator.trainable_variables, variables, strict=True):
+        # Adam's first step is the gradient's sign times the rate, where the gradient is not nearly 0.
+        moved = np.abs(one.numpy() - other.numpy())
+        assert np.quantile(moved, 0.9) < 1e-5, one.path
+
+
+def test_the_transposed_convolution_begins_as_upsampling_and_convolving():
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).standard_normal((2, 5, 5, 3)).astype("float32")
+    transposed = keras.layers.Conv2DTranspose(
+        4, 4, strides=2, padding="same", use_bias=False, kernel_initializer=networks.SpreadKernel()
+    )
+    found = np.asarray(transposed(x))
+    keras.utils.set_random_seed(0)
+    plain = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)
+    expected = np.asarray(plain(np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)))
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -44,6 +44,9 @@ def test_a_run_leaves_everything_behind(whole, dataset):
     film = Image.open(folder / "film.webp")
     assert film.n_frames == 4
     assert list((folder / "tensorboard").iterdir())
+    assert Image.open(folder / "walk.webp").n_frames == 72
+    assert Image.open(folder / "nearest.png").size == (8 * 18 - 2, 4 * 18 - 2)
+    assert set(result.nearest_ids) <= set(dataset.train_ids)
     evaluations = [line for line in RunLog.read(folder) if line["kind"] == "evaluation"]
     lowest = min(evaluations, key=lambda line: line["kid"])
     assert result.state.best_step == lowest["step"]

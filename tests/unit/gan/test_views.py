@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from pika_gan.app import create_app
+from pika_kit.images import decode
 from pika_kit.models import Registry
 from pika_kit.queue import JobView, Progress
 from pika_kit.testing import MemoryStore, settings_for_tests
+from pika_kit.withdrawn import readmit, withdraw
 
 
 class FakeQueue:
@@ -209,7 +211,31 @@ def test_models_are_listed_with_their_cards_sheet_and_film(client):
     assert card["data"]["num_train"] + card["data"]["num_held_out"] == 60
     assert opened(client.get(card["sheet_url"]).data).format == "PNG"
     assert opened(client.get(card["film_url"]).data).n_frames > 1
+    assert opened(client.get(card["walk_url"]).data).n_frames == 72
     assert client.get("/gan/models/v9/film").status_code == 404
+
+
+def test_withdrawn_pictures_are_white_among_the_nearest(client, trained_store):
+    store, result = trained_store
+    card = Registry(store, "gan").card(result["model_version"])
+    gone = card["nearest_ids"][9]
+    hidden = [number for number, one in enumerate(card["nearest_ids"]) if one == gone]
+
+    def tile(row, column):
+        pixels = decode(client.get("/gan/models/v1/nearest").data).pixels
+        return pixels[row * 18 : row * 18 + 16, column * 18 : column * 18 + 16]
+
+    assert decode(client.get("/gan/models/v1/nearest").data).pixels.shape == (4 * 18 - 2, 8 * 18 - 2, 3)
+    places = [(2 * (number // 8) + 1, number % 8) for number in hidden]
+    drawn = [tile(row - 1, column) for row, column in places]
+    assert not any((tile(*place) == 255).all() for place in places)
+    withdraw(store, gone, "asked for")
+    try:
+        assert all((tile(*place) == 255).all() for place in places)
+        for (row, column), before in zip(places, drawn, strict=True):
+            assert (tile(row - 1, column) == before).all()
+    finally:
+        readmit(store, gone)
 
 
 def test_samples_of_a_run(client):

@@ -15,7 +15,9 @@ from pikastack.commands_data import list_urls
 from pikastack.commands_models import save_pictures
 from pikastack.state import CLONE
 
-COMMANDS = "demo up down status logs scrape label train filter generate is-pikachu withdraw models jobs"
+COMMANDS = (
+    "demo up down status logs scrape label train filter generate is-pikachu withdraw models evaluate jobs"
+)
 
 
 @pytest.fixture

@@ -36,6 +36,9 @@ GAN = {
     "diversity": 0.91,
     "collapsed": False,
     "near_copy_rate": 0.015,
+    "recall": 0.31,
+    "likeness": 0.82,
+    "pictures": {"kind": "figures", "num_looked_at": 9, "left_out": {"busy_ground": 4}},
     "warnings": ["watch out"],
     "passed_gate": True,
 }
@@ -222,8 +225,10 @@ def test_the_report_tells_the_counts_and_figures(make):
     assert "ROC AUC 0.988, PR AUC 0.9, calibration error 0.05" in text
     assert "| 0.5 | 0.938 | 1 | 0.875 |" in text
     assert "| 0.95 | 0.5 | – | 0 |" in text
-    assert "KID × 1000 against pictures it never saw: 12 (95 %: 10–20)" in text
+    assert "KID × 1000: 12 (95 %: 10–20)" in text
     assert "collapsed: no" in text
+    assert "figures cut out of 9 pictures (left out: busy ground 4)" in text
+    assert "recall: 0.31; put together as real ones are: 0.82" in text
     assert "**warning**: watch out" in text
     assert "Yes from a probability of 0.95, which its card recommends." in text
     assert "| valids/others/1.png | yes | 1.0000 |" in text

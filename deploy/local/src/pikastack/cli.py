@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from pikastack import commands_data, commands_jobs, commands_models
+from pikastack import commands_data, commands_evaluate, commands_jobs, commands_models
 from pikastack.actions import NothingThere
 from pikastack.client import ServiceError
 from pikastack.ports import NoFreePort
@@ -61,6 +61,7 @@ for _command in (
     commands_data.is_pikachu,
     commands_data.withdraw,
     commands_models.models,
+    commands_evaluate.evaluate,
     commands_jobs.jobs,
 ):
     pikastack.add_command(_command)

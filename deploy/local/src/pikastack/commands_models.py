@@ -178,5 +178,5 @@ def models(session: Session, use: tuple[str, str] | None, compare: tuple[str, st
     for name, answer in found.items():
         for card in answer["models"]:
             is_current = "✓" if card["version"] == answer.get("current") else ""
-            table.add_row(name, card["version"], is_current, str(card.get("created_at", "")))
+            table.add_row(name, card["version"], is_current, str(card.get("published_at", "")))
     session.terminal.out.print(table)

@@ -1,5 +1,7 @@
 """The demo's report, for people: report.md, and the same on the terminal."""
 
+from typing import Any
+
 from pikastack.demo_results import ClassifierRun, GanRun, Intake, Results
 
 NEXT = "## The services keep running"
@@ -79,10 +81,11 @@ def _gan(results: Results, gan: GanRun) -> str:
         "## GAN",
         "",
         f"- {gan.steps} steps in {gan.minutes} minutes on {gan.num_pictures} pictures",
-        f"- KID × 1000 against pictures it never saw: {1000 * gan.kid:.0f}"
-        + (f" (95 %: {interval})" if interval else ""),
+        f"- pictures: {_how_chosen(gan.pictures)}",
+        f"- KID × 1000: {1000 * gan.kid:.0f}" + (f" (95 %: {interval})" if interval else ""),
         f"- diversity: {gan.diversity:.2f} of the training pictures'; collapsed: "
         + ("**yes**" if gan.collapsed else "no"),
+        f"- recall: {gan.recall:.2f}; put together as real ones are: {_figure(gan.likeness)}",
         f"- near copies of training pictures: {100 * gan.near_copy_rate:.1f} %",
         *(f"- **warning**: {warning}" for warning in gan.warnings),
         "",
@@ -93,6 +96,15 @@ def _gan(results: Results, gan: GanRun) -> str:
         "Seconds: " + ", ".join(f"{name} {value:g}" for name, value in results.seconds.items()),
     ]
     return "\n".join(lines)
+
+
+def _how_chosen(facts: dict[str, Any]) -> str:
+    """How the training pictures were chosen."""
+    if facts["kind"] == "figures":
+        left_out = ", ".join(f"{reason.replace('_', ' ')} {num}" for reason, num in facts["left_out"].items())
+        return f"figures cut out of {facts['num_looked_at']} pictures (left out: {left_out})"
+    why = f"; {facts['fell_back']}" if "fell_back" in facts else ""
+    return f"whole squares{why}"
 
 
 def _verdicts(results: Results, classifier: ClassifierRun) -> str:

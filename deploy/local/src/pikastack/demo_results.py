@@ -97,6 +97,9 @@ class GanRun:
     diversity: float
     collapsed: bool
     near_copy_rate: float
+    recall: float
+    likeness: float | None
+    pictures: dict[str, Any]
     warnings: tuple[str, ...]
     is_served: bool
     """Whether it became the current version; one with faults does not."""
@@ -115,6 +118,9 @@ class GanRun:
             result["diversity"],
             result["collapsed"],
             result["near_copy_rate"],
+            result["recall"],
+            result["likeness"],
+            result["pictures"],
             tuple(result["warnings"]),
             result["passed_gate"],
         )

@@ -49,8 +49,7 @@ def choose(figures: np.ndarray, features: np.ndarray) -> Chosen:
 
 def loneliness(features: np.ndarray) -> np.ndarray:
     """Mean distance to the ten nearest in 32 principal components, float (N,)."""
-    roots = np.sqrt(np.maximum(features, 0.0))
-    scaled = (roots - roots.mean(axis=0)) / (roots.std(axis=0) + 1e-6)
+    scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
     left, values, _ = np.linalg.svd(scaled, full_matrices=False)
     rows = left[:, :NUM_AXES] * values[:NUM_AXES]
     found = distances(rows, rows)

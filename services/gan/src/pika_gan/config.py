@@ -25,6 +25,7 @@ class Preset:
     resolution: int
     architecture: Architecture = "fastgan"
     latent_dim: int = 128
+    upsampling: Literal["nearest", "transposed"] = "nearest"
     generator_channels: tuple[int, ...] = (128, 96, 64, 24)
     discriminator_channels: tuple[int, ...] = (160, 96, 48, 24)
 
@@ -132,6 +133,7 @@ PRESETS: dict[str, Preset] = {
         Preset(
             name="cpu-64",
             resolution=64,
+            upsampling="transposed",
             generator_channels=(256, 192, 96, 48, 24),
             discriminator_channels=(192, 128, 64, 32, 16),
             pictures="figures",

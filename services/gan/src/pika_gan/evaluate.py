@@ -112,7 +112,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class _Space:
-    """The reference in one feature space, standardised by the training pictures."""
+    """The reference in one feature space; the pyramid's features are standardised by the trained pictures."""
 
     name: str
     mean: np.ndarray
@@ -128,7 +128,10 @@ class _Space:
         pictures = np.concatenate([dataset.train, dataset.held_out])
         upright, mirrored = look(name, pictures), look(name, pictures[:, :, ::-1])
         num = len(dataset.train)
-        mean, deviation = upright.features[:num].mean(axis=0), upright.features[:num].std(axis=0) + 1e-6
+        rows = upright.features[:num]
+        mean, deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
+        if name == "pyramid":
+            mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
         both = [_standardised(seen.features, mean, deviation) for seen in (upright, mirrored)]
         return cls(
             name,

@@ -1,14 +1,17 @@
 """The training step on TensorFlow, and everything of it that a checkpoint has to hold.
 
-One pass through each network a step serves both players (simultaneous updates): the gradient of the summed
-logits with respect to the pictures gives R1 on the real half, R2 on the generated half and, scaled by the
-generator loss's derivative, the generator's own gradient. That saves the second pass of the usual
-alternation, about a third of a step. All randomness comes from (seed, attempt, step), so that a run resumed
+One pass through each network a step serves both players (simultaneous updates): the gradient of the logits
+with respect to the pictures gives R1 on the real half, R2 on the generated half and, scaled by the generator
+loss's derivative, the generator's own gradient. That saves the second pass of the usual alternation. On steps
+without a penalty that gradient falls out of the discriminator's backward pass.
+
+All randomness comes from (seed, attempt, step), so that a run resumed
 at a step goes on as if it had never stopped.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -23,6 +26,21 @@ from pika_gan.networks import build_discriminator, build_generator
 
 # Far above what a sound run shows: it only keeps one mad batch from spoiling Adam's moments.
 GRADIENT_NORM_LIMIT = 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class Criticised:
+    """What one pass through the discriminator gives.
+
+    Attributes:
+        gradients: of its own objective, for each of its variables.
+        wanted: ∂(generator loss)/∂picture (N, S, S, 3), of the generated half.
+        figures: scalars for the log; r1 and r2 where there was a penalty.
+    """
+
+    gradients: list[Any]
+    wanted: Any
+    figures: dict[str, Any]
 
 
 class Gan:
@@ -90,37 +108,69 @@ class Gan:
             fake = self.generator(latents, training=True)
             fake_seen = self._augment(fake, draws[num:])
         seen = tf.concat([self._augment(real, draws[:num]), fake_seen], axis=0)  # (2N, S, S, 3)
-
-        with tf.GradientTape() as discriminator_tape:
-            logits, slopes = self.logits_and_slopes(seen)
-            real_logits, fake_logits = logits[:num], logits[num:]
-            adversarial = tf.reduce_mean(losses.DISCRIMINATOR[self.preset.loss](real_logits, fake_logits))
-            norms = losses.squared_gradient_norm(slopes)
-            r1, r2 = tf.reduce_mean(norms[:num]), tf.reduce_mean(norms[num:])
-            objective = adversarial + (0.5 * penalty_weight * (r1 + r2) if with_penalty else 0.0)
-        discriminator_gradients = discriminator_tape.gradient(
-            objective, self.discriminator.trainable_variables
-        )
-
-        with tf.GradientTape() as logit_tape:
-            logit_tape.watch(fake_logits)
-            generator_loss = tf.reduce_mean(losses.GENERATOR[self.preset.loss](real_logits, fake_logits))
-        upstream = logit_tape.gradient(generator_loss, fake_logits)[:, None, None, None] * slopes[num:]
+        criticised = self.criticise(seen, penalty_weight if with_penalty else None)
         generator_gradients = generator_tape.gradient(
-            fake_seen, self.generator.trainable_variables, output_gradients=tf.stop_gradient(upstream)
+            fake_seen,
+            self.generator.trainable_variables,
+            output_gradients=tf.stop_gradient(criticised.wanted),
         )
         self._apply(self.generator_optimizer, generator_gradients, self.generator)
-        self._apply(self.discriminator_optimizer, discriminator_gradients, self.discriminator)
+        self._apply(self.discriminator_optimizer, criticised.gradients, self.discriminator)
         for average, weight in self._ema_pairs():
             average.assign(weight + ema_decay * (average - weight))
-        return {
-            "discriminator_loss": adversarial,
-            "generator_loss": generator_loss,
-            "r1": r1,
-            "r2": r2,
-            "real_logit": tf.reduce_mean(real_logits),
-            "fake_logit": tf.reduce_mean(fake_logits),
-        }
+        return criticised.figures
+
+    def criticise(self, seen: Any, penalty_weight: Any) -> Criticised:
+        """One forward pass of the discriminator over pictures (2N, S, S, 3), and all that both players need.
+
+        The first half are real. Each logit depends on its own picture alone, so the gradient of any loss with
+        respect to a picture is a number times ∂D/∂picture: with a penalty that is computed by itself; without
+        one it comes out of the discriminator's own backward pass, and is scaled.
+
+        Args:
+            penalty_weight: γ, or None for no penalty.
+        """
+        num = tf.shape(seen)[0] // 2
+        with tf.GradientTape() as tape:
+            if penalty_weight is None:
+                tape.watch(seen)
+                logits, slopes = self.discriminator(seen, training=True), None
+            else:
+                logits, slopes = self.logits_and_slopes(seen)
+            real_logits, fake_logits = logits[:num], logits[num:]
+            adversarial = tf.reduce_mean(losses.DISCRIMINATOR[self.preset.loss](real_logits, fake_logits))
+            objective, penalties = adversarial, {}
+            if slopes is not None:
+                norms = losses.squared_gradient_norm(slopes)
+                penalties = {"r1": tf.reduce_mean(norms[:num]), "r2": tf.reduce_mean(norms[num:])}
+                objective += 0.5 * penalty_weight * (penalties["r1"] + penalties["r2"])
+        variables = self.discriminator.trainable_variables
+        generator_loss, wish = self._derivative(losses.GENERATOR, real_logits, fake_logits)
+        if slopes is None:
+            gradients = tape.gradient(objective, [*variables, seen])
+            _, own = self._derivative(losses.DISCRIMINATOR, real_logits, fake_logits)
+            # Never 0 but where the logits have left all bounds: then there is nothing to be learned from.
+            factor, slopes = tf.math.divide_no_nan(wish, own), gradients.pop()
+        else:
+            gradients, factor = tape.gradient(objective, variables), wish
+        return Criticised(
+            gradients,
+            factor[:, None, None, None] * slopes[num:],
+            {
+                "discriminator_loss": adversarial,
+                "generator_loss": generator_loss,
+                "real_logit": tf.reduce_mean(real_logits),
+                "fake_logit": tf.reduce_mean(fake_logits),
+                **penalties,
+            },
+        )
+
+    def _derivative(self, pair: dict[str, Any], real_logits: Any, fake_logits: Any) -> tuple[Any, Any]:
+        """A loss's mean, and its derivative by each generated picture's logit (N,)."""
+        with tf.GradientTape() as tape:
+            tape.watch(fake_logits)
+            mean = tf.reduce_mean(pair[self.preset.loss](real_logits, fake_logits))
+        return mean, tape.gradient(mean, fake_logits)
 
     def logits_and_slopes(self, pictures: Any) -> tuple[Any, Any]:
         """D's logits (N,) for pictures (N, S, S, 3) in [-1, 1], and their gradients ∂D/∂picture (N, S, S,

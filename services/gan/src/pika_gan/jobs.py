@@ -26,7 +26,7 @@ from pika_gan.export import export
 from pika_gan.networks import build_generator
 from pika_gan.pictures import gather
 from pika_gan.runs import RunFolder
-from pika_gan.serving import REGISTRY_NAME
+from pika_gan.serving import FILES, REGISTRY_NAME
 from pika_gan.train import TrainingDiverged, TrainingResult
 from pika_gan.train import train as train_folder
 from pika_kit.datasets import Manifest, UnknownDataset
@@ -40,6 +40,8 @@ from pika_kit.tensorflow_runtime import limit_gpu_memory
 from pika_kit.withdrawn import withdrawn_ids
 
 MINIMUM_PICTURES = 30
+MOST_COPIES = 0.5
+"""A generator of whose pictures more are near copies of training pictures is not served by itself."""
 CHECKPOINT_SECONDS = 60.0
 _TOLD = ("kid", "kid_interval", "recall", "diversity", "near_copy_rate", "likeness", "collapsed")
 _KEPT_SECONDS = 14 * 86_400.0
@@ -228,7 +230,7 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
     with tempfile.TemporaryDirectory(dir=work.folder.parent) as temporary:
         publication = Path(temporary)
         agreement = export(generator, publication)
-        for name in ("best.png", "film.webp"):
+        for name in FILES.values():
             shutil.copy(work.folder / name, publication / name)
         card = _card(work, dataset, result) | {"runtimes_differ_by": agreement}
         faults = _faults(work.recipe, result)
@@ -262,6 +264,8 @@ def _faults(recipe: Preset, result: TrainingResult) -> list[str]:
         faults.append("its pictures are not finite")
     if measured.collapsed:
         faults.append(f"its pictures are alike: {measured.diversity:.2f} of the training pictures' diversity")
+    if measured.near_copy_rate > MOST_COPIES:
+        faults.append(f"it has learned by heart: {measured.near_copy_rate:.0%} are near copies")
     if result.state.step < recipe.minimum_steps:
         faults.append(f"it was trained for {result.state.step} steps, of {recipe.minimum_steps} at least")
     return faults
@@ -285,7 +289,8 @@ def _card(work: _Work, dataset: Dataset, result: TrainingResult) -> dict[str, An
         | {"dataset": work.chosen.summary() if work.chosen else None},
         "evaluation": result.evaluation.to_json(),
         "warnings": list(result.warnings),
-        "files": {"sheet": "best.png", "film": "film.webp"},
+        "files": FILES,
+        "nearest_ids": list(result.nearest_ids),
         "versions": {name: _version(name) for name in ("pika-gan", "tensorflow-cpu", "keras", "numpy")},
     }
 

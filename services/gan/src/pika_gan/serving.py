@@ -15,6 +15,8 @@ from pika_kit.settings import Settings
 from pika_kit.storage import Store
 
 REGISTRY_NAME = "gan"
+FILES = {"sheet": "best.png", "film": "film.webp", "walk": "walk.webp", "nearest": "nearest.png"}
+"""What every version has beside its networks, to be looked at."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ random weights rank generators as well as trained ones do (Naeem et al. 2020, ar
 no model. Of each level the mean and the deviation over the quarters of the picture, so that texture and
 layout count. The filters come from numpy's Philox stream.
 
-`lite2`: EfficientNet-Lite2's pooled features at 128 px, trained on ImageNet: what the picture shows. Beside
-them a map of an inner stage that keeps places apart, for `likeness`.
+`lite2`: roots of EfficientNet-Lite2's pooled features at 128 px, trained on ImageNet: what the picture shows.
+Beside them a map of an inner stage that keeps places apart, for `likeness`.
 
 Both are versioned: figures are comparable within one version only.
 """
@@ -112,9 +112,13 @@ def _eyes() -> keras.Model:
 
 
 def _lite2(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pooled features (N, 1280), and the inner map with its places in one row, (N, 8 · 8, C)."""
+    """Roots of pooled features (N, 1280), and the inner map with its places in one row, (N, 8 · 8, C).
+
+    Roots, because features are counts of a kind: a few large ones would rule every distance.
+    """
     from pika_eyes.lite import normalise
 
     places, head = _eyes()(normalise(ops.convert_to_tensor(pictures)), training=False)
-    pooled = ops.convert_to_numpy(ops.mean(head, axis=(1, 2)))
-    return np.asarray(pooled), np.asarray(ops.convert_to_numpy(places)).reshape(len(pictures), 64, -1)
+    pooled = np.asarray(ops.convert_to_numpy(ops.mean(head, axis=(1, 2))))
+    flat = np.asarray(ops.convert_to_numpy(places)).reshape(len(pictures), 64, -1)
+    return np.sqrt(np.maximum(pooled, 0.0)), flat

@@ -2,8 +2,9 @@
 
     result = train(dataset, preset_named("cpu-32"), Path("run"), minutes=10)
 
-`folder` then holds config.json, manifest.json, log.jsonl, samples/, film.webp, checkpoints/, best.npz (the
-averaged generator with the lowest KID on held-out pictures) and tensorboard/. Called again with the same
+`folder` then holds config.json, manifest.json, log.jsonl, samples/, film.webp, nearest.png (drawn pictures
+above the nearest training pictures), walk.webp, checkpoints/, best.npz (the averaged generator with the
+lowest KID) and tensorboard/. Called again with the same
 folder it goes on from the last checkpoint; given steps, an interrupted run gives what an uninterrupted one
 gives.
 """
@@ -33,6 +34,8 @@ SHEET_SEEDS = 10_000  # sheets show seeds 10,000, 10,001, …; measurements draw
 EVALUATION_SEEDS = 1_000_000
 KEEP_CHECKPOINTS = 3
 MAX_ATTEMPTS = 3
+NUM_NEIGHBOURS = 16  # drawn pictures shown with their nearest training pictures
+NUM_STOPS = 6  # of the latent walk
 COLLAPSED_LIMIT = 3  # evaluations in a row until it is called a collapse
 
 
@@ -78,6 +81,7 @@ class TrainingResult:
     resumed_from: int  # the step this sitting began at
     evaluation: Evaluation
     warnings: tuple[str, ...]
+    nearest_ids: tuple[str, ...]  # of the training pictures on nearest.png, in the order of the drawn ones
 
 
 def train(
@@ -143,8 +147,7 @@ class _Run:
         state = self.state
         self._clock = time.monotonic()
         self._saved_at, self._has_saved = self._clock, False
-        sums: dict[str, float] = {}
-        count = 0
+        sums: dict[str, list[float]] = {}
         try:
             if state.step == 0:
                 samples.save_sheet(self.gan.draw(self.sheet_latents), self.folder / "samples", 0)
@@ -156,13 +159,14 @@ class _Run:
                 figures = {key: float(value) for key, value in values.items()}
                 if not all(math.isfinite(value) for value in figures.values()):
                     self._roll_back()
-                    sums, count = {}, 0
+                    sums = {}
                     continue
-                sums = {key: sums.get(key, 0.0) + value for key, value in figures.items()}
-                count += 1
+                for key, value in figures.items():  # penalties are not there at every step
+                    sums.setdefault(key, []).append(value)
                 if state.step % self.preset.log_every == 0:
-                    self.log.write("train", state.step, {key: value / count for key, value in sums.items()})
-                    sums, count = {}, 0
+                    means = {key: sum(values) / len(values) for key, values in sums.items()}
+                    self.log.write("train", state.step, means)
+                    sums = {}
                 self._after_step(figures)
             return self._finish()
         except BaseException as error:
@@ -198,10 +202,9 @@ class _Run:
         self.report(state.step, total, message, **figures, remaining_seconds=remaining, kid=state.best_kid)
 
     def _evaluate(self) -> None:
-        """Measures the averaged generator and keeps it when its KID on held-out pictures is the lowest so
-        far.
-        """
+        """Measures the averaged generator and keeps it when its KID is the lowest so far."""
         state = self.state
+        self.gan.count_statistics()
         evaluation = self.evaluator.evaluate(self.gan.draw(self.evaluation_latents))
         scores = self.gan.score(self.dataset.train[:256]).mean(), self.gan.score(self.dataset.held_out).mean()
         values = {**evaluation.to_json(), "train_logit": float(scores[0]), "held_out_logit": float(scores[1])}
@@ -266,7 +269,17 @@ class _Run:
             self.folder / "best.png"
         )
         samples.save_film(self.folder / "samples", self.folder / "film.webp")
-        return TrainingResult(state, self.resumed_from, evaluation, tuple(self.warnings))
+        nearest = self._show_neighbours()
+        stops = samples.walk_latents(self.sheet_latents[:NUM_STOPS])
+        samples.save_walk(self.gan.draw(stops), self.folder / "walk.webp")
+        return TrainingResult(state, self.resumed_from, evaluation, tuple(self.warnings), nearest)
+
+    def _show_neighbours(self) -> tuple[str, ...]:
+        """Drawn pictures above the training pictures nearest to them; the ids of those."""
+        drawn = self.gan.draw(self.sheet_latents[:NUM_NEIGHBOURS])
+        rows = self.evaluator.nearest_training(drawn)
+        samples.save_neighbours(drawn, self.dataset.train[rows], self.folder / "nearest.png")
+        return tuple(self.dataset.train_ids[row] for row in rows)
 
     def _write_json(self, name: str, value: Any) -> None:
         (self.folder / name).write_text(json.dumps(value, indent=1) + "\n")

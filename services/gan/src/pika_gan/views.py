@@ -21,13 +21,15 @@ from pika_gan.requests import (
     TrainRequest,
     VersionPath,
 )
-from pika_gan.serving import LoadedModel
+from pika_gan.samples import NEIGHBOUR_COLUMNS
+from pika_gan.serving import FILES, LoadedModel
 from pika_kit.following import Follower
 from pika_kit.gates import Gate
-from pika_kit.images import encode, sheet
+from pika_kit.images import blank_tiles, decode, encode, sheet
 from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel
-from pika_kit.service import Problem, request_id, start_job
+from pika_kit.service import Problem, request_id, start_job, state
+from pika_kit.withdrawn import withdrawn_ids
 
 MODELS = "PIKA_GAN_MODELS"
 _DRAWING = Gate("drawing", at_once=os.cpu_count() or 1)
@@ -46,7 +48,7 @@ def models() -> Follower[LoadedModel]:
 def where_pictures_are(card: dict[str, Any]) -> dict[str, Any]:
     """What the list of models adds to a card."""
     base = f"/gan/models/{card['version']}"
-    return {"sheet_url": f"{base}/sheet", "film_url": f"{base}/film"}
+    return {f"{name}_url": f"{base}/{name}" for name in FILES}
 
 
 @blueprint.post("/generate", tags=[_DRAW])
@@ -169,10 +171,38 @@ def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
 @blueprint.get("/gan/models/<version>/sheet", tags=[_MODELS])
 def model_sheet(path: VersionPath) -> Response:
     """The version's sample sheet."""
-    return Response(models().registry.file(path.version, "best.png"), content_type="image/png")
+    return _file(path.version, "sheet")
 
 
 @blueprint.get("/gan/models/<version>/film", tags=[_MODELS])
 def model_film(path: VersionPath) -> Response:
     """The film of the version's training."""
-    return Response(models().registry.file(path.version, "film.webp"), content_type="image/webp")
+    return _file(path.version, "film")
+
+
+@blueprint.get("/gan/models/<version>/walk", tags=[_MODELS])
+def model_walk(path: VersionPath) -> Response:
+    """A walk through the version's latents and back, an animated WebP."""
+    return _file(path.version, "walk")
+
+
+@blueprint.get("/gan/models/<version>/nearest", tags=[_MODELS])
+def model_nearest(path: VersionPath) -> Response:
+    """Drawn pictures, and below each the training picture nearest to it; withdrawn ones are white."""
+    registry = models().registry
+    data, shown = registry.file(path.version, FILES["nearest"]), registry.card(path.version)["nearest_ids"]
+    gone = set(withdrawn_ids(state().store))
+    hidden = [index for index, picture_id in enumerate(shown) if picture_id in gone]
+    if hidden:
+        # Each row of drawn pictures has its neighbours in the row below.
+        tiles = [
+            (2 * (index // NEIGHBOUR_COLUMNS) + 1) * NEIGHBOUR_COLUMNS + index % NEIGHBOUR_COLUMNS
+            for index in hidden
+        ]
+        data = encode(blank_tiles(decode(data).pixels, tiles, columns=NEIGHBOUR_COLUMNS))
+    return Response(data, content_type="image/png")
+
+
+def _file(version: str, name: str) -> Response:
+    kind = "image/png" if FILES[name].endswith(".png") else "image/webp"
+    return Response(models().registry.file(version, FILES[name]), content_type=kind)

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from pika_classifier.filtering.selection import Decision
-from pika_kit.images import PictureError, Pixels, blank_tiles, decode, encode_png, sheet, square
+from pika_kit.images import (
+    PictureError,
+    Pixels,
+    blank_tiles,
+    decode,
+    encode_png,
+    sheet,
+    sheet_columns,
+    square,
+)
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
@@ -47,7 +56,7 @@ def load_sheet(store: Store, job_id: str, name: str) -> bytes:
     shown = store.get_json(Bucket.RUNS, _key(job_id, "borderline.json"))[name]
     gone = set(withdrawn_ids(store))
     tiles = [index for index, found in enumerate(shown) if found["id"] in gone]
-    return encode_png(blank_tiles(decode(data).pixels, tiles, len(shown))) if tiles else data
+    return encode_png(blank_tiles(decode(data).pixels, tiles, sheet_columns(len(shown)))) if tiles else data
 
 
 def _nearest(decision: Decision) -> tuple[list[str], list[str]]:

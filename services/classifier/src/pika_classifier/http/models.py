@@ -21,7 +21,7 @@ from pika_classifier.http.schemas import (
 from pika_classifier.labels.log import LabelSet
 from pika_classifier.labels.vocabulary import PIKACHU
 from pika_classifier.learn.comparison import compare
-from pika_kit.images import blank_tiles, decode, encode_png
+from pika_kit.images import blank_tiles, decode, encode_png, sheet_columns
 from pika_kit.models import UnknownVersion
 from pika_kit.service import Problem, start_job, state
 from pika_kit.stages import Bucket
@@ -118,7 +118,7 @@ def _without_withdrawn(data: bytes, card: dict[str, Any]) -> bytes:
     """The sheet of mistakes, withdrawn pictures painted over."""
     shown, gone = card.get("mistakes", []), set(withdrawn_ids(state().store))
     tiles = [index for index, mistake in enumerate(shown) if mistake["id"] in gone]
-    return encode_png(blank_tiles(decode(data).pixels, tiles, len(shown))) if tiles else data
+    return encode_png(blank_tiles(decode(data).pixels, tiles, sheet_columns(len(shown)))) if tiles else data
 
 
 def plots_of(card: dict[str, Any]) -> dict[str, Any]:
