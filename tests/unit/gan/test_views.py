@@ -193,7 +193,7 @@ def test_training_is_enqueued(app, client):
     name, arguments = app.config["PIKA"].queue.enqueued[0]
     assert name == "gan-train"
     assert arguments == {
-        "preset": "cpu-32",
+        "preset": "cpu-64",
         "minutes": 3.0,
         "steps": None,
         "seed": 0,

@@ -30,7 +30,7 @@ def train_classifier(session: Session, wait: bool) -> None:
 
 
 @train.command("gan")
-@click.option("--preset", help="Recipe, such as cpu-32 or article.  [default: cpu-32]")
+@click.option("--preset", help="Recipe, such as cpu-32 or article.  [default: cpu-64]")
 @click.option(
     "--minutes", type=click.FloatRange(0, min_open=True), help="Train this long.  [default: the recipe's]"
 )

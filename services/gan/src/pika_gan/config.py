@@ -167,6 +167,9 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+DEFAULT_PRESET = "cpu-64"
+
+
 def preset_named(name: str) -> Preset:
     """The preset called `name`. Raises ValueError, with the names there are, for any other."""
     if name not in PRESETS:

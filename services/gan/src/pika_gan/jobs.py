@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pika_gan import checkpoints
-from pika_gan.config import Preset, preset_named
+from pika_gan.config import DEFAULT_PRESET, Preset, preset_named
 from pika_gan.data import Dataset, load_dataset, save_dataset
 from pika_gan.export import export
 from pika_gan.networks import build_generator
@@ -70,7 +70,7 @@ class _Work:
 def train(
     context: JobContext,
     *,
-    preset: str = "cpu-32",
+    preset: str = DEFAULT_PRESET,
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,

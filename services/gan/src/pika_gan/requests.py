@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from pika_gan.config import PRESETS
+from pika_gan.config import DEFAULT_PRESET, PRESETS
 from pika_gan.generate import MAX_SEED
 from pika_kit.bodies import OptionalBody
 from pika_kit.datasets import REFERENCE_PATTERN
@@ -137,7 +137,7 @@ class TrainRequest(OptionalBody):
     first.
     """
 
-    preset: str = Field("cpu-32", description=f"One of {', '.join(PRESETS)}")
+    preset: str = Field(DEFAULT_PRESET, description=f"One of {', '.join(PRESETS)}")
     minutes: Annotated[float, Field(gt=0, le=60 * 24 * 30)] | None = Field(
         None, description="Of training time"
     )
