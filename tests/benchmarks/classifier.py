@@ -139,14 +139,17 @@ def _features(
         return kept["features"], kept["variations"]
 
 
-def ours(data: Data, labelled: np.ndarray) -> TrainedHead:
-    """The default preset on these rows' labels; the pile is everything without a label at the start."""
+def ours(data: Data, labelled: np.ndarray, hard: np.ndarray | None = None) -> TrainedHead:
+    """The default preset on these rows' labels; the pile is everything without a label at the start.
+
+    `hard`, bool: which of the rows were labelled because the model was unsure of them.
+    """
     preset = PRESETS["default"]
     assert isinstance(preset, FrozenPreset)
     pile = data.rows(~data.is_labelled)
     return train_head(
         LabelledFeatures(
-            tuple(data.names[row] for row in labelled), data.features[labelled], data.truth[labelled]
+            tuple(data.names[row] for row in labelled), data.features[labelled], data.truth[labelled], hard
         ),
         Features(tuple(data.names[row] for row in pile), data.features[pile]),
         data.variations,
@@ -213,8 +216,9 @@ def curve(data: Data) -> list[dict[str, Any]]:
     for is_active in (True, False):
         rng = np.random.default_rng(0)
         labelled = data.rows(data.is_labelled)
+        hard = np.zeros(len(labelled), bool)
         while True:
-            trained = ours(data, labelled)
+            trained = ours(data, labelled, hard)
             rest = np.setdiff1d(data.rows(~data.is_labelled), labelled)
             probabilities = trained.head.probabilities(data.features[rest])
             if len(labelled) in BUDGETS:
@@ -230,6 +234,7 @@ def curve(data: Data) -> list[dict[str, Any]]:
             sure = num - num * RANDOM_PER_ROUND // PER_ROUND if is_active else 0
             chance = rng.permutation(np.setdiff1d(rest, doubtful[:sure]))[: num - sure]
             labelled = np.concatenate([labelled, doubtful[:sure], chance])
+            hard = np.concatenate([hard, np.arange(num) < sure])
     return found
 
 

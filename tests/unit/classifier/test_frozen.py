@@ -1,5 +1,7 @@
 """The default preset piece by piece, on numbers whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ from pika_classifier.learn.metrics import calibration_error, roc_auc
 from pika_classifier.learn.projection import fit_projection
 from pika_classifier.learn.threshold import audits_needed, balanced_threshold, lower_bound, threshold_for
 from pika_classifier.learn.unlabelled import Smoother
+
+WIDTH = 2752
 
 
 def two_clouds(num: int, width: int, seed: int, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -177,9 +181,9 @@ def test_so_many_audits_are_needed():
 
 
 @pytest.fixture(scope="module")
-def trained():
-    """Labels of which half are Pikachu, a pile of which a fifth are."""
-    width = 2752
+def hidden_world():
+    """A generator of random numbers, and pictures(num, share): raw features and whether each is a Pikachu."""
+    width = WIDTH
     rng = np.random.default_rng(5)
     direction = rng.normal(size=width) / np.sqrt(width)
 
@@ -191,11 +195,18 @@ def trained():
         noise = 0.05 * rng.normal(size=(num, width)) / np.sqrt(width)
         return (hidden @ mixing + noise + direction).astype(np.float32), truth
 
+    return rng, pictures
+
+
+@pytest.fixture(scope="module")
+def trained(hidden_world):
+    """Labels of which half are Pikachu, a pile of which a fifth are."""
+    _, pictures = hidden_world
     values, truth = pictures(100, 0.5)
     pile, pile_truth = pictures(1500, 0.2)
     labelled = LabelledFeatures(tuple(f"l{n}" for n in range(100)), values, truth)
     features = Features(tuple(f"p{n}" for n in range(1500)), pile)
-    none = np.zeros((0, 0, width), np.float32)
+    none = np.zeros((0, 0, WIDTH), np.float32)
     return train_head(labelled, features, none, FrozenPreset("test")), pile, pile_truth
 
 
@@ -210,6 +221,46 @@ def test_the_head_ranks_and_its_probabilities_hold_in_the_pile(trained):
     assert truth[accepted].mean() == pytest.approx(0.9, abs=0.06)
     assert accepted.sum() > 0.7 * truth.sum()
     assert found.validation["num_pictures"] == 100
+
+
+def test_labels_that_were_asked_for_as_hard_ones_do_not_make_it_timid(hidden_world, trained):
+    """150 labels where the head was least sure: they teach, and do not tell how sure it may be of others."""
+    _, pictures = hidden_world
+    before, pile, truth = trained
+    values, is_pikachu = pictures(100, 0.5)
+    more, more_truth = pictures(1500, 0.2)
+    asked = np.argsort(np.abs(before.head.unshifted_logits(more)))[:150]
+    labelled = LabelledFeatures(
+        tuple(f"m{n}" for n in range(250)),
+        np.concatenate([values, more[asked]]),
+        np.concatenate([is_pikachu, more_truth[asked]]),
+        np.arange(250) >= 100,
+    )
+    features = Features(tuple(f"p{n}" for n in range(700)), pile[:700])
+    none = np.zeros((0, 0, WIDTH), np.float32)
+    told, untold = (
+        train_head(one, features, none, FrozenPreset("test", repeats=2, penalties=(1e-2, 1e-1)))
+        for one in (labelled, replace(labelled, is_hard=None))
+    )
+    assert (told.facts["num_typical_labels"], untold.facts["num_typical_labels"]) == (100, 250)
+    assert told.validation["num_pictures"] == 100
+    accepted = [
+        found.head.probabilities(pile)
+        >= next(row["threshold"] for row in found.facts["thresholds"] if row["precision"] == 0.95)
+        for found in (told, untold)
+    ]
+    assert accepted[0].sum() > accepted[1].sum()
+    assert truth[accepted[0]].mean() == pytest.approx(0.95, abs=0.04)
+    assert told.facts["pile"]["share_of_pikachu"] == pytest.approx(truth.mean(), abs=0.05)
+
+
+def test_too_few_typical_labels_are_no_measure():
+    values = np.zeros((60, 3), np.float32)
+    truth = np.arange(60) % 2 == 0
+    few = LabelledFeatures(tuple("x" * 60), values, truth, np.arange(60) >= 30)
+    assert len(few.typical()) == 60
+    enough = replace(few, is_hard=np.arange(60) >= 50)
+    assert len(enough.typical()) == 50
 
 
 def test_less_data_gives_less_certainty(trained):

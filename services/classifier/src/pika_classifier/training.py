@@ -17,7 +17,7 @@ from pika_classifier.features.bank import Bank, Features
 from pika_classifier.features.publish import ensure_extractor
 from pika_classifier.features.variations import variations_of
 from pika_classifier.labels import log as label_log
-from pika_classifier.labels.vocabulary import PIKACHU, SPLITS
+from pika_classifier.labels.vocabulary import PIKACHU, SPLITS, UNCERTAIN
 from pika_classifier.learn.data import LabelledPictures, check_counts
 from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, train_head
 from pika_classifier.learn.networks import frozen_model
@@ -114,7 +114,7 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
     agreement = export(model, folder / "model", _some_pixels(context, labelled.ids))
     card = _card(context, asdict(preset), seed, current, agreement) | {
         "validation": trained.validation,
-        "validated_on": "all labels, each by heads that had not seen it",
+        "validated_on": "labels that were not chosen as hard ones, each by heads that had not seen it",
         "recommended_threshold": trained.recommended_threshold,
         "features": preset.features.key,
         **trained.facts,
@@ -159,7 +159,12 @@ def _labelled_features(bank: Features, current: dict[str, dict[str, Any]]) -> La
     found = bank.of([picture_id in current for picture_id in bank.ids])
     labels = [current[picture_id]["label"] for picture_id in found.ids]
     check_counts("labels whose pictures are there", {name: labels.count(name) for name in label_log.LABELS})
-    return LabelledFeatures(found.ids, found.values, np.array([label == PIKACHU for label in labels], bool))
+    return LabelledFeatures(
+        found.ids,
+        found.values,
+        np.array([label == PIKACHU for label in labels], bool),
+        np.array([current[picture_id].get("why") == UNCERTAIN for picture_id in found.ids], bool),
+    )
 
 
 def _some_pixels(context: JobContext, ids: tuple[str, ...]) -> np.ndarray:

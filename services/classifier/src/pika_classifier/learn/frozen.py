@@ -29,15 +29,34 @@ _PRECISIONS = (0.8, 0.9, 0.94, 0.95, 0.98, 0.99)
 DEFAULT_PRECISION = 0.94
 """What a filter aims at unless it is told otherwise: of sixteen chosen pictures fifteen show Pikachu."""
 _JACKKNIFE_REPEATS = 3
+_ENOUGH_TYPICAL = 20
+"""Of each kind; with fewer the hard ones are better than nothing."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledFeatures:
-    """The labelled pictures: values float32 (N, F) and is_pikachu bool (N,) in the order of `ids`."""
+    """The labelled pictures: values float32 (N, F) and is_pikachu bool (N,) in the order of `ids`.
+
+    `is_hard`, bool (N,): those that were labelled because a model was unsure of them; None for none.
+    """
 
     ids: tuple[str, ...]
     values: np.ndarray
     is_pikachu: np.ndarray
+    is_hard: np.ndarray | None = None
+
+    def typical(self) -> np.ndarray:
+        """Rows that tell how sure a head may be: without the hard ones, where enough others are left.
+
+        Of two pictures with the same score the one that had been hard before is the more likely mistake: on
+        hard ones any head seems worse than it is.
+        """
+        every = np.arange(len(self.ids))
+        if self.is_hard is None:
+            return every
+        rows = np.flatnonzero(~self.is_hard)
+        num_pikachu = int(self.is_pikachu[rows].sum())
+        return rows if min(num_pikachu, rows.size - num_pikachu) >= _ENOUGH_TYPICAL else every
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +101,7 @@ class TrainedHead:
     """A head with what was found out about it.
 
     Attributes:
-        validation: `metrics.report` on cross-fitted probabilities of all labels.
+        validation: `metrics.report` on cross-fitted probabilities of the typical labels.
         label_probabilities: float (N,), those probabilities, in the order of the labels.
         facts: for the card.
     """
@@ -126,7 +145,8 @@ def train_head(
     x = projection.apply(rows).astype(np.float64)
     learner = _Learner(x, labelled.is_pikachu, preset)
     penalty, scores = learner.cross_fit(seed, on_progress)
-    platt = fit_platt(scores, labelled.is_pikachu)
+    typical = labelled.typical()
+    platt = fit_platt(scores[:, typical], labelled.is_pikachu[typical])
     weights, bias = _over_features(projection, *learner.refit(penalty))
     doubts = _over_features(projection, *learner.jackknife(penalty, seed))
     head = FrozenHead(
@@ -139,14 +159,14 @@ def train_head(
         projection,
         *_references(x, seed),
     )
-    share, shift = _prior(head, unlabelled.values, labelled.is_pikachu)
+    share, shift = _prior(head, unlabelled.values, labelled.is_pikachu[typical])
     head = replace(head, shift=shift)
     of_labels = sigmoid(platt.logits(scores)).mean(axis=0)
     everything = np.concatenate([unlabelled.values, labelled.values])
     chosen = {value: threshold_for(head.probabilities(everything), value) for value in _PRECISIONS}
     return TrainedHead(
         head,
-        metrics.report(labelled.is_pikachu, of_labels),
+        metrics.report(labelled.is_pikachu[typical], of_labels[typical]),
         of_labels,
         balanced_threshold(head.probabilities(everything)),
         {
@@ -154,6 +174,7 @@ def train_head(
             "cross_fitted_log_loss": _log_loss(labelled.is_pikachu, platt.logits(scores)),
             "platt": {"slope": platt.slope, "offset": platt.offset},
             "pile": {"num_pictures": len(unlabelled.ids), "share_of_pikachu": share},
+            "num_typical_labels": len(typical),
             "recommended_precision": DEFAULT_PRECISION,
             # Where the head itself is undecided, before the pile's share tips the balance.
             "doubtful_probability": float(sigmoid(np.array(shift))),
