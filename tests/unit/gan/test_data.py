@@ -58,6 +58,20 @@ def test_the_cache_gives_the_same_back(dataset, tmp_path):
     np.testing.assert_array_equal(again.train, dataset.train)
 
 
+def test_a_cache_of_an_earlier_release_is_read(dataset, tmp_path):
+    np.savez(
+        tmp_path / "old.npz",
+        train=dataset.train,
+        held_out=dataset.held_out,
+        train_ids=np.array(dataset.train_ids),
+        held_out_ids=np.array(dataset.held_out_ids),
+    )
+    again = load_dataset(tmp_path / "old.npz")
+    assert again.ids == dataset.ids
+    assert again.facts == {"kind": "squares"}
+    np.testing.assert_array_equal(again.shown, dataset.train)
+
+
 def test_too_few_pictures_are_refused(dataset):
     with pytest.raises(ValueError, match="expected at least 16 different training pictures, received 3"):
         make_dataset([(str(i), dataset.train[i]) for i in range(3)], dataset.size)

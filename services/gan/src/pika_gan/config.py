@@ -142,7 +142,9 @@ PRESETS: dict[str, Preset] = {
             learning_rate_end=0.1,
             ema_half_life=5_000.0,
             default_minutes=30.0,
-            evaluate_every=400,
+            # A sheet and a measurement take as long as 5 and 50 steps.
+            sample_every=100,
+            evaluate_every=800,
         ),
         # For tests: every part of cpu-32, in fractions of a second.
         Preset(

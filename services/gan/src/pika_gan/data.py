@@ -170,6 +170,7 @@ def load_dataset(path: Path) -> Dataset:
             arrays["held_out"],
             tuple(str(key) for key in arrays["train_ids"]),
             tuple(str(key) for key in arrays["held_out_ids"]),
-            arrays["shown"],
-            json.loads(str(arrays["facts"])),
+            # A cache that an earlier release wrote has neither poses nor facts.
+            arrays["shown"] if "shown" in arrays else arrays["train"],
+            json.loads(str(arrays["facts"])) if "facts" in arrays else {"kind": "squares"},
         )

@@ -196,7 +196,7 @@ class Gan:
         gradients, _ = tf.clip_by_global_norm(gradients, GRADIENT_NORM_LIMIT)
         optimizer.apply(gradients, model.trainable_variables)
 
-    def count_statistics(self, num_batches: int = 30) -> None:
+    def count_statistics(self, num_batches: int = 20) -> None:
         """Count the averaged generator's batch-normalisation statistics again, from latents of its own.
 
         Until then they are averages of another network's: those of the generator at each step.

@@ -194,7 +194,7 @@ def _dataset(work: _Work, minimum: int) -> Dataset:
     before = None
     if manifest.exists():
         seen = json.loads(manifest.read_text())
-        wanted, before = set(seen["train"]) | set(seen["held_out"]), seen["pictures"]
+        wanted, before = set(seen["train"]) | set(seen["held_out"]), seen.get("pictures", {"kind": "squares"})
     entries = [
         entry
         for entry in pictures.entries()
