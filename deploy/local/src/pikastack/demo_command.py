@@ -34,7 +34,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--labels", type=_FOLDER, help="A folder trains|valids / pikachu|others.  [goes with --pictures]"
 )
 @click.option(
-    "--minutes", type=click.FloatRange(0.1), default=9.0, show_default=True, help="How long the GAN trains."
+    "--minutes", type=click.FloatRange(0.1), default=10.0, show_default=True, help="How long the GAN trains."
 )
 @click.option(
     "--out",
