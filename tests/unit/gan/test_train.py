@@ -9,6 +9,7 @@ from PIL import Image
 
 from pika_gan import checkpoints
 from pika_gan.checkpoints import RunState
+from pika_gan.config import PRESETS
 from pika_gan.gan import Gan
 from pika_gan.runlog import RunLog
 from pika_gan.train import Budget, TrainingDiverged, train
@@ -133,6 +134,54 @@ def test_losses_that_are_not_finite_stop_the_run_and_say_so(dataset, tiny, tmp_p
     with pytest.raises(TrainingDiverged, match="not finite"):
         train(dataset, wild, tmp_path, steps=9)
     assert any("went back" in line.get("text", "") for line in RunLog.read(tmp_path))
+
+
+def test_weights_that_are_not_finite_are_never_saved(dataset, tiny, tmp_path, monkeypatch):
+    """The losses of the last step are sound, its update is not."""
+    step_of = Gan.train_step
+    spoiled = []
+
+    def spoil(self, pictures, step, fraction, attempt=0):
+        figures = step_of(self, pictures, step, fraction, attempt)
+        if step == 6 and not spoiled:
+            spoiled.append(step)
+            self.generator.trainable_variables[0].assign(self.generator.trainable_variables[0] * np.nan)
+        return figures
+
+    monkeypatch.setattr(Gan, "train_step", spoil)
+    result = train(dataset, tiny, tmp_path, steps=12, checkpoint_seconds=0.0)
+    assert spoiled == [6]
+    assert result.state.step == 12
+    assert any("went back to step 6" in text for text in result.warnings)
+    for path in (tmp_path / "checkpoints").glob(checkpoints.PATTERN):
+        assert checkpoints.is_finite(checkpoints.load(path)[0])
+    assert checkpoints.is_finite(checkpoints.load(tmp_path / "best.npz")[0])
+
+
+def test_the_article_gets_none_of_our_help(dataset, tiny, tmp_path):
+    article = PRESETS["article"]
+    assert (article.flip, article.average, article.augment, article.keep) == (
+        False,
+        False,
+        (),
+        "discriminator_loss",
+    )
+    plain = dataclasses.replace(tiny, average=False, keep="discriminator_loss", evaluate_every=3)
+    result = train(dataset, plain, tmp_path, steps=12)
+    losses = {step: loss for step, loss, _ in curve(tmp_path)}
+    measured = [line["step"] for line in RunLog.read(tmp_path) if line["kind"] == "evaluation"]
+    assert result.state.best_step == min(measured, key=losses.get)
+    gan = Gan(plain)
+    gan.load_state(checkpoints.latest(tmp_path / "checkpoints")[0])
+    for average, weight in gan._ema_pairs():
+        np.testing.assert_allclose(average, weight, atol=1e-6)
+
+
+def test_a_checkpoint_of_an_earlier_release_is_read(tmp_path):
+    path = tmp_path / "step-00000001.npz"
+    state = {"step": 1, "seconds": 2.0, "seconds_per_step": 2.0, "best_kid": 0.5, "best_step": 1}
+    np.savez(path, a=np.ones(2), **{checkpoints.STATE_KEY: np.array(json.dumps(state))})
+    assert checkpoints.load(path)[1] == RunState(step=1, seconds=2.0, best_kid=0.5, best_step=1)
 
 
 def test_collapse_is_told(dataset, tiny, tmp_path, monkeypatch):

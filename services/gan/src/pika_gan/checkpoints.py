@@ -23,10 +23,11 @@ class RunState:
 
     step: int = 0
     seconds: float = 0.0
-    seconds_per_step: float = 0.0
     attempt: int = 0  # raised with each roll-back after non-finite losses
     best_step: int | None = None
     best_kid: float | None = None
+    best_score: float | None = None  # of what the preset keeps the lowest of
+    discriminator_loss: float | None = None  # the mean that was logged last
     collapsed_evaluations: int = 0  # in a row
 
 
@@ -44,7 +45,14 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], RunState]:
     """The arrays and the state of a checkpoint."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files if name != STATE_KEY}
-        return arrays, RunState(**json.loads(str(file[STATE_KEY])))
+        told = json.loads(str(file[STATE_KEY]))
+    known = {field.name for field in dataclasses.fields(RunState)}  # an earlier release told more
+    return arrays, RunState(**{name: value for name, value in told.items() if name in known})
+
+
+def is_finite(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether every number of every array is."""
+    return all(bool(np.isfinite(array).all()) for array in arrays.values() if array.dtype.kind == "f")
 
 
 def latest(folder: Path) -> tuple[dict[str, np.ndarray], RunState] | None:

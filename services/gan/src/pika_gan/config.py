@@ -44,6 +44,7 @@ class Preset:
     adam_beta_2: float = 0.99
     learning_rate_end: float = 1.0  # share of the learning rate left at the planned end (cosine)
 
+    average: bool = True  # draw with the generator's average; without, with the generator as it is
     ema_half_life: float = 10_000.0  # in pictures shown
     ema_ramp: float = 0.05  # the half-life is at most this share of the pictures shown so far
     augment: tuple[str, ...] = ("colour", "translation", "cutout")
@@ -59,6 +60,7 @@ class Preset:
     evaluate_every: int = 200
     sample_count: int = 64  # pictures on a sample sheet
     evaluation_pictures: int = 256  # drawn for one measurement
+    keep: Literal["kid", "discriminator_loss"] = "kid"  # what the published step has the lowest of
     spaces: tuple[str, ...] = ("pyramid", "lite2")  # what is measured in; the last one gives the headline
 
     def __post_init__(self) -> None:
@@ -106,7 +108,7 @@ def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
-        # The recipe of 2018 that this project grew out of: the baseline. It is known to collapse.
+        # The recipe of 2018 that this project grew out of, with none of our help: the baseline.
         Preset(
             name="article",
             resolution=32,
@@ -122,6 +124,9 @@ PRESETS: dict[str, Preset] = {
             adam_beta_1=0.9,
             adam_beta_2=0.999,
             augment=(),
+            flip=False,
+            average=False,
+            keep="discriminator_loss",
             batch_size=32,
             precision="float32",  # 7×7 separable convolutions gain nothing from bfloat16
             default_steps=25_200,

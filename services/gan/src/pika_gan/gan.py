@@ -86,7 +86,7 @@ class Gan:
         self.generator_optimizer.learning_rate.assign(preset.generator_learning_rate * rate)
         self.discriminator_optimizer.learning_rate.assign(preset.discriminator_learning_rate * rate)
         seen = (step + 1) * preset.batch_size
-        half_life = max(min(preset.ema_half_life, seen * preset.ema_ramp), 1e-8)
+        half_life = max(min(preset.ema_half_life, seen * preset.ema_ramp), 1e-8) if preset.average else 1e-8
         return self._step(
             tf.convert_to_tensor(pictures),
             tf.constant([self.seed + 1_000_003 * attempt, step], tf.int32),
@@ -199,8 +199,11 @@ class Gan:
     def count_statistics(self, num_batches: int = 20) -> None:
         """Count the averaged generator's batch-normalisation statistics again, from latents of its own.
 
-        Until then they are averages of another network's: those of the generator at each step.
+        Until then they are averages of another network's: those of the generator at each step. Without an
+        average there is nothing to be counted.
         """
+        if not self.preset.average:
+            return
         for number in range(num_batches):
             key = tf.constant([self.seed + 7, number], tf.int32)
             shape = (4 * self.preset.batch_size, self.preset.latent_dim)

@@ -129,6 +129,8 @@ class _Run:
         if found:
             self.gan.load_state(found[0])
             self.state = found[1]
+            if self.state.best_score is None:  # a checkpoint of an earlier release
+                self.state.best_score = self.state.best_kid
         self.resumed_from = self.state.step
         self.log = RunLog(folder, self.state.step if found else -1)
         self.evaluator = Evaluator(dataset, self.preset.spaces)
@@ -165,6 +167,7 @@ class _Run:
                     sums.setdefault(key, []).append(value)
                 if state.step % self.preset.log_every == 0:
                     means = {key: sum(values) / len(values) for key, values in sums.items()}
+                    state.discriminator_loss = means["discriminator_loss"]
                     self.log.write("train", state.step, means)
                     sums = {}
                 self._after_step(figures)
@@ -190,8 +193,9 @@ class _Run:
         self._tick()
         # The first one sooner: a run that is lost before it has one begins anew.
         wait = self.checkpoint_seconds if self._has_saved else self.checkpoint_seconds / 3
-        if time.monotonic() - self._saved_at > wait:
-            self._checkpoint()
+        if time.monotonic() - self._saved_at > wait and not self._checkpoint():
+            self._roll_back()
+            return
         remaining = self.budget.remaining_seconds(state)
         total = self.budget.steps
         if total is None:  # minutes alone: as many steps as the pace allows
@@ -202,7 +206,7 @@ class _Run:
         self.report(state.step, total, message, **figures, remaining_seconds=remaining, kid=state.best_kid)
 
     def _evaluate(self) -> None:
-        """Measures the averaged generator and keeps it when its KID is the lowest so far."""
+        """Measures the averaged generator, and keeps it when its score is the lowest so far."""
         state = self.state
         self.gan.count_statistics()
         evaluation = self.evaluator.evaluate(self.gan.draw(self.evaluation_latents))
@@ -215,26 +219,37 @@ class _Run:
                 f"collapse at step {state.step}: its pictures differ only {evaluation.diversity:.2f} times "
                 "as much as the training pictures do"
             )
-        if state.best_kid is None or evaluation.kid < state.best_kid:
-            state.best_kid, state.best_step = evaluation.kid, state.step
+        score = evaluation.kid if self.preset.keep == "kid" else state.discriminator_loss
+        if state.best_score is None or (score is not None and score < state.best_score):
             ema = {name: array for name, array in self.gan.state().items() if name.startswith("ema/")}
+            if not checkpoints.is_finite(ema):
+                return  # the next checkpoint finds it, too, and goes back
+            state.best_score, state.best_kid, state.best_step = score, evaluation.kid, state.step
             checkpoints.save(self.folder / "best.npz", ema, dataclasses.replace(state))
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self) -> bool:
+        """Saves the run as it stands; False, and nothing saved, where a weight is not finite.
+
+        Losses are those before the last update: they may be sound while the weights are not any more.
+        """
         self._tick()
-        checkpoints.save(checkpoints.path_of(self.checkpoints, self.state.step), self.gan.state(), self.state)
+        arrays = self.gan.state()
+        if not checkpoints.is_finite(arrays):
+            return False
+        checkpoints.save(checkpoints.path_of(self.checkpoints, self.state.step), arrays, self.state)
         checkpoints.prune(self.checkpoints, KEEP_CHECKPOINTS)
         self._saved_at, self._has_saved = time.monotonic(), True
         self.on_checkpoint(self.state.step)
+        return True
 
     def _roll_back(self) -> None:
-        """Losses are no longer finite: back to the last checkpoint, with other random numbers."""
+        """Losses or weights are not finite: back to the last checkpoint, with other random numbers."""
         step, attempt, seconds = self.state.step, self.state.attempt + 1, self.state.seconds
         found = checkpoints.latest(self.checkpoints)
         if attempt >= MAX_ATTEMPTS or (found is None and step > 1 and attempt > 1):
             raise TrainingDiverged(
-                f"losses were not finite at step {step}, {attempt} times: expected finite ones; a lower "
-                "learning rate or a larger penalty weight helps"
+                f"losses or weights were not finite at step {step}, {attempt} times: expected finite ones; "
+                "a lower learning rate or a larger penalty weight helps"
             )
         if found:
             self.gan.load_state(found[0])
@@ -243,7 +258,7 @@ class _Run:
             self.gan.load_state(Gan(self.preset, self.seed).state())
             self.state.step = 0
         self.state.attempt, self.state.seconds = attempt, seconds
-        self._warn(f"losses were not finite at step {step}: went back to step {self.state.step}")
+        self._warn(f"losses or weights were not finite at step {step}: went back to step {self.state.step}")
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -257,7 +272,8 @@ class _Run:
         if state.step % self.preset.evaluate_every or state.best_step is None:
             self._evaluate()
         samples.save_sheet(self.gan.draw(self.sheet_latents), self.folder / "samples", state.step)
-        self._checkpoint()
+        if not self._checkpoint() and state.best_step is None:
+            raise TrainingDiverged(f"weights were not finite at step {state.step}, and none before are kept")
         best, _ = checkpoints.load(self.folder / "best.npz")
         self.gan.load_state({**self.gan.state(), **best})
         more = [EVALUATION_SEEDS + 500_000 + i for i in range(2 * self.preset.evaluation_pictures)]
