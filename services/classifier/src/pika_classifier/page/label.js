@@ -31,7 +31,7 @@ async function call(method, path, body) {
     body: body && JSON.stringify(body),
   });
   if (answer.status === 401) {
-    element("key-label").hidden = false;
+    element("key-form").hidden = false;
     element("key").focus();
   }
   const told = await answer.json().catch(() => ({}));
@@ -155,7 +155,8 @@ document.addEventListener("keydown", (event) => {
 const name = element("annotator");
 name.value = localStorage.getItem("annotator") ?? "";
 name.addEventListener("change", () => localStorage.setItem("annotator", name.value));
-element("key").addEventListener("change", () => {
+element("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
   sessionStorage.setItem("api-key", element("key").value.trim());
   location.reload();
 });
