@@ -19,7 +19,7 @@ RUN mkdir /lists && \
     list() { python3 run uv export -q --frozen --no-dev --no-emit-workspace --no-header --no-annotate \
         --package "${@:2}" >"/lists/$1"; } && \
     list kit pika-kit && list scraper pika-scraper && list serve pika-gan && \
-    list train pika-classifier --extra train && list gpu pika-gan --extra train-gpu && \
+    list train pika-gan --extra train && list gpu pika-gan --extra train-gpu && \
     mv .tools/uv-*/uv /lists/uv
 
 # Wheels only, so no image ever holds a compiler; uv and its cache are mounted, not copied.
