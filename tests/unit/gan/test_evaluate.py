@@ -93,6 +93,14 @@ def test_the_reference_is_held_out_where_there_is_enough_of_it(dataset):
     assert Evaluator(large, ("pyramid",)).reference == "held_out"
 
 
+def test_a_large_reference_is_thinned(dataset, monkeypatch):
+    monkeypatch.setattr("pika_gan.evaluate.MOST_REFERENCE", 25)
+    evaluator = Evaluator(dataset, ("pyramid",))
+    evaluation = evaluator.evaluate(dataset.train)
+    assert evaluation.num_reference == 20  # every third of sixty
+    assert evaluation.near_copy_rate == 1  # copies are looked for among all
+
+
 def test_the_evaluation_is_json_with_its_definitions(lite2, dataset):
     told = lite2.evaluate(dataset.train, interval=True).to_json()
     assert told["kid_interval"][0] <= told["kid"] <= told["kid_interval"][1]

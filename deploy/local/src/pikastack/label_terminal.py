@@ -92,7 +92,7 @@ def _rgb(pixel: Any) -> str:
 
 
 def _show(session: Session, page: Page) -> None:
-    width = max(12, min(32, (session.terminal.out.width - _GAP * _PER_ROW) // _PER_ROW))
+    width = max(12, min(32, (session.terminal.err.width - _GAP * _PER_ROW) // _PER_ROW))
     table = Table.grid(padding=(0, _GAP, 0, 0))
     for first in range(0, len(page), _PER_ROW):
         row = page[first : first + _PER_ROW]
@@ -102,7 +102,7 @@ def _show(session: Session, page: Page) -> None:
         ]
         table.add_row(*(f"[bold]{number}[/]" for number in range(first + 1, first + 1 + len(row))))
         table.add_row(*drawn)
-    session.terminal.out.print(table)
+    session.terminal.err.print(table)  # stdout is for the result
 
 
 def _next_page(session: Session, seed: int, annotator: str) -> Page:

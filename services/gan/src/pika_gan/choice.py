@@ -22,12 +22,10 @@ _WHITE = 245
 # Hue and saturation and value as Pillow gives them, 0–255: 31° to 71°, not pale, not dark.
 _HUES, _SATURATION, _VALUE = (22, 50), 90, 120
 
-REASONS = ("hardly_yellow", "not_typical")
-
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Bool (N,): what is kept; and how many were left out for which of REASONS."""
+    """Bool (N,): what is kept; and how many were left out as "hardly_yellow" and as "not_typical"."""
 
     kept: np.ndarray
     left_out: dict[str, int]

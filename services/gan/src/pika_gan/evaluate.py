@@ -27,6 +27,8 @@ from pika_gan.measures import (
 from pika_gan.spaces import look, version_of
 
 ENOUGH_HELD_OUT = 100
+MOST_REFERENCE = 2000
+"""With more pictures the figures hardly change, and memory and time grow with the square."""
 NEAR_COPY_QUANTILE = 0.05
 _COPY_SHARE = 0.02
 """However near held-out pictures lie: a picture counts as a copy within this share of the usual distance."""
@@ -176,6 +178,7 @@ class Evaluator:
         has_enough = len(dataset.held_out) >= ENOUGH_HELD_OUT
         self.reference = "held_out" if has_enough else "all"
         in_reference = np.arange(num_train if has_enough else 0, num)
+        in_reference = in_reference[:: -(-len(in_reference) // MOST_REFERENCE)]
         self._spaces = [_Space.of(name, dataset, in_reference) for name in spaces]
         with_places = next((space.places for space in self._spaces if space.places is not None), None)
         self._likeness = Likeness(*with_places) if with_places is not None else None

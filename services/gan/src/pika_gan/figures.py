@@ -24,12 +24,10 @@ PART_SHARE = 0.05
 LEAST_AREA, LEAST_BOX = 0.03, 0.04
 """Shares of the picture: what is smaller would be blown up to a blur."""
 
-REASONS = ("busy_ground", "nothing_on_it", "too_small")
-
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A figure uint8 (S, S, 3) on white; or why there is none, one of REASONS."""
+    """A figure uint8 (S, S, 3) on white; or why not: "busy_ground", "nothing_on_it" or "too_small"."""
 
     pixels: np.ndarray | None
     reason: str | None = None

@@ -27,10 +27,6 @@ class Reference:
         """(2N, D): the originals, then the mirror images."""
         return np.concatenate([self.originals, self.mirrored])
 
-    def of(self, rows: np.ndarray) -> Reference:
-        """Some of the pictures."""
-        return Reference(self.originals[rows], self.mirrored[rows])
-
 
 def kid(generated: np.ndarray, reference: Reference) -> float:
     """KID (Bińkowski et al. 2018, arXiv:1801.01401): unbiased squared MMD, kernel (x·y / D + 1)³.

@@ -43,11 +43,11 @@ def gather(
 ) -> Dataset:
     """The data set that a preset wants of these pictures of the pikachu bucket.
 
-    Args:
-        before: the facts of the run that is resumed, whose pictures `entries` are: nothing is chosen again.
-
     Its facts tell `kind` ("figures" or "squares"), `num_looked_at`, `left_out` by reason, and, where figures
     were wanted and there are too few, `fell_back`.
+
+    Args:
+        before: the facts of the run that is resumed, whose pictures `entries` are: nothing is chosen again.
 
     Raises:
         ValueError: fewer than `minimum` different pictures.

@@ -53,17 +53,17 @@ def version_of(space: str) -> str:
 def look(space: str, pictures: np.ndarray) -> Seen:
     """Features of pictures uint8 (N, S, S, 3). Raises ValueError for a space that is none of SPACES."""
     if space == "pyramid":
-        return Seen(_in_batches(_pyramid, pictures)[0])
+        return Seen(_in_batches(_pyramid, pictures)[0].astype(np.float64))
     if space == "lite2":
         small = np.stack([resize(picture, _LITE_SIDE) for picture in pictures])
         features, places = _in_batches(_lite2, small)
-        return Seen(features, places.astype(np.float32))
+        return Seen(features.astype(np.float64), places)
     raise ValueError(f"space: expected one of {', '.join(SPACES)}, received {space!r}")
 
 
 def _in_batches(function: Any, pictures: np.ndarray) -> list[np.ndarray]:
     parts = [function(pictures[start : start + _BATCH]) for start in range(0, len(pictures), _BATCH)]
-    return [np.concatenate(arrays).astype(np.float64) for arrays in zip(*parts, strict=True)]
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 def _levels(size: int) -> list[tuple[int, int, int]]:
