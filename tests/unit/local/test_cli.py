@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from pikastack import actions
 from pikastack.cli import pikastack
 from pikastack.commands_data import list_urls
-from pikastack.commands_models import save_pictures
+from pikastack.commands_evaluate import _table, figures_of
+from pikastack.commands_models import describe_comparison, save_pictures
 from pikastack.state import CLONE
 
 COMMANDS = (
@@ -151,3 +152,61 @@ def test_reports_of_several_uploads_add_up():
 def test_addresses_are_read_from_lists_and_tables(tmp_path, name, text, urls):
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert list_urls(tmp_path / name) == urls
+
+
+def test_a_comparison_says_whether_the_labels_can_tell():
+    card = {
+        "version": "v1",
+        "preset": "article",
+        "validation": {
+            "roc_auc": 0.9,
+            "roc_auc_interval": [0.85, 0.95],
+            "pr_auc": None,
+            "pr_auc_interval": None,
+        },
+    }
+    text = describe_comparison(
+        {
+            "base": card,
+            "other": card | {"version": "v2", "preset": "default"},
+            "labels_in_common": 112,
+            "difference": {
+                "roc_auc": {"value": 0.05, "interval": [0.01, 0.09], "is_clear": True},
+                "pr_auc": {"value": -0.02, "interval": [-0.1, 0.06], "is_clear": False},
+            },
+            "pictures": {"in_common": 900, "accepted_by_both": 400},
+        }
+    )
+    assert "v1 (article): ROC-AUC 0.900 (0.850–0.950)" in text
+    assert "ROC-AUC: +0.050 (+0.010 to +0.090), a clear difference" in text
+    assert "PR-AUC: -0.020 (-0.100 to +0.060), the labels do not tell them apart" in text
+    assert "112 labels in common. Of 900 pictures both accept 400" in text
+
+
+def test_versions_stand_side_by_side():
+    card = {
+        "version": "v3",
+        "preset": {"name": "cpu-64"},
+        "resolution": 64,
+        "steps": 2400,
+        "minutes": 9.06,
+        "is_current": True,
+        "evaluation": {
+            "kid": 0.395,
+            "kid_interval": [0.379, 0.413],
+            "precision": 0.1,
+            "recall": 0.04,
+            "likeness": None,
+            "diversity": 0.96,
+            "near_copy_rate": 0.0,
+            "feature_version": "x",
+        },
+        "gate": {"faults": []},
+    }
+    table = _table([figures_of(card) | {"called_pikachu": 0.48}])
+    first, second = table.columns
+    assert second.header == "v3 ✓"
+    shown = dict(zip(first.cells, second.cells, strict=True))
+    assert shown["KID × 1000"] == "395 (379–413)"
+    assert shown["precision, recall"] == "0.10, 0.04"
+    assert (shown["likeness"], shown["called Pikachu"], shown["faults"]) == ("–", "0.48", "none")
