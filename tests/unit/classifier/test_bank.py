@@ -288,6 +288,23 @@ def test_a_precision_decides_the_threshold_and_a_dry_run_changes_nothing(trained
         filter_bucket(context(store, tmp_path, "dry"), precision=1.5)
 
 
+def test_a_filter_that_is_told_nothing_takes_no_picture_that_is_likely_none(trained, tmp_path, monkeypatch):
+    """38 sure ones and two unlikely ones: a mean of 0.94 would let the unlikely ones in."""
+    store, result, ids = trained
+    everything = [*ids["pikachu"], *ids["others"]]
+    said = {one: 0.999 if number < 38 else 0.2 for number, one in enumerate(sorted(everything))}
+    monkeypatch.setattr(Predictions, "complete", lambda *_: (said, 0))
+    card = Registry(store, "classifier").card(result["version"])
+    told = filter_bucket(
+        context(store, tmp_path, "told"), precision=card["recommended_precision"], dry_run=True
+    )
+    untold = filter_bucket(context(store, tmp_path, "untold"), dry_run=True)
+    assert told["precision"] == untold["precision"] == card["recommended_precision"]
+    assert told["threshold"] < 0.5 <= untold["threshold"]
+    accepted = [value for value in said.values() if value >= untold["threshold"]]
+    assert accepted == [0.999] * 38
+
+
 def test_only_chance_and_pictures_new_to_the_model_certify(trained, tmp_path):
     store, _, ids = trained
     labels = LabelSet(store)

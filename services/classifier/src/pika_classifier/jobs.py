@@ -25,6 +25,10 @@ from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext, JobError
 from pika_kit.stages import Bucket
 
+LIKELY = 0.5
+"""Nobody who has not asked for them gets pictures that are more likely no Pikachu: where the two kinds are
+easily told apart, a precision of 0.94 alone would fill up with them."""
+
 
 def train(
     context: JobContext, *, preset: str | None = None, seed: int = 0, activate: bool = True
@@ -137,7 +141,7 @@ def filter_bucket(
         threshold: probability from which a picture passes.
         precision: in its place, the share of the accepted pictures that must be expected to show Pikachu; the
             threshold then follows from the probabilities of the pictures there are. With neither the
-            operator's threshold holds, or else what the card recommends.
+            operator's threshold holds, or else what the card recommends, at 0.5 or above.
         dry_run: only tell what would be chosen.
         model_version: None for the current one.
 
@@ -157,20 +161,31 @@ def filter_bucket(
         raise JobError(f"{error}: train one first (POST /classifier/train)") from error
     except UnknownVersion as error:
         raise JobError(f"model_version: there is no {error.args[0]!r}") from error
-    if threshold is None and precision is None:
+    is_told = threshold is not None or precision is not None
+    if not is_told:
         threshold = context.settings.is_pikachu_threshold
         if threshold is None:
             precision = predictor.recommended_precision
             threshold = predictor.recommended_threshold if precision is None else None
     label_log.LabelSet(context.store).remove_withdrawn()
     with context.exclusive("filter"):
-        return _filter(context, predictor, threshold, precision, dry_run)
+        least = 0.0 if is_told else LIKELY
+        return _filter(context, predictor, threshold, (precision, least), dry_run)
 
 
 def _filter(
-    context: JobContext, predictor: Predictor, threshold: float | None, precision: float | None, dry_run: bool
+    context: JobContext,
+    predictor: Predictor,
+    threshold: float | None,
+    aim: tuple[float | None, float],
+    dry_run: bool,
 ) -> dict[str, Any]:
-    """Predict what is missing, decide, and make the bucket agree; one job at a time."""
+    """Predict what is missing, decide, and make the bucket agree; one job at a time.
+
+    Args:
+        aim: without a threshold, the precision that it follows from, and how low it may be.
+    """
+    precision, least = aim
     images, chosen = PictureBucket(context.store, Bucket.IMAGES), PictureBucket(context.store, Bucket.PIKACHU)
     kept = Predictions(context.store, predictor.version, Bucket.IMAGES)
     probabilities, num_predicted = kept.complete(
@@ -178,7 +193,7 @@ def _filter(
     )
     readable = np.array([value for value in probabilities.values() if value is not None])
     if threshold is None:
-        threshold = threshold_for(readable, precision or 0.5).threshold
+        threshold = max(threshold_for(readable, precision or 0.5).threshold, least)
     current = label_log.LabelSet(context.store).current()
     by_hand = {found: label["label"] for found, label in current.items()}
     decision = Decision(predictor.version, threshold, probabilities, by_hand)
