@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from pika_gan import augment, losses
 from pika_gan.config import Preset, preset_named
-from pika_gan.gan import Gan
+from pika_gan.step_tensorflow import Gan
 
 STEPS_A_ROUND = 8
 
@@ -35,10 +35,10 @@ class Plain(Gan):
         self._plain = tf.function(self._plain_step)
 
     def train_step(
-        self, pictures: np.ndarray, step: int, fraction: float, attempt: int = 0
+        self, pictures: np.ndarray, step: int, fraction: float, attempt: int = 0, **options: Any
     ) -> dict[str, Any]:
         """As `Gan.train_step`, without its schedules."""
-        del fraction, attempt
+        del fraction, attempt, options
         has_penalty = self.preset.penalty_weight > 0 and step % self.preset.penalty_every == 0
         weight = self.preset.penalty_weight * self.preset.penalty_every
         return self._plain(tf.convert_to_tensor(pictures), tf.constant(weight), with_penalty=has_penalty)
@@ -67,12 +67,13 @@ class Plain(Gan):
             wish = tf.reduce_mean(losses.GENERATOR[self.preset.loss](real_logits, fake_logits))
         variables = self.generator.trainable_variables
         self.generator_optimizer.apply(tape.gradient(wish, variables), variables)
-        for average, trained in self._ema_pairs():
+        for average, trained in self.ema_pairs():
             average.assign(trained + 0.99 * (average - trained))
         return {"discriminator_loss": objective, "generator_loss": wish}
 
     def _augmented(self, pictures: Any) -> Any:
-        return self._augment(pictures, tf.random.uniform((tf.shape(pictures)[0], augment.NUM_DRAWS)))
+        draws = tf.random.uniform((tf.shape(pictures)[0], augment.NUM_DRAWS))
+        return self.augmented(pictures, draws, self.preset.augment_probability)
 
 
 def main() -> None:

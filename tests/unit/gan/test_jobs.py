@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pika_gan.config import PRESETS
-from pika_gan.gan import Gan
 from pika_gan.jobs import _faults, _forget_old
 from pika_gan.runs import RunFolder, list_runs
+from pika_gan.step_tensorflow import Gan
 from pika_kit import datasets
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket

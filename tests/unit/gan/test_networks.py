@@ -8,8 +8,8 @@ import pytest
 from keras import ops
 
 from pika_gan.config import PRESETS
-from pika_gan.gan import Gan
-from pika_gan.networks import build_discriminator, build_generator
+from pika_gan.networks import build_discriminator, build_generator, coarse_parts
+from pika_gan.step_tensorflow import Gan
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -76,3 +76,64 @@ def test_weights_fit_a_generator_of_another_precision():
     mixed = build_generator(PRESETS["tiny"], precision="mixed_bfloat16")
     single = build_generator(PRESETS["tiny"], precision="float32")
     assert [w.shape for w in mixed.weights] == [w.shape for w in single.weights]
+
+
+@pytest.fixture
+def coarse_first():
+    return dataclasses.replace(PRESETS["tiny"], coarse_share=0.5)
+
+
+def test_full_size_begins_where_half_the_size_ended(coarse_first):
+    gan = Gan(coarse_first)
+    small_generator, small_discriminator = coarse_parts(gan.generator, gan.discriminator)
+    latents = np.random.default_rng(0).standard_normal((4, 16)).astype("float32")
+    small, large = small_generator(latents), gan.generator(latents)
+    assert small.shape == (4, 8, 8, 3)
+    # In the range in which tanh is straight, the mean of 2×2 pixels is near the pixel they were made from.
+    np.testing.assert_allclose(ops.average_pool(large, 2), small, atol=0.1)
+    pictures = np.random.default_rng(1).uniform(-1, 1, (4, 16, 16, 3)).astype("float32")
+    np.testing.assert_allclose(
+        gan.discriminator(pictures), small_discriminator(ops.average_pool(pictures, 2)), atol=1e-5
+    )
+
+
+def test_a_run_that_begins_coarse_trains_the_rest_later(coarse_first):
+    gan = Gan(coarse_first)
+    real = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    small = {
+        v.path for part in coarse_parts(gan.generator, gan.discriminator) for v in part.trainable_variables
+    }
+    every = [*gan.generator.trainable_variables, *gan.discriminator.trainable_variables]
+    later = [v for v in every if v.path not in small]
+    assert len(small) > 10
+    assert len(later) > 8
+    before = [np.array(v) for v in later]
+    for step in range(3):
+        gan.train_step(real, step, fraction=0.1)
+    assert int(gan.generator_optimizer.iterations) == 3
+    assert all((np.array(v) == old).all() for v, old in zip(later, before, strict=True))
+    for step in range(3, 7):
+        gan.train_step(real, step, fraction=0.6)
+    assert int(gan.generator_optimizer.iterations) == 4, "Adam counts from the change on"
+    assert all((np.array(v) != old).any() for v, old in zip(later, before, strict=True))
+
+
+def test_a_checkpoint_tells_whether_full_size_has_begun(coarse_first):
+    gan, other = Gan(coarse_first), Gan(coarse_first, seed=1)
+    real = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    gan.train_step(real, 0, fraction=0.1)
+    gan.train_step(real, 1, fraction=0.6)
+    other.load_state(gan.state())
+    for one in (gan, other):
+        one.seed = 0
+        one.train_step(real, 2, fraction=0.7)
+    for name, array in gan.state().items():
+        np.testing.assert_array_equal(array, other.state()[name], err_msg=name)
+
+
+@pytest.mark.parametrize("change", [{"coarse_share": 1.0}, {"coarse_share": -0.1}])
+def test_a_share_is_a_share(change):
+    with pytest.raises(ValueError, match="coarse_share"):
+        dataclasses.replace(PRESETS["tiny"], **change)
+    with pytest.raises(ValueError, match="fastgan"):
+        dataclasses.replace(PRESETS["article"], coarse_share=0.5)

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pika_gan import networks
 from pika_gan.augment import NUM_DRAWS, augment
-from pika_gan.gan import Gan
 from pika_gan.losses import DISCRIMINATOR, GENERATOR, squared_gradient_norm
+from pika_gan.networks import fastgan, residual
+from pika_gan.schedule import noise_of
+from pika_gan.step_tensorflow import Gan, logits_and_slopes
 
 
 def penalty_of(gan: Gan, pictures: tf.Tensor) -> tf.Tensor:
     """What the training step adds to the loss, without its weight."""
-    return tf.reduce_mean(squared_gradient_norm(gan.logits_and_slopes(pictures)[1]))
+    return tf.reduce_mean(squared_gradient_norm(logits_and_slopes(gan.discriminator, pictures)[1]))
 
 
 def kernels_of(gan: Gan) -> list[keras.Variable]:
@@ -44,7 +45,7 @@ def gan(tiny) -> Gan:
 def smooth_gan(tiny, monkeypatch) -> Gan:
     """The same with a smooth activation: where a ReLU bends, the penalty jumps, as no derivative tells."""
     monkeypatch.setattr(
-        networks.layers, "LeakyReLU", lambda _slope, dtype: keras.layers.Activation("softplus", dtype=dtype)
+        residual.layers, "LeakyReLU", lambda _slope, dtype: keras.layers.Activation("softplus", dtype=dtype)
     )
     return Gan(tiny, seed=3)
 
@@ -81,11 +82,11 @@ def test_gradient_agrees_with_finite_differences_for_every_kernel(smooth_gan, pi
 
 def test_slopes_agree_with_finite_differences(smooth_gan, pictures):
     gan = smooth_gan
-    _, slopes = gan.logits_and_slopes(pictures)
+    _, slopes = logits_and_slopes(gan.discriminator, pictures)
     direction = tf.random.stateless_normal(pictures.shape, seed=(5, 6))
     step = 1e-3
-    above = gan.logits_and_slopes(pictures + step * direction)[0]
-    below = gan.logits_and_slopes(pictures - step * direction)[0]
+    above = logits_and_slopes(gan.discriminator, pictures + step * direction)[0]
+    below = logits_and_slopes(gan.discriminator, pictures - step * direction)[0]
     measured = (above - below) / (2 * step)
     expected = tf.reduce_sum(slopes * direction, axis=(1, 2, 3))
     np.testing.assert_allclose(measured, expected, atol=0.02 * float(tf.reduce_max(tf.abs(expected))))
@@ -130,6 +131,7 @@ def test_a_step_refuses_a_network_that_gets_no_gradient(tiny):
     gan.discriminator = keras.Model(
         inputs, keras.ops.squeeze(logits, -1) + 0 * keras.ops.mean(stopped, (1, 2, 3))
     )
+    gan.parts["full"] = (gan.generator, gan.discriminator)
     gan.discriminator_optimizer.build(gan.discriminator.trainable_variables)
     with pytest.raises(RuntimeError, match="expected a gradient for every variable"):
         gan.train_step(np.zeros((8, tiny.resolution, tiny.resolution, 3), np.uint8), 0, 0.0)
@@ -141,7 +143,7 @@ def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
     """Both players' gradients, each derived by a tape of its own without any of the step's shortcuts."""
     gan = Gan(dataclasses.replace(tiny, loss=loss), seed=3)
     gamma = None if weight is None else tf.constant(weight)
-    found = gan.criticise(pictures, gamma)
+    found = gan.criticise(gan.discriminator, pictures, gamma)
     real, fake = pictures[:2], pictures[2:]
     variables = gan.discriminator.trainable_variables
 
@@ -174,7 +176,7 @@ def test_a_step_moves_the_generator_along_its_own_gradient(tiny):
     fused, plain = Gan(preset, seed=5), Gan(preset, seed=5)
     real = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
     fused.train_step(real, 0, 0.0)
-    latents = tf.random.stateless_normal((8, preset.latent_dim), seed=tf.constant([5, 0], tf.int32))
+    latents, _ = noise_of(preset, seed=5, step=0)
     scaled = tf.cast(real, tf.float32) / 127.5 - 1.0
     with tf.GradientTape() as tape:
         fake = plain.generator(latents, training=True)
@@ -195,7 +197,7 @@ def test_the_transposed_convolution_begins_as_upsampling_and_convolving():
     keras.utils.set_random_seed(0)
     x = np.random.default_rng(0).standard_normal((2, 5, 5, 3)).astype("float32")
     transposed = keras.layers.Conv2DTranspose(
-        4, 4, strides=2, padding="same", use_bias=False, kernel_initializer=networks.SpreadKernel()
+        4, 4, strides=2, padding="same", use_bias=False, kernel_initializer=fastgan.SpreadKernel()
     )
     found = np.asarray(transposed(x))
     keras.utils.set_random_seed(0)

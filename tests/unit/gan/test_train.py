@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from pika_gan import checkpoints
+from pika_gan.budget import Budget
 from pika_gan.checkpoints import RunState
 from pika_gan.config import PRESETS
-from pika_gan.gan import Gan
 from pika_gan.runlog import RunLog
-from pika_gan.train import Budget, TrainingDiverged, train
+from pika_gan.step_tensorflow import Gan
+from pika_gan.train import TrainingDiverged, train
 
 
 class Stopped(Exception):
@@ -141,8 +142,8 @@ def test_weights_that_are_not_finite_are_never_saved(dataset, tiny, tmp_path, mo
     step_of = Gan.train_step
     spoiled = []
 
-    def spoil(self, pictures, step, fraction, attempt=0):
-        figures = step_of(self, pictures, step, fraction, attempt)
+    def spoil(self, pictures, step, *arguments, **options):
+        figures = step_of(self, pictures, step, *arguments, **options)
         if step == 6 and not spoiled:
             spoiled.append(step)
             self.generator.trainable_variables[0].assign(self.generator.trainable_variables[0] * np.nan)
@@ -173,7 +174,7 @@ def test_the_article_gets_none_of_our_help(dataset, tiny, tmp_path):
     assert result.state.best_step == min(measured, key=losses.get)
     gan = Gan(plain)
     gan.load_state(checkpoints.latest(tmp_path / "checkpoints")[0])
-    for average, weight in gan._ema_pairs():
+    for average, weight in gan.ema_pairs():
         np.testing.assert_allclose(average, weight, atol=1e-6)
 
 
@@ -182,6 +183,31 @@ def test_a_checkpoint_of_an_earlier_release_is_read(tmp_path):
     state = {"step": 1, "seconds": 2.0, "seconds_per_step": 2.0, "best_kid": 0.5, "best_step": 1}
     np.savez(path, a=np.ones(2), **{checkpoints.STATE_KEY: np.array(json.dumps(state))})
     assert checkpoints.load(path)[1] == RunState(step=1, seconds=2.0, best_kid=0.5, best_step=1)
+
+
+def test_a_collapsed_run_goes_back_to_where_it_was_good(dataset, tiny, tmp_path, monkeypatch):
+    """From step 5 to 8 everything drawn is white; then the run has been sent back, and draws again."""
+    draw, steps, calls = Gan.draw, Gan.train_step, []
+
+    def step(self, pictures, number, *arguments, **options):
+        calls.append((number, options["gentleness"]))
+        return steps(self, pictures, number, *arguments, **options)
+
+    def collapse(self, latents, batch_size=64):
+        pictures = draw(self, latents, batch_size)
+        went_wrong = len(calls) >= 5 and calls[-1][1] == 0
+        return np.full_like(pictures, 255) if went_wrong else pictures
+
+    monkeypatch.setattr(Gan, "train_step", step)
+    monkeypatch.setattr(Gan, "draw", collapse)
+    monkeypatch.setattr("pika_gan.evaluate.COLLAPSE_BELOW", 0.01)
+    result = train(dataset, dataclasses.replace(tiny, evaluate_every=1), tmp_path, steps=9)
+    assert [number for number, _ in calls] == [0, 1, 2, 3, 4, 5, 6, 4, 5, 6, 7, 8]
+    assert [gentleness for _, gentleness in calls] == [0] * 7 + [1] * 5
+    assert result.state.step == 9
+    assert "collapse at step 7" in result.warnings[0]
+    assert "went back to step 4, with gentler settings" in result.warnings[1]
+    assert not result.evaluation.collapsed
 
 
 def test_collapse_is_told(dataset, tiny, tmp_path, monkeypatch):

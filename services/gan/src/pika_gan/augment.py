@@ -22,18 +22,23 @@ CUTOUT = 0.5  # side of the hole, as a share of the picture's
 
 
 def augment(
-    pictures: Tensor, draws: Tensor, kinds: tuple[str, ...] = KINDS, probability: float = 1.0
+    pictures: Tensor,
+    draws: Tensor,
+    kinds: tuple[str, ...] = KINDS,
+    probability: Tensor = 1.0,
+    colour_strength: float = 1.0,
 ) -> Tensor:
     """Augments pictures (N, S, S, 3) in [-1, 1] by draws (N, NUM_DRAWS) in [0, 1).
 
-    Each of `kinds` happens to a picture with `probability`. Raises ValueError for an unknown kind.
+    Each of `kinds` happens to a picture with `probability`; `colour_strength` scales how far colours are
+    changed. Raises ValueError for an unknown kind.
     """
     unknown = set(kinds) - set(KINDS)
     if unknown:
         raise ValueError(f"augment: expected kinds among {KINDS}, received {sorted(unknown)}")
     happens = ops.cast(draws[:, 7:10] < probability, pictures.dtype)  # (N, 3)
     if "colour" in kinds:
-        pictures = colour(pictures, draws[:, 0:3], happens[:, 0])
+        pictures = colour(pictures, draws[:, 0:3], happens[:, 0] * colour_strength)
     if "translation" in kinds:
         pictures = translation(pictures, draws[:, 3:5], happens[:, 1])
     if "cutout" in kinds:
@@ -42,7 +47,10 @@ def augment(
 
 
 def colour(pictures: Tensor, draws: Tensor, happens: Tensor) -> Tensor:
-    """Brightness ±0.5, saturation ×0…2, contrast ×0.5…1.5, in this order."""
+    """Brightness ±0.5, saturation ×0…2, contrast ×0.5…1.5, in this order.
+
+    `happens` (N,) scales how far each picture's go, 0–1.
+    """
     strength = [_per_picture(happens * (draws[:, i] - 0.5)) for i in range(3)]
     x = pictures + strength[0]
     grey = ops.mean(x, axis=3, keepdims=True)

@@ -23,12 +23,17 @@ class RunState:
 
     step: int = 0
     seconds: float = 0.0
-    attempt: int = 0  # raised with each roll-back after non-finite losses
+    attempt: int = 0  # raised with each roll-back
     best_step: int | None = None
     best_kid: float | None = None
     best_score: float | None = None  # of what the preset keeps the lowest of
     discriminator_loss: float | None = None  # the mean that was logged last
     collapsed_evaluations: int = 0  # in a row
+    diverged_evaluations: int = 0  # in a row
+    gentleness: int = 0  # how often the run went back to gentler settings
+    overfitting: float | None = None  # smoothed, see `watch`
+    augment_probability: float | None = None  # steered; None for the preset's
+    good_step: int | None = None  # of the last checkpoint whose pictures were measured and sound
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], state: RunState) -> None:
@@ -65,10 +70,18 @@ def latest(folder: Path) -> tuple[dict[str, np.ndarray], RunState] | None:
     return None
 
 
-def prune(folder: Path, keep: int) -> None:
-    """Deletes all but the `keep` newest checkpoints."""
+def prune(folder: Path, keep: int, good_step: int | None = None) -> None:
+    """Deletes all but the `keep` newest checkpoints and that of `good_step`."""
     for path in sorted(folder.glob(PATTERN))[:-keep]:
-        path.unlink(missing_ok=True)
+        if good_step is None or path != path_of(folder, good_step):
+            path.unlink(missing_ok=True)
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Deletes the checkpoints of later steps, of a run that has gone back to `step`."""
+    for path in folder.glob(PATTERN):
+        if path.name > path_of(folder, step).name:
+            path.unlink(missing_ok=True)
 
 
 def path_of(folder: Path, step: int) -> Path:

@@ -37,7 +37,10 @@ class Preset:
     penalty_weight_end: float = 0.05  # γ at the planned end; between them it falls on a cosine
     penalty_every: int = 1  # steps between penalties; the weight is multiplied by it
 
+    coarse_share: float = 0.0  # of the run: so long pictures of half the size are drawn and judged
     batch_size: int = 16
+    accumulate: int = 1  # parts that a batch is cut into, each with a pass of its own
+    xla: bool = False  # compile the step; pays on a GPU
     generator_learning_rate: float = 1e-3
     discriminator_learning_rate: float = 1e-3
     adam_beta_1: float = 0.0
@@ -49,6 +52,8 @@ class Preset:
     ema_ramp: float = 0.05  # the half-life is at most this share of the pictures shown so far
     augment: tuple[str, ...] = ("colour", "translation", "cutout")
     augment_probability: float = 0.5  # each kind, for each picture
+    augment_target: float | None = None  # of overfitting, 0–1, towards which the probability is steered
+    colour_strength: float = 1.0  # of DiffAugment's colour, as a share of what its paper has
     flip: bool = True
 
     precision: Precision = "auto"
@@ -60,12 +65,17 @@ class Preset:
     evaluate_every: int = 200
     sample_count: int = 64  # pictures on a sample sheet
     evaluation_pictures: int = 256  # drawn for one measurement
+    goes_back: bool = True  # a run that collapses or diverges goes on from where it was good, more gently
     keep: Literal["kid", "discriminator_loss"] = "kid"  # what the published step has the lowest of
     spaces: tuple[str, ...] = ("pyramid", "lite2")  # what is measured in; the last one gives the headline
 
     def __post_init__(self) -> None:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
             raise ValueError(f"resolution: expected a power of two from 8, received {self.resolution}")
+        if not 0 <= self.coarse_share < 1:
+            raise ValueError(f"coarse_share: expected 0 to 1, received {self.coarse_share}")
+        if self.coarse_share and (self.architecture != "fastgan" or self.resolution < 16):
+            raise ValueError("coarse_share: expected the architecture fastgan at 16 px or more")
         levels = self.resolution.bit_length() - 2  # 4×4 is the first level
         for field in ("generator_channels", "discriminator_channels"):
             received = len(getattr(self, field))
@@ -126,6 +136,7 @@ PRESETS: dict[str, Preset] = {
             augment=(),
             flip=False,
             average=False,
+            goes_back=False,
             keep="discriminator_loss",
             batch_size=32,
             precision="float32",  # 7×7 separable convolutions gain nothing from bfloat16

@@ -20,57 +20,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pika_gan import checkpoints, samples
+import numpy as np
+
+from pika_gan import checkpoints, samples, watch
+from pika_gan.budget import Budget, duration
 from pika_gan.checkpoints import RunState
 from pika_gan.config import Preset
 from pika_gan.data import Dataset
 from pika_gan.evaluate import Evaluation, Evaluator
-from pika_gan.gan import Gan
 from pika_gan.generate import latents_of
 from pika_gan.runlog import RunLog
+from pika_gan.step_tensorflow import Gan
 from pika_kit.queue import OnProgress
 
 SHEET_SEEDS = 10_000  # sheets show seeds 10,000, 10,001, …; measurements draw from 1,000,000 on
 EVALUATION_SEEDS = 1_000_000
 KEEP_CHECKPOINTS = 3
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 3  # a run goes back so often less one
 NUM_NEIGHBOURS = 16  # drawn pictures shown with their nearest training pictures
 NUM_STOPS = 6  # of the latent walk
-COLLAPSED_LIMIT = 3  # evaluations in a row until it is called a collapse
 
 
 class TrainingDiverged(RuntimeError):
     """The losses stopped being finite, again after rolling back."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """When a run ends: after `steps`, or after `minutes` of training time in all sittings, whichever is
-    first.
-    """
-
-    steps: int | None
-    minutes: float | None
-
-    def __post_init__(self) -> None:
-        if self.steps is None and self.minutes is None:
-            raise ValueError("budget: expected steps or minutes, received neither")
-
-    def fraction(self, state: RunState) -> float:
-        """Share of the run that is done, 0 … 1."""
-        by_steps = state.step / self.steps if self.steps else 0.0
-        by_time = state.seconds / (60 * self.minutes) if self.minutes else 0.0
-        return min(1.0, max(by_steps, by_time))
-
-    def remaining_seconds(self, state: RunState) -> float:
-        """Estimated from the pace so far, evaluations and all; NaN before there is one."""
-        estimates = []
-        if self.steps is not None:
-            pace = state.seconds / state.step if state.step else math.nan
-            estimates.append((self.steps - state.step) * pace)
-        if self.minutes is not None:
-            estimates.append(60 * self.minutes - state.seconds)
-        return max(0.0, min(estimates))
 
 
 @dataclass(frozen=True)
@@ -155,12 +127,19 @@ class _Run:
                 samples.save_sheet(self.gan.draw(self.sheet_latents), self.folder / "samples", 0)
             while self.budget.fraction(state) < 1.0:
                 batch = self.dataset.batch(state.step, self.preset.batch_size, self.seed, self.preset.flip)
-                values = self.gan.train_step(batch, state.step, self.budget.fraction(state), state.attempt)
+                values = self.gan.train_step(
+                    batch,
+                    state.step,
+                    self.budget.fraction(state),
+                    state.attempt,
+                    gentleness=state.gentleness,
+                    augment_probability=watch.probability_of(self.preset, state),
+                )
                 state.step += 1
                 self._tick()
                 figures = {key: float(value) for key, value in values.items()}
                 if not all(math.isfinite(value) for value in figures.values()):
-                    self._roll_back()
+                    self._leave_what_is_not_finite()
                     sums = {}
                     continue
                 for key, value in figures.items():  # penalties are not there at every step
@@ -188,37 +167,51 @@ class _Run:
         state = self.state
         if state.step % self.preset.sample_every == 0:
             samples.save_sheet(self.gan.draw(self.sheet_latents), self.folder / "samples", state.step)
+            self._steer()
         if state.step % self.preset.evaluate_every == 0:
             self._evaluate()
         self._tick()
         # The first one sooner: a run that is lost before it has one begins anew.
         wait = self.checkpoint_seconds if self._has_saved else self.checkpoint_seconds / 3
         if time.monotonic() - self._saved_at > wait and not self._checkpoint():
-            self._roll_back()
+            self._leave_what_is_not_finite()
             return
-        remaining = self.budget.remaining_seconds(state)
-        total = self.budget.steps
-        if total is None:  # minutes alone: as many steps as the pace allows
-            total = round(state.step * (1 + remaining / max(state.seconds, 1e-9)))
-        message = f"step {state.step:,}, about {_duration(remaining)} left"
+        remaining, total = self.budget.remaining_seconds(state), self.budget.total_steps(state)
+        message = f"step {state.step:,}, about {duration(remaining)} left"
         if self.warnings:
             message += f"; {self.warnings[-1]}"
         self.report(state.step, total, message, **figures, remaining_seconds=remaining, kid=state.best_kid)
 
+    def _steer(self) -> None:
+        """Looks at how far the discriminator has overfitted, and augments more or less."""
+        if self.preset.augment_target is None:
+            return
+        shown = self.dataset.train, self.dataset.held_out, self.gan.draw(self.evaluation_latents[:64])
+        scores = [self.gan.score(pictures[: watch.NUM_SCORED]) for pictures in shown]
+        found = watch.overfitting(*scores)
+        watch.steer(self.preset, self.state, found, self.preset.sample_every * self.preset.batch_size)
+        told = {"overfitting": found, "augment_probability": self.state.augment_probability}
+        self.log.write("watch", self.state.step, told)
+
     def _evaluate(self) -> None:
-        """Measures the averaged generator, and keeps it when its score is the lowest so far."""
+        """Measures the averaged generator, and keeps it when its score is the lowest so far. A run that has
+        gone wrong goes back.
+        """
         state = self.state
         self.gan.count_statistics()
         evaluation = self.evaluator.evaluate(self.gan.draw(self.evaluation_latents))
         scores = self.gan.score(self.dataset.train[:256]).mean(), self.gan.score(self.dataset.held_out).mean()
         values = {**evaluation.to_json(), "train_logit": float(scores[0]), "held_out_logit": float(scores[1])}
         self.log.write("evaluation", state.step, values)
-        state.collapsed_evaluations = state.collapsed_evaluations + 1 if evaluation.collapsed else 0
-        if state.collapsed_evaluations == COLLAPSED_LIMIT:
-            self._warn(
-                f"collapse at step {state.step}: its pictures differ only {evaluation.diversity:.2f} times "
-                "as much as the training pictures do"
-            )
+        wrong = watch.judge(state, evaluation)
+        if wrong is not None:
+            self._warn(wrong)
+            if self.preset.goes_back and state.good_step is not None and state.attempt < MAX_ATTEMPTS:
+                self._go_back(checkpoints.load(checkpoints.path_of(self.checkpoints, state.good_step)))
+                return
+        is_sound = not (state.collapsed_evaluations or state.diverged_evaluations)
+        if self.preset.goes_back and not is_sound and state.best_step is not None:
+            return  # what has collapsed is no best version, whatever its score
         score = evaluation.kid if self.preset.keep == "kid" else state.discriminator_loss
         if state.best_score is None or (score is not None and score < state.best_score):
             ema = {name: array for name, array in self.gan.state().items() if name.startswith("ema/")}
@@ -226,6 +219,10 @@ class _Run:
                 return  # the next checkpoint finds it, too, and goes back
             state.best_score, state.best_kid, state.best_step = score, evaluation.kid, state.step
             checkpoints.save(self.folder / "best.npz", ema, dataclasses.replace(state))
+        if self.preset.goes_back and is_sound:
+            good, state.good_step = state.good_step, state.step
+            if not self._checkpoint():
+                state.good_step = good
 
     def _checkpoint(self) -> bool:
         """Saves the run as it stands; False, and nothing saved, where a weight is not finite.
@@ -237,28 +234,44 @@ class _Run:
         if not checkpoints.is_finite(arrays):
             return False
         checkpoints.save(checkpoints.path_of(self.checkpoints, self.state.step), arrays, self.state)
-        checkpoints.prune(self.checkpoints, KEEP_CHECKPOINTS)
+        checkpoints.prune(self.checkpoints, KEEP_CHECKPOINTS, self.state.good_step)
         self._saved_at, self._has_saved = time.monotonic(), True
         self.on_checkpoint(self.state.step)
         return True
 
-    def _roll_back(self) -> None:
-        """Losses or weights are not finite: back to the last checkpoint, with other random numbers."""
-        step, attempt, seconds = self.state.step, self.state.attempt + 1, self.state.seconds
+    def _leave_what_is_not_finite(self) -> None:
+        """Losses or weights are not finite: back to the last checkpoint, which is."""
+        step, attempt = self.state.step, self.state.attempt + 1
         found = checkpoints.latest(self.checkpoints)
         if attempt >= MAX_ATTEMPTS or (found is None and step > 1 and attempt > 1):
             raise TrainingDiverged(
                 f"losses or weights were not finite at step {step}, {attempt} times: expected finite ones; "
                 "a lower learning rate or a larger penalty weight helps"
             )
-        if found:
-            self.gan.load_state(found[0])
-            self.state.__dict__.update(dataclasses.asdict(found[1]))
-        else:
-            self.gan.load_state(Gan(self.preset, self.seed).state())
-            self.state.step = 0
-        self.state.attempt, self.state.seconds = attempt, seconds
-        self._warn(f"losses or weights were not finite at step {step}: went back to step {self.state.step}")
+        self._warn(f"losses or weights were not finite at step {step}")
+        self._go_back(found)
+
+    def _go_back(self, found: tuple[dict[str, np.ndarray], RunState] | None) -> None:
+        """On from a checkpoint, or from the beginning, with other random numbers and gentler settings.
+
+        The time that was used stays used, and the best version is the one whose file lies there.
+        """
+        state = self.state
+        kept = {
+            "seconds": state.seconds,
+            "attempt": state.attempt + 1,
+            "gentleness": state.gentleness + 1,
+        }
+        arrays, then = found or (Gan(self.preset, self.seed).state(), RunState())
+        self.gan.load_state(arrays)
+        best = self.folder / "best.npz"
+        if best.exists():
+            its = checkpoints.load(best)[1]
+            kept |= {name: getattr(its, name) for name in ("best_step", "best_kid", "best_score")}
+        state.__dict__.update(dataclasses.asdict(then) | kept)
+        self._warn(f"went back to step {state.step}, with gentler settings")
+        checkpoints.forget_after(self.checkpoints, state.step)
+        self._checkpoint()  # killed now, it would go back again
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -307,7 +320,3 @@ def _remembered(preset: Preset, folder: Path) -> Preset:
     if path.exists():
         return Preset.from_json(json.loads(path.read_text())["preset"])
     return preset.resolved()
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,10 +1,8 @@
-"""Generator and discriminator, written with Keras layers and keras.ops only.
+"""The generator of the FastGAN family (Liu et al. 2021, arXiv:2101.04775).
 
-The generator is of the FastGAN family (Liu et al. 2021, arXiv:2101.04775): nearest upsampling and
-convolution, gated linear units, skip-layer excitation from an eighth of the final size. The discriminator is
-residual, without normalisation, and goes down by average pooling; every operation in it can be differentiated
-twice, which the gradient penalties need. `precision` is a Keras dtype policy; latents, pictures and logits
-are float32 under each of them.
+Upsampling and convolution, gated linear units, skip-layer excitation from an eighth of the final size. With
+`coarse_share` the picture is the sum of a coarse one and of what its last level adds, as in StyleGAN2
+(Karras et al. 2020, arXiv:1912.04958), so that a run can begin at half the resolution.
 """
 
 from __future__ import annotations
@@ -12,20 +10,18 @@ from __future__ import annotations
 import keras
 from keras import layers, ops
 
-from pika_gan import article
 from pika_gan.config import Preset
 
+COARSE = "coarse_rgb"
 BATCH_NORM_MOMENTUM = 0.9  # runs are short: a few thousand steps
 
 
 def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
     """Latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
 
-    `precision` overrides the preset's; the copy that is evaluated and exported is built in float32.
+    `precision` overrides the preset's.
     """
     policy = precision or preset.resolved().precision
-    if preset.architecture == "article":
-        return article.build_generator(preset)
     channels = preset.generator_channels
     latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
 
@@ -33,6 +29,7 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
     x = layers.Reshape((4, 4, channels[0] * 2), dtype=policy)(x)
     x = gated_linear_unit(batch_norm(x, policy))  # (N, 4, 4, C)
     low, low_at = x, 4
+    coarse = None
     for level, width in enumerate(channels[1:], start=1):
         size = 4 * 2**level
         if preset.upsampling == "nearest":
@@ -53,28 +50,23 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
             low, low_at = x, size
         if size == preset.resolution and low_at < size:
             x = skip_layer_excitation(x, low, policy)
-    x = layers.Conv2D(3, 3, padding="same", dtype="float32")(ops.cast(x, "float32"))
+        if size == preset.resolution // 2 and preset.coarse_share:
+            coarse = layers.Conv2D(3, 3, padding="same", dtype="float32", name=COARSE)(ops.cast(x, "float32"))
+    # Over a coarse picture nothing is added until these weights are trained.
+    initializer = "glorot_uniform" if coarse is None else "zeros"
+    x = layers.Conv2D(3, 3, padding="same", kernel_initializer=initializer, dtype="float32")(
+        ops.cast(x, "float32")
+    )
+    if coarse is not None:
+        x = x + layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(coarse)
     pictures = layers.Activation("tanh", dtype="float32", name="pictures")(x)
     return keras.Model(latents, pictures, name=f"generator_{preset.resolution}")
 
 
-def build_discriminator(preset: Preset) -> keras.Model:
-    """Pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32, high for real."""
-    policy = preset.resolved().precision
-    if preset.architecture == "article":
-        return article.build_discriminator(preset)
-    channels = preset.discriminator_channels[::-1]  # from full size down to 4×4
-    pictures = keras.Input((preset.resolution, preset.resolution, 3), name="pictures", dtype="float32")
-
-    x = layers.Conv2D(channels[0], 3, padding="same", dtype=policy)(pictures)
-    for width in channels[1:]:
-        x = residual_down(x, width, policy)  # half the size
-    x = layers.LeakyReLU(0.2, dtype=policy)(x)
-    x = layers.Conv2D(channels[-1], 4, padding="valid", kernel_initializer="he_normal", dtype=policy)(x)
-    x = layers.LeakyReLU(0.2, dtype=policy)(x)
-    x = layers.Flatten(dtype=policy)(x)
-    logits = layers.Dense(1, dtype="float32")(ops.cast(x, "float32"))
-    return keras.Model(pictures, ops.squeeze(logits, -1), name=f"discriminator_{preset.resolution}")
+def coarse_generator(generator: keras.Model) -> keras.Model:
+    """The part that draws at half the resolution: latents → pictures (N, S/2, S/2, 3)."""
+    coarse = generator.get_layer(COARSE).output
+    return keras.Model(generator.input, ops.tanh(coarse), name=f"{generator.name}_coarse")
 
 
 class SpreadKernel(keras.initializers.Initializer):
@@ -118,15 +110,3 @@ def skip_layer_excitation(high: keras.KerasTensor, low: keras.KerasTensor, polic
         layers.Activation("silu", dtype=policy)(x)
     )
     return high * x
-
-
-def residual_down(x: keras.KerasTensor, width: int, policy: str) -> keras.KerasTensor:
-    """(N, S, S, C) → (N, S/2, S/2, width): two convolutions beside a pooled 1×1 one, variance kept."""
-    skip = layers.AveragePooling2D(2, dtype=policy)(x)
-    skip = layers.Conv2D(width, 1, use_bias=False, dtype=policy)(skip)
-    y = layers.LeakyReLU(0.2, dtype=policy)(x)
-    y = layers.Conv2D(x.shape[-1], 3, padding="same", kernel_initializer="he_normal", dtype=policy)(y)
-    y = layers.AveragePooling2D(2, dtype=policy)(y)
-    y = layers.LeakyReLU(0.2, dtype=policy)(y)
-    y = layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal", dtype=policy)(y)
-    return (y + skip) * (0.5**0.5)

@@ -1,0 +1,33 @@
+"""Generators and discriminators, written with Keras layers and keras.ops only.
+
+A preset's `precision` is a Keras dtype policy; latents, pictures and logits are float32 under each of them.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from pika_gan.config import Preset
+from pika_gan.networks import article, fastgan, residual
+
+
+def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
+    """Latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
+
+    `precision` overrides the preset's; the copy that is evaluated and exported is built in float32.
+    """
+    if preset.architecture == "article":
+        return article.build_generator(preset)
+    return fastgan.build_generator(preset, precision)
+
+
+def build_discriminator(preset: Preset) -> keras.Model:
+    """Pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32, high for real."""
+    if preset.architecture == "article":
+        return article.build_discriminator(preset)
+    return residual.build_discriminator(preset)
+
+
+def coarse_parts(generator: keras.Model, discriminator: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """The parts of both, weights and all, that work at half the resolution; see `Preset.coarse_share`."""
+    return fastgan.coarse_generator(generator), residual.coarse_discriminator(discriminator)

@@ -1,0 +1,113 @@
+"""What a training step is told from outside: rates, weights and random numbers, the same on every backend.
+
+All of it depends on the preset, the step, the share of the run that is done and what the watch has decided,
+so that a run resumed at a step goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pika_gan.augment import NUM_DRAWS
+from pika_gan.config import Preset
+from pika_gan.generate import generator_for
+
+GENTLER = 0.5
+"""After each roll-back learning rates are multiplied by it, and γ is divided by it."""
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """The numbers of one step.
+
+    Attributes:
+        penalty_weight: γ of R1 and R2, for the steps left out as well; None for no penalty at this step.
+        ema_decay: share of the average that stays.
+        is_coarse: whether pictures are drawn and judged at half the resolution.
+    """
+
+    generator_rate: float
+    discriminator_rate: float
+    penalty_weight: float | None
+    ema_decay: float
+    augment_probability: float
+    is_coarse: bool
+
+
+class StepInputs(NamedTuple):
+    """What goes into a compiled step: everything that another step has another value of.
+
+    Pictures uint8 (N, S, S, 3), latents (N, L) and draws (2N, NUM_DRAWS) float32; the others are scalars.
+    """
+
+    pictures: Any
+    latents: Any
+    draws: Any
+    penalty_weight: Any
+    ema_decay: Any
+    augment_probability: Any
+
+
+def settings_at(
+    preset: Preset,
+    step: int,
+    fraction: float,
+    *,
+    gentleness: int = 0,
+    augment_probability: float | None = None,
+) -> StepSettings:
+    """The settings of a step.
+
+    Args:
+        step: how many steps were made before.
+        fraction: share of the run that is done, 0 … 1; rates and γ fall with it on a cosine.
+        gentleness: how often the run was rolled back to gentler settings.
+        augment_probability: in place of the preset's.
+    """
+    cosine = 0.5 * (1 + math.cos(math.pi * min(max(fraction, 0.0), 1.0)))  # 1 → 0
+    rate = (preset.learning_rate_end + (1 - preset.learning_rate_end) * cosine) * GENTLER**gentleness
+    penalty = preset.penalty_weight_end + (preset.penalty_weight - preset.penalty_weight_end) * cosine
+    has_penalty = preset.penalty_weight > 0 and step % preset.penalty_every == 0
+    seen = (step + 1) * preset.batch_size
+    half_life = min(preset.ema_half_life, seen * preset.ema_ramp)
+    return StepSettings(
+        generator_rate=preset.generator_learning_rate * rate,
+        discriminator_rate=preset.discriminator_learning_rate * rate,
+        penalty_weight=penalty * preset.penalty_every / GENTLER**gentleness if has_penalty else None,
+        ema_decay=0.5 ** (preset.batch_size / half_life) if preset.average else 0.0,
+        augment_probability=(
+            preset.augment_probability if augment_probability is None else augment_probability
+        ),
+        is_coarse=fraction < preset.coarse_share,
+    )
+
+
+def inputs_of(
+    pictures: np.ndarray, noise: tuple[np.ndarray, np.ndarray], settings: StepSettings
+) -> StepInputs:
+    """A step's pictures, its latents and draws, and its settings as float32; without a penalty γ is 0."""
+    return StepInputs(
+        pictures,
+        *noise,
+        np.float32(settings.penalty_weight or 0.0),
+        np.float32(settings.ema_decay),
+        np.float32(settings.augment_probability),
+    )
+
+
+def noise_of(
+    preset: Preset, seed: int, step: int, attempt: int = 0, num: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The random numbers of one step: latents (N, latent_dim) and draws (2N, NUM_DRAWS), float32.
+
+    The first half of the draws augments real pictures, the second generated ones.
+    `attempt` is raised after a roll-back, so that the same mishap does not happen again.
+    """
+    random = generator_for(seed, 3, attempt, step)
+    num = num or preset.batch_size
+    latents = random.standard_normal((num, preset.latent_dim), np.float32)
+    return latents, random.random((2 * num, NUM_DRAWS), np.float32)

@@ -1,0 +1,171 @@
+"""The networks of a run, their optimisers and the generator's average: all that a checkpoint holds.
+
+`step_tensorflow` and `step_jax` make training steps of it, each in its backend's own way.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pika_gan import augment
+from pika_gan.config import Preset
+from pika_gan.generate import generator_for, to_uint8
+from pika_gan.networks import build_discriminator, build_generator, coarse_parts
+from pika_gan.schedule import StepInputs, inputs_of, noise_of, settings_at
+
+# Far above what a sound run shows: it only keeps one mad batch from spoiling Adam's moments.
+GRADIENT_NORM_LIMIT = 1e3
+DRAWN_AT_ONCE = 64
+
+
+class GanState(ABC):
+    """Generator, discriminator, their optimisers, and `ema`, the averaged float32 copy that is shown and
+    exported.
+
+    Attributes:
+        parts: "full" and, with a coarse share, "coarse": the generator and the discriminator of that size.
+        is_fine: whether the run has come to full size.
+    """
+
+    def __init__(self, preset: Preset, seed: int = 0) -> None:
+        self.preset = preset = preset.resolved()
+        self.seed = seed
+        keras.utils.set_random_seed(seed)
+        self.generator = build_generator(preset)
+        self.discriminator = build_discriminator(preset)
+        self.ema = build_generator(preset, precision="float32")
+        for average, weight in self.ema_pairs():
+            average.assign(weight)
+        self.parts = {"full": (self.generator, self.discriminator)}
+        if preset.coarse_share:
+            self.parts["coarse"] = coarse_parts(self.generator, self.discriminator)
+        self.is_fine = keras.Variable(not preset.coarse_share, trainable=False, dtype="bool")
+        betas = {"beta_1": preset.adam_beta_1, "beta_2": preset.adam_beta_2}
+        self.generator_optimizer = keras.optimizers.Adam(preset.generator_learning_rate, **betas)
+        self.discriminator_optimizer = keras.optimizers.Adam(preset.discriminator_learning_rate, **betas)
+        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def train_step(
+        self,
+        pictures: np.ndarray,
+        step: int,
+        fraction: float,
+        attempt: int = 0,
+        *,
+        gentleness: int = 0,
+        augment_probability: float | None = None,
+    ) -> dict[str, Any]:
+        """One update of both networks and of the average.
+
+        Args:
+            pictures: uint8 (N, S, S, 3), real.
+            step, fraction, gentleness, augment_probability: see `schedule.settings_at`.
+            attempt: raised after a roll-back, so that the same mishap does not happen again.
+        Returns:
+            Scalars as tensors: the losses, the penalties, the mean logits.
+        """
+        settings = settings_at(
+            self.preset, step, fraction, gentleness=gentleness, augment_probability=augment_probability
+        )
+        if not settings.is_coarse and not bool(ops.convert_to_numpy(self.is_fine)):
+            self._begin_full_size()
+        self.generator_optimizer.learning_rate.assign(settings.generator_rate)
+        self.discriminator_optimizer.learning_rate.assign(settings.discriminator_rate)
+        noise = noise_of(self.preset, self.seed, step, attempt, len(pictures))
+        return self.update(
+            inputs_of(pictures, noise, settings),
+            is_coarse=settings.is_coarse,
+            with_penalty=settings.penalty_weight is not None,
+        )
+
+    @abstractmethod
+    def update(self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool) -> dict[str, Any]:
+        """The step itself, at full size or at half of it, with the gradient penalty or without."""
+
+    def augmented(self, pictures: Any, draws: Any, probability: Any) -> Any:
+        """Pictures as the discriminator sees them, by the preset's augmentation."""
+        preset = self.preset
+        return augment.augment(pictures, draws, preset.augment, probability, preset.colour_strength)
+
+    def _begin_full_size(self) -> None:
+        """Adam counts from 0 again, so that it does not take the new weights' moments for averages of long
+        standing; the other weights' first steps are smaller for it.
+        """
+        self.is_fine.assign(True)
+        self.generator_optimizer.iterations.assign(0)
+        self.discriminator_optimizer.iterations.assign(0)
+
+    def count_statistics(self, num_batches: int = 20) -> None:
+        """Count the averaged generator's batch-normalisation statistics again, from latents of its own.
+
+        Until then they are averages of another network's: those of the generator at each step. Without an
+        average there is nothing to be counted.
+        """
+        if not self.preset.average:
+            return
+        random = generator_for(self.seed, 4)
+        shape = (4 * self.preset.batch_size, self.preset.latent_dim)
+        for _ in range(num_batches):
+            self.see(random.standard_normal(shape, np.float32))
+
+    @abstractmethod
+    def see(self, latents: np.ndarray) -> None:
+        """Draw with the average as in training, for its statistics' sake."""
+
+    @abstractmethod
+    def pictures_of(self, latents: np.ndarray) -> np.ndarray:
+        """The average's pictures float32 (N, S, S, 3) in [-1, 1]."""
+
+    def draw(self, latents: np.ndarray, batch_size: int = DRAWN_AT_ONCE) -> np.ndarray:
+        """Pictures of the averaged generator: latents (N, latent_dim) → uint8 (N, S, S, 3)."""
+        starts = range(0, len(latents), batch_size)
+        return np.concatenate([to_uint8(self.pictures_of(latents[i : i + batch_size])) for i in starts])
+
+    def score(self, pictures: np.ndarray) -> np.ndarray:
+        """D's logits (N,) for uint8 (N, S, S, 3), not augmented: how far it knows the training pictures by
+        heart.
+        """
+        starts = range(0, len(pictures), DRAWN_AT_ONCE)
+        parts = [pictures[i : i + DRAWN_AT_ONCE].astype(np.float32) / 127.5 - 1.0 for i in starts]
+        return np.concatenate(
+            [ops.convert_to_numpy(self.discriminator(part, training=False)) for part in parts]
+        )
+
+    def ema_pairs(self) -> list[tuple[Any, Any]]:
+        """(average, weight) for all weights, batch-normalisation statistics included."""
+        return list(zip(self.ema.weights, self.generator.weights, strict=True))
+
+    def variables(self) -> dict[str, Any]:
+        """Every variable a checkpoint holds, by a name that does not depend on Keras's counters."""
+        parts = {
+            "generator": self.generator.variables,
+            "discriminator": self.discriminator.variables,
+            "ema": self.ema.variables,
+            "generator_optimizer": self.generator_optimizer.variables,
+            "discriminator_optimizer": self.discriminator_optimizer.variables,
+        }
+        if self.preset.coarse_share:
+            parts["is_fine"] = [self.is_fine]
+        return {f"{part}/{i:04d}": v for part, variables in parts.items() for i, v in enumerate(variables)}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """A copy of all variables."""
+        return {name: np.array(ops.convert_to_numpy(v)) for name, v in self.variables().items()}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Puts back what `state` gave. Raises ValueError when names or shapes are another network's."""
+        variables = self.variables()
+        if set(variables) != set(state):
+            raise ValueError(f"checkpoint: expected {len(variables)} arrays, received {len(state)}")
+        for name, variable in variables.items():
+            if tuple(variable.shape) != state[name].shape:
+                raise ValueError(
+                    f"checkpoint, {name}: expected {tuple(variable.shape)}, received {state[name].shape}"
+                )
+            variable.assign(state[name])

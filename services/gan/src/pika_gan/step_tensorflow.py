@@ -1,0 +1,182 @@
+"""The training step on TensorFlow.
+
+One pass through each network a step serves both players (simultaneous updates): the gradient of the logits
+with respect to the pictures gives R1 on the real half, R2 on the generated half and, scaled by the generator
+loss's derivative, the generator's own gradient. That saves the second pass of the usual alternation. On steps
+without a penalty that gradient falls out of the discriminator's backward pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from pika_gan import losses
+from pika_gan.config import Preset
+from pika_gan.schedule import StepInputs
+from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
+
+
+@dataclass(frozen=True, eq=False)
+class Criticised:
+    """What one pass through the discriminator gives.
+
+    Attributes:
+        gradients: of its own objective, for each of its variables.
+        wanted: ∂(generator loss)/∂picture (N, S, S, 3), of the generated half.
+        figures: scalars for the log; r1 and r2 where there was a penalty.
+    """
+
+    gradients: list[Any]
+    wanted: Any
+    figures: dict[str, Any]
+
+
+class Gan(GanState):
+    """The networks with compiled functions to train and to draw."""
+
+    def __init__(self, preset: Preset, seed: int = 0) -> None:
+        super().__init__(preset, seed)
+        # XLA on a CPU: slower, and tens of seconds to compile.
+        self._step = tf.function(self._step_body, jit_compile=self.preset.xla)
+        self._see = tf.function(lambda latents: self.ema(latents, training=True))
+        self._draw = tf.function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
+
+    def update(self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool) -> dict[str, Any]:
+        """See `GanState.update`."""
+        figures: dict[str, Any] = self._step(
+            tf.nest.map_structure(tf.convert_to_tensor, inputs),
+            part="coarse" if is_coarse else "full",
+            with_penalty=with_penalty,
+        )
+        return figures
+
+    def _step_body(self, inputs: StepInputs, *, part: str, with_penalty: bool) -> dict[str, Any]:
+        found: list[tuple[list[Any], list[Any], dict[str, Any]]] = []
+        num = self.preset.accumulate
+        for pictures, latents, draws in zip(*(tf.split(array, num) for array in inputs[:3]), strict=True):
+            # One after the other: that they do not lie in memory at once is what they are for.
+            with tf.control_dependencies([figures["generator_loss"] for *_, figures in found[-1:]]):
+                few = inputs._replace(
+                    pictures=tf.identity(pictures), latents=tf.identity(latents), draws=tf.identity(draws)
+                )
+                found.append(self._gradients(few, part=part, with_penalty=with_penalty))
+        for_generator, for_discriminator, figures = tf.nest.map_structure(
+            lambda *values: tf.add_n(values) / num if num > 1 else values[0], *found
+        )
+        generator, discriminator = self.parts[part]
+        self._apply(self.generator_optimizer, for_generator, generator)
+        self._apply(self.discriminator_optimizer, for_discriminator, discriminator)
+        for average, weight in self.ema_pairs():
+            average.assign(weight + inputs.ema_decay * (average - weight))
+        return dict(figures)
+
+    def _gradients(
+        self, inputs: StepInputs, *, part: str, with_penalty: bool
+    ) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        """Both players' gradients and the figures, of one batch or a part of it."""
+        generator, discriminator = self.parts[part]
+        real = tf.cast(inputs.pictures, tf.float32) / 127.5 - 1.0
+        if part == "coarse":
+            real = ops.average_pool(real, 2)
+        num = tf.shape(real)[0]
+        with tf.GradientTape() as generator_tape:
+            fake = generator(inputs.latents, training=True)
+            fake_seen = self.augmented(fake, inputs.draws[num:], inputs.augment_probability)
+        real_seen = self.augmented(real, inputs.draws[:num], inputs.augment_probability)
+        seen = tf.concat([real_seen, fake_seen], axis=0)  # (2N, S, S, 3)
+        criticised = self.criticise(discriminator, seen, inputs.penalty_weight if with_penalty else None)
+        for_generator = generator_tape.gradient(
+            fake_seen,
+            generator.trainable_variables,
+            output_gradients=tf.stop_gradient(criticised.wanted),
+        )
+        return for_generator, criticised.gradients, criticised.figures
+
+    def criticise(self, discriminator: keras.Model, seen: Any, penalty_weight: Any) -> Criticised:
+        """One forward pass of the discriminator over pictures (2N, S, S, 3), and all that both players need.
+
+        The first half are real. Each logit depends on its own picture alone, so the gradient of any loss with
+        respect to a picture is a number times ∂D/∂picture: with a penalty that is computed by itself; without
+        one it comes out of the discriminator's own backward pass, and is scaled.
+
+        Args:
+            penalty_weight: γ, or None for no penalty.
+        """
+        num = tf.shape(seen)[0] // 2
+        with tf.GradientTape() as tape:
+            if penalty_weight is None:
+                tape.watch(seen)
+                logits, slopes = discriminator(seen, training=True), None
+            else:
+                logits, slopes = logits_and_slopes(discriminator, seen)
+            real_logits, fake_logits = logits[:num], logits[num:]
+            adversarial = tf.reduce_mean(losses.DISCRIMINATOR[self.preset.loss](real_logits, fake_logits))
+            objective, penalties = adversarial, {}
+            if slopes is not None:
+                norms = losses.squared_gradient_norm(slopes)
+                penalties = {"r1": tf.reduce_mean(norms[:num]), "r2": tf.reduce_mean(norms[num:])}
+                objective += 0.5 * penalty_weight * (penalties["r1"] + penalties["r2"])
+        variables = discriminator.trainable_variables
+        generator_loss, wish = self._derivative(losses.GENERATOR, real_logits, fake_logits)
+        if slopes is None:
+            gradients = tape.gradient(objective, [*variables, seen])
+            _, own = self._derivative(losses.DISCRIMINATOR, real_logits, fake_logits)
+            # Never 0 but where the logits have left all bounds: then there is nothing to be learned from.
+            factor, slopes = tf.math.divide_no_nan(wish, own), gradients.pop()
+        else:
+            gradients, factor = tape.gradient(objective, variables), wish
+        return Criticised(
+            gradients,
+            factor[:, None, None, None] * slopes[num:],
+            {
+                "discriminator_loss": adversarial,
+                "generator_loss": generator_loss,
+                "real_logit": tf.reduce_mean(real_logits),
+                "fake_logit": tf.reduce_mean(fake_logits),
+                **penalties,
+            },
+        )
+
+    def _derivative(self, pair: dict[str, Any], real_logits: Any, fake_logits: Any) -> tuple[Any, Any]:
+        """A loss's mean, and its derivative by each generated picture's logit (N,)."""
+        with tf.GradientTape() as tape:
+            tape.watch(fake_logits)
+            mean = tf.reduce_mean(pair[self.preset.loss](real_logits, fake_logits))
+        return mean, tape.gradient(mean, fake_logits)
+
+    @staticmethod
+    def _apply(optimizer: Any, gradients: list[Any], model: keras.Model) -> None:
+        missing = [v.path for g, v in zip(gradients, model.trainable_variables, strict=True) if g is None]
+        if missing:
+            raise RuntimeError(f"expected a gradient for every variable of {model.name}, none for {missing}")
+        gradients, _ = tf.clip_by_global_norm(gradients, GRADIENT_NORM_LIMIT)
+        optimizer.apply(gradients, model.trainable_variables)
+
+    def see(self, latents: np.ndarray) -> None:
+        """See `GanState.see`."""
+        self._see(tf.constant(latents))
+
+    def pictures_of(self, latents: np.ndarray) -> np.ndarray:
+        """See `GanState.pictures_of`."""
+        found: np.ndarray = self._draw(tf.constant(latents, tf.float32)).numpy()
+        return found
+
+
+def logits_and_slopes(discriminator: keras.Model, pictures: Any) -> tuple[Any, Any]:
+    """D's logits (N,) for pictures (N, S, S, 3) in [-1, 1], and their gradients ∂D/∂picture (N, S, S,
+    3).
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(pictures)
+        logits = discriminator(pictures, training=True)
+        total = tf.reduce_sum(logits)
+    slopes = tape.gradient(total, pictures)
+    if slopes is None:
+        raise RuntimeError("gradient penalty: expected ∂D/∂picture, received None")
+    return logits, slopes
