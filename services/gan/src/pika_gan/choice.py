@@ -1,8 +1,8 @@
 """Which figures are typical: a GAN from few pictures learns more from four alike than from one that is odd.
 
 Instance selection (DeVries, Drozdzal and Taylor 2020, arXiv:2007.15255): pictures that lie far from their
-neighbours in the features of a frozen network are left out. Line drawings, hardly yellow, are left out by
-their colour.
+neighbours in the features of a frozen network are left out. Line drawings and figures in costumes,
+hardly yellow, are left out by their colour.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from pika_gan.measures import distances
 
 NUM_AXES = 32
 NUM_NEIGHBOURS = 10
-KEPT_SHARE = 0.8
-LEAST_YELLOW = 0.35
-"""Share of the figure's pixels that are of Pikachu's yellow."""
+KEPT_SHARE = 0.85
+LEAST_YELLOW = 0.6
+"""Share of the figure's pixels that are of Pikachu's yellow: less have line drawings and costumes."""
 _WHITE = 245
 
 # Hue and saturation and value as Pillow gives them, 0–255: 31° to 71°, not pale, not dark.

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from pika_gan import checkpoints, samples, watch
+from pika_gan.backend import make_gan
 from pika_gan.budget import Budget, duration
 from pika_gan.checkpoints import RunState
 from pika_gan.config import Preset
@@ -30,7 +31,6 @@ from pika_gan.data import Dataset
 from pika_gan.evaluate import Evaluation, Evaluator
 from pika_gan.generate import latents_of
 from pika_gan.runlog import RunLog
-from pika_gan.step_tensorflow import Gan
 from pika_kit.queue import OnProgress
 
 SHEET_SEEDS = 10_000  # sheets show seeds 10,000, 10,001, …; measurements draw from 1,000,000 on
@@ -94,7 +94,7 @@ class _Run:
         self.preset = _remembered(preset, folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints = folder / "checkpoints"
-        self.gan = Gan(self.preset, seed)
+        self.gan = make_gan(self.preset, seed)
         self.state = RunState()
         self.warnings: list[str] = []
         found = checkpoints.latest(self.checkpoints)
@@ -262,7 +262,7 @@ class _Run:
             "attempt": state.attempt + 1,
             "gentleness": state.gentleness + 1,
         }
-        arrays, then = found or (Gan(self.preset, self.seed).state(), RunState())
+        arrays, then = found or (make_gan(self.preset, self.seed).state(), RunState())
         self.gan.load_state(arrays)
         best = self.folder / "best.npz"
         if best.exists():

@@ -1,0 +1,162 @@
+"""The training step on JAX: the same networks, losses, penalties and numbers as on TensorFlow.
+
+For hosts whose GPU TensorFlow's wheels do not serve. Keras has to have been told of its backend before it was
+first imported: `KERAS_BACKEND=jax`. Checkpoints of either backend go on with the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from jax import numpy as jnp
+from keras import ops
+
+from pika_gan import losses
+from pika_gan.config import Preset
+from pika_gan.schedule import StepInputs
+from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
+
+Values = dict[str, Any]
+"""The arrays of a state, by the names of `GanState.variables`."""
+
+
+class Gan(GanState):
+    """The networks with compiled functions to train and to draw."""
+
+    def __init__(self, preset: Preset, seed: int = 0) -> None:
+        super().__init__(preset, seed)
+        self._named = self.variables()
+        self._names = {id(variable): name for name, variable in self._named.items()}
+        self._step = jax.jit(self._step_body, static_argnames=("part", "with_penalty"))
+        self._draw = jax.jit(
+            lambda trained, fixed, latents: self.ema.stateless_call(trained, fixed, latents, training=False)[0]
+        )
+
+    def update(self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool) -> dict[str, Any]:
+        """See `GanState.update`."""
+        values = {name: variable.value for name, variable in self._named.items()}
+        part = "coarse" if is_coarse else "full"
+        changed, figures = self._step(values, inputs, part=part, with_penalty=with_penalty)
+        for name, value in changed.items():
+            self._named[name].assign(value)
+        return dict(figures)
+
+    def _step_body(
+        self, values: Values, inputs: StepInputs, *, part: str, with_penalty: bool
+    ) -> tuple[Values, dict[str, Any]]:
+        num = self.preset.accumulate
+        found = []
+        for chunk in zip(*(jnp.split(array, num) for array in inputs[:3]), strict=True):
+            pictures, latents, draws = chunk
+            few = inputs._replace(pictures=pictures, latents=latents, draws=draws)
+            *gradients, fixed, figures = self._gradients(values, few, part, with_penalty)
+            values = values | fixed  # batch-normalisation statistics
+            found.append((*gradients, figures))
+        for_generator, for_discriminator, figures = jax.tree.map(lambda *each: sum(each) / num, *found)
+        generator, discriminator = self.parts[part]
+        values = self._applied(values, self.generator_optimizer, for_generator, generator)
+        values = self._applied(values, self.discriminator_optimizer, for_discriminator, discriminator)
+        for average, weight in self.ema_pairs():
+            now, before = values[self._names[id(weight)]], values[self._names[id(average)]]
+            values[self._names[id(average)]] = now + inputs.ema_decay * (before - now)
+        return values, figures
+
+    def _gradients(
+        self, values: Values, inputs: StepInputs, part: str, with_penalty: bool
+    ) -> tuple[list[Any], list[Any], Values, dict[str, Any]]:
+        """Both players' gradients, what the passes changed beside, and the figures, of one batch."""
+        generator, discriminator = self.parts[part]
+        real = inputs.pictures.astype("float32") / 127.5 - 1.0
+        if part == "coarse":
+            real = ops.average_pool(real, 2)
+        num = real.shape[0]
+
+        def drawn(trained: list[Any]) -> tuple[Any, list[Any]]:
+            fixed = self._of(values, generator.non_trainable_variables)
+            fake, fixed = generator.stateless_call(trained, fixed, inputs.latents, training=True)
+            return self.augmented(fake, inputs.draws[num:], inputs.augment_probability), fixed
+
+        fake_seen, back, fixed = jax.vjp(drawn, self._of(values, generator.trainable_variables), has_aux=True)
+        changed = self._named_values(generator.non_trainable_variables, fixed)
+        real_seen = self.augmented(real, inputs.draws[:num], inputs.augment_probability)
+        seen = jnp.concatenate([real_seen, fake_seen])
+        wanted, for_discriminator, fixed, figures = self._criticise(
+            values, seen, discriminator, inputs.penalty_weight if with_penalty else None
+        )
+        changed |= self._named_values(discriminator.non_trainable_variables, fixed)
+        return back(wanted)[0], for_discriminator, changed, figures
+
+    def _criticise(
+        self, values: Values, seen: Any, discriminator: keras.Model, penalty_weight: Any
+    ) -> tuple[Any, list[Any], list[Any], dict[str, Any]]:
+        """See `step_tensorflow.Gan.criticise`: what the generator is told, the discriminator's gradients, its
+        other variables' values, and the figures.
+        """
+        num, pair = seen.shape[0] // 2, self.preset.loss
+        before = self._of(values, discriminator.non_trainable_variables)
+
+        def judged(pictures: Any, trained: list[Any]) -> tuple[Any, tuple[Any, list[Any]]]:
+            logits, fixed = discriminator.stateless_call(trained, before, pictures, training=True)
+            return logits.sum(), (logits, fixed)
+
+        def objective(trained: list[Any], pictures: Any) -> tuple[Any, tuple[Any, ...]]:
+            penalties, slopes = {}, None
+            if penalty_weight is None:
+                _, (logits, fixed) = judged(pictures, trained)
+            else:
+                slopes, (logits, fixed) = jax.grad(judged, has_aux=True)(pictures, trained)
+                norms = losses.squared_gradient_norm(slopes)
+                penalties = {"r1": norms[:num].mean(), "r2": norms[num:].mean()}
+            adversarial = losses.DISCRIMINATOR[pair](logits[:num], logits[num:]).mean()
+            total = adversarial + 0.5 * (penalty_weight or 0.0) * sum(penalties.values()) if penalties else adversarial
+            return total, (logits, fixed, slopes, {"discriminator_loss": adversarial, **penalties})
+
+        trained = self._of(values, discriminator.trainable_variables)
+        (gradients, slope), (logits, fixed, slopes, figures) = jax.grad(
+            objective, argnums=(0, 1), has_aux=True
+        )(trained, seen)
+
+        def mean_of(losses_by_name: dict[str, Any], fake_logits: Any) -> Any:
+            return losses_by_name[pair](logits[:num], fake_logits).mean()
+
+        generator_loss, wish = jax.value_and_grad(lambda fake: mean_of(losses.GENERATOR, fake))(logits[num:])
+        if slopes is None:
+            own = jax.grad(lambda fake: mean_of(losses.DISCRIMINATOR, fake))(logits[num:])
+            factor, slopes = jnp.where(own == 0, 0.0, wish / jnp.where(own == 0, 1.0, own)), slope
+        else:
+            factor = wish
+        figures |= {
+            "generator_loss": generator_loss,
+            "real_logit": logits[:num].mean(),
+            "fake_logit": logits[num:].mean(),
+        }
+        return factor[:, None, None, None] * slopes[num:], gradients, fixed, figures
+
+    def _applied(self, values: Values, optimizer: Any, gradients: list[Any], model: keras.Model) -> Values:
+        """The values after an update of `model`'s weights."""
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
+        scale = GRADIENT_NORM_LIMIT / jnp.maximum(norm, GRADIENT_NORM_LIMIT)
+        variables = [*optimizer.variables, *model.trainable_variables]
+        before = [(variable, values[self._names[id(variable)]]) for variable in variables]
+        with keras.StatelessScope(state_mapping=before) as scope:
+            optimizer.apply([gradient * scale for gradient in gradients], model.trainable_variables)
+        return values | self._named_values(variables, [scope.get_current_value(v) for v in variables])
+
+    def _of(self, values: Values, variables: list[Any]) -> list[Any]:
+        return [values[self._names[id(variable)]] for variable in variables]
+
+    def _named_values(self, variables: list[Any], found: list[Any]) -> Values:
+        return {self._names[id(variable)]: value for variable, value in zip(variables, found, strict=True)}
+
+    def see(self, latents: np.ndarray) -> None:
+        """See `GanState.see`."""
+        self.ema(latents, training=True)
+
+    def pictures_of(self, latents: np.ndarray) -> np.ndarray:
+        """See `GanState.pictures_of`."""
+        weights = self.ema.trainable_variables, self.ema.non_trainable_variables
+        found = self._draw(*([v.value for v in part] for part in weights), latents.astype("float32"))
+        return np.asarray(found)

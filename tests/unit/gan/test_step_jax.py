@@ -1,0 +1,112 @@
+"""The step on JAX against the step on TensorFlow: the same weights, pictures and random numbers, the same
+losses, penalties and updates. Keras has one backend a process, so JAX runs in one of its own.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pika_gan.config import PRESETS, Preset
+from pika_gan.step_tensorflow import Gan
+
+PROGRAM = """
+import json, sys
+import numpy as np
+from pika_gan.backend import make_gan
+from pika_gan.config import Preset
+
+folder = sys.argv[1]
+for name, preset in json.load(open(folder + "/presets.json")).items():
+    gan = make_gan(Preset.from_json(preset))
+    assert type(gan).__module__ == "pika_gan.step_jax"
+    with np.load(f"{folder}/{name}-before.npz") as before:
+        gan.load_state(dict(before))
+    pictures = np.load(f"{folder}/{name}-pictures.npy")
+    told = []
+    for step in range(2):
+        figures = gan.train_step(pictures, step, fraction=0.4 * step, gentleness=step)
+        told.append({key: float(value) for key, value in figures.items()})
+    gan.count_statistics(2)
+    np.savez(f"{folder}/{name}-after.npz", **gan.state())
+    np.save(f"{folder}/{name}-drawn.npy", gan.draw(np.ones((2, gan.preset.latent_dim), np.float32)))
+    np.save(f"{folder}/{name}-scores.npy", gan.score(pictures))
+    print(json.dumps({"name": name, "figures": told}), flush=True)
+"""
+# Adam divides by the gradient's size: where that is nearly nothing, rounding decides the sign of a step.
+LARGE_RATE_STEPS = 2
+
+TINY = PRESETS["tiny"]
+CASES: dict[str, Preset] = {
+    "lazy": dataclasses.replace(TINY, penalty_every=2),
+    "coarse": dataclasses.replace(TINY, coarse_share=0.3),
+    "parts": dataclasses.replace(TINY, accumulate=2),
+    "bce": dataclasses.replace(TINY, loss="bce", augment=(), average=False),
+}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """name → (the TensorFlow state after two steps, its figures, the JAX folder's results)."""
+    folder = tmp_path_factory.mktemp("jax")
+    random = np.random.default_rng(3)
+    (folder / "presets.json").write_text(json.dumps({name: p.to_json() for name, p in CASES.items()}))
+    expected = {}
+    for name, preset in CASES.items():
+        gan = Gan(preset, seed=0)
+        pictures = random.integers(0, 256, (8, 16, 16, 3), np.uint8)
+        np.savez(folder / f"{name}-before.npz", **gan.state())
+        np.save(folder / f"{name}-pictures.npy", pictures)
+        figures = [
+            {
+                key: float(value)
+                for key, value in gan.train_step(pictures, step, 0.4 * step, gentleness=step).items()
+            }
+            for step in range(2)
+        ]
+        gan.count_statistics(2)
+        drawn = gan.draw(np.ones((2, preset.latent_dim), np.float32))
+        expected[name] = (gan.state(), figures, drawn, gan.score(pictures))
+    environ = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder)], capture_output=True, text=True, env=environ, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    received = {line["name"]: line["figures"] for line in map(json.loads, done.stdout.splitlines())}
+    return folder, expected, received
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_losses_and_penalties_agree(both, name):
+    _, expected, received = both
+    assert [set(figures) for figures in received[name]] == [set(figures) for figures in expected[name][1]]
+    for theirs, ours in zip(expected[name][1], received[name], strict=True):
+        for key, value in theirs.items():
+            assert ours[key] == pytest.approx(value, abs=1e-4, rel=1e-4), key
+    assert any("r1" in figures for figures in received[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_weights_agree_after_two_steps(both, name):
+    folder, expected, _ = both
+    rate = CASES[name].generator_learning_rate
+    with np.load(folder / f"{name}-after.npz") as after:
+        assert set(after.files) == set(expected[name][0])
+        for key, value in expected[name][0].items():
+            if "optimizer" in key:
+                continue
+            difference = np.abs(after[key].astype(float) - value)
+            assert difference.max() <= 2 * LARGE_RATE_STEPS * rate + 1e-3, key
+            assert np.quantile(difference, 0.9) < 1e-4, key
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_draws_and_scores_alike(both, name):
+    folder, expected, _ = both
+    drawn, scores = np.load(folder / f"{name}-drawn.npy"), np.load(folder / f"{name}-scores.npy")
+    assert np.abs(drawn.astype(int) - expected[name][2]).max() <= 2
+    np.testing.assert_allclose(scores, expected[name][3], atol=0.02)
