@@ -38,5 +38,14 @@ def test_a_disagreement_stops_the_export(exported, tmp_path, monkeypatch):
             return {name: values + 0.01 for name, values in super().run(inputs).items()}
 
     monkeypatch.setattr(exporting, "OnnxRuntime", Wrong)
-    with pytest.raises(exporting.ExportDisagrees, match=r"within 0\.0001, received 1"):
+    with pytest.raises(exporting.ExportDisagrees, match=r"model.onnx: .* within 0\.0001, received 1"):
         exporting.export(exported[0].ema, tmp_path)
+
+
+def test_seeds_draw_what_their_latents_draw(exported):
+    _, folder, _ = exported
+    seeds = [5, 2**32 - 1]
+    expected = OnnxRuntime(folder / "model.onnx").run({"latents": latents_of(seeds, 16, 0.8)})["pictures"]
+    asked = {"seeds": np.array(seeds, np.int64), "truncation": np.array(0.8, np.float32)}
+    received = OnnxRuntime(folder / "seeds.onnx").run(asked)["pictures"]
+    np.testing.assert_allclose(received, expected, atol=1e-4)

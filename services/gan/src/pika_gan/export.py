@@ -1,69 +1,92 @@
-"""The averaged generator as files that serve: `saved_model/` and `model.onnx`, checked against each other.
+"""The averaged generator as files that serve: `saved_model/`, `model.onnx` and `seeds.onnx`, checked against
+each other.
 
-Both take `latents` (N, latent_dim) float32 and give `pictures` (N, S, S, 3) float32 in [-1, 1].
+Signatures of the SavedModel, and the ONNX file of each; pictures are (N, S, S, 3) float32 in [-1, 1]:
+
+- `serving_default`, model.onnx: `latents` (N, latent_dim) float32 → `pictures`.
+- `from_seeds`, seeds.onnx: `seeds` (N,) int64 and `truncation` () float32 → `pictures`, those that
+  POST /generate draws of the same seeds.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from pika_gan.generate import latents_of
+from pika_gan.generate import MAX_SEED, latents_of
+from pika_gan.seeds import latents_from_seeds
 from pika_kit.runtimes import OnnxRuntime
 
 AGREEMENT = 1e-4
-ONNX_OPSET = 17
-NUM_CHECKED = 4
+ONNX_OPSET = 18  # the first one that has bitwise operations
+CHECKED_SEEDS = (0, 1, 2, MAX_SEED)
+CHECKED_TRUNCATION = 0.7
 
 
 class ExportDisagrees(RuntimeError):
-    """SavedModel and ONNX file give different pictures."""
+    """SavedModel and ONNX files give different pictures."""
 
 
 def export(generator: keras.Model, folder: Path) -> float:
-    """Writes both files into `folder` and returns their largest difference over a few latents.
+    """Writes the files into `folder` and returns their largest difference over a few latents and seeds.
 
     Raises ExportDisagrees above AGREEMENT.
     """
     latent_dim = generator.input_shape[-1]
     folder.mkdir(parents=True, exist_ok=True)
-    _save_saved_model(generator, latent_dim, folder / "saved_model")
-    _save_onnx(generator, latent_dim, folder / "model.onnx")
-    latents = latents_of(list(range(NUM_CHECKED)), latent_dim)
-    served = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
-    expected = served(latents=tf.constant(latents))["pictures"].numpy()
-    received = OnnxRuntime(folder / "model.onnx").run({"latents": latents})["pictures"]
-    difference = float(np.abs(expected - received).max())
-    if not difference <= AGREEMENT:
-        raise ExportDisagrees(f"expected SavedModel and ONNX within {AGREEMENT}, received {difference:.2e}")
-    return difference
 
-
-def _signature(latent_dim: int) -> tf.TensorSpec:
-    return tf.TensorSpec([None, latent_dim], tf.float32, name="latents")
-
-
-def _save_saved_model(generator: keras.Model, latent_dim: int, folder: Path) -> None:
-    archive = keras.export.ExportArchive()
-    archive.track(generator)
-    archive.add_endpoint(
-        "serve",
-        lambda latents: {"pictures": generator(latents, training=False)},
-        input_signature=[_signature(latent_dim)],
-    )
-    archive.write_out(str(folder), verbose=False)
-
-
-def _save_onnx(generator: keras.Model, latent_dim: int, path: Path) -> None:
-    import tf2onnx
-
-    @tf.function(input_signature=[_signature(latent_dim)])
-    def pictures_of(latents: tf.Tensor) -> dict[str, tf.Tensor]:
+    def of_latents(latents: Any) -> dict[str, Any]:
         return {"pictures": generator(latents, training=False)}
 
+    def of_seeds(seeds: Any, truncation: Any) -> dict[str, Any]:
+        return of_latents(latents_from_seeds(seeds, truncation, latent_dim))
+
+    latents = [tf.TensorSpec([None, latent_dim], tf.float32, name="latents")]
+    seeds = [tf.TensorSpec([None], tf.int64, name="seeds"), tf.TensorSpec([], tf.float32, name="truncation")]
+    archive = keras.export.ExportArchive()
+    archive.track(generator)
+    archive.add_endpoint("serve", of_latents, input_signature=latents)
+    archive.add_endpoint("from_seeds", of_seeds, input_signature=seeds)
+    archive.write_out(str(folder / "saved_model"), verbose=False)
+    _save_onnx(of_latents, latents, folder / "model.onnx")
+    _save_onnx(of_seeds, seeds, folder / "seeds.onnx")
+    return _largest_difference(folder, latent_dim)
+
+
+def _save_onnx(function: Any, signature: list[tf.TensorSpec], path: Path) -> None:
+    import tf2onnx
+
     tf2onnx.convert.from_function(
-        pictures_of, input_signature=[_signature(latent_dim)], opset=ONNX_OPSET, output_path=str(path)
+        tf.function(function, input_signature=signature),
+        input_signature=signature,
+        opset=ONNX_OPSET,
+        output_path=str(path),
     )
+
+
+def _largest_difference(folder: Path, latent_dim: int) -> float:
+    """Between the pictures of all files and signatures."""
+    latents = latents_of(list(CHECKED_SEEDS), latent_dim, CHECKED_TRUNCATION)
+    seeds = {"seeds": np.array(CHECKED_SEEDS, np.int64), "truncation": np.array(CHECKED_TRUNCATION, np.float32)}
+    served = tf.saved_model.load(str(folder / "saved_model")).signatures
+    expected = served["serving_default"](latents=tf.constant(latents))["pictures"].numpy()
+    received = {
+        "SavedModel from seeds": served["from_seeds"](**{k: tf.constant(v) for k, v in seeds.items()})[
+            "pictures"
+        ].numpy(),
+        "model.onnx": OnnxRuntime(folder / "model.onnx").run({"latents": latents})["pictures"],
+        "seeds.onnx": OnnxRuntime(folder / "seeds.onnx").run(seeds)["pictures"],
+    }
+    largest = 0.0
+    for name, pictures in received.items():
+        difference = float(np.abs(expected - pictures).max())
+        if not difference <= AGREEMENT:
+            raise ExportDisagrees(
+                f"{name}: expected the SavedModel's pictures within {AGREEMENT}, received {difference:.2e}"
+            )
+        largest = max(largest, difference)
+    return largest

@@ -66,8 +66,8 @@ def _word(value: int) -> Any:
 
 def _shifted(words: Any, bits: int) -> Any:
     """To the right, zeros coming in."""
-    unsigned = tf.bitcast(words, tf.uint64)
-    return tf.bitcast(tf.bitwise.right_shift(unsigned, tf.constant(bits, tf.uint64)), tf.int64)
+    unsigned = tf.cast(words, tf.uint64)  # modulo 2⁶⁴, as C++ does
+    return tf.cast(tf.bitwise.right_shift(unsigned, tf.constant(bits, tf.uint64)), tf.int64)
 
 
 def _low_half(words: Any) -> Any:
