@@ -71,7 +71,8 @@ def _save_onnx(function: Any, signature: list[tf.TensorSpec], path: Path) -> Non
 def _largest_difference(folder: Path, latent_dim: int) -> float:
     """Between the pictures of all files and signatures."""
     latents = latents_of(list(CHECKED_SEEDS), latent_dim, CHECKED_TRUNCATION)
-    seeds = {"seeds": np.array(CHECKED_SEEDS, np.int64), "truncation": np.array(CHECKED_TRUNCATION, np.float32)}
+    truncation = np.array(CHECKED_TRUNCATION, np.float32)
+    seeds = {"seeds": np.array(CHECKED_SEEDS, np.int64), "truncation": truncation}
     served = tf.saved_model.load(str(folder / "saved_model")).signatures
     expected = served["serving_default"](latents=tf.constant(latents))["pictures"].numpy()
     received = {

@@ -1,8 +1,8 @@
 """From seeds to latents as part of a TensorFlow graph: the same numbers as `generate.latent`, bit for bit in
 the integers.
 
-Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3) with the seed as
-its key, and the Box–Muller transform. For exported models, which have to draw a seed's picture by themselves.
+Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3) with the seed
+as its key, and the Box–Muller transform. For exported models, which draw a seed's picture by themselves.
 Words of 64 bits are int64 here, which wraps round in products and sums as uint64 does; only shifts go by
 uint64. ONNX has all of these operations for these types.
 """

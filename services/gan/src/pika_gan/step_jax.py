@@ -31,9 +31,7 @@ class Gan(GanState):
         self._named = self.variables()
         self._names = {id(variable): name for name, variable in self._named.items()}
         self._step = jax.jit(self._step_body, static_argnames=("part", "with_penalty"))
-        self._draw = jax.jit(
-            lambda trained, fixed, latents: self.ema.stateless_call(trained, fixed, latents, training=False)[0]
-        )
+        self._draw = jax.jit(lambda *values: self.ema.stateless_call(*values, training=False)[0])
 
     def update(self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool) -> dict[str, Any]:
         """See `GanState.update`."""
@@ -111,7 +109,9 @@ class Gan(GanState):
                 norms = losses.squared_gradient_norm(slopes)
                 penalties = {"r1": norms[:num].mean(), "r2": norms[num:].mean()}
             adversarial = losses.DISCRIMINATOR[pair](logits[:num], logits[num:]).mean()
-            total = adversarial + 0.5 * (penalty_weight or 0.0) * sum(penalties.values()) if penalties else adversarial
+            total = adversarial
+            if penalties:
+                total += 0.5 * penalty_weight * (penalties["r1"] + penalties["r2"])
             return total, (logits, fixed, slopes, {"discriminator_loss": adversarial, **penalties})
 
         trained = self._of(values, discriminator.trainable_variables)
