@@ -72,7 +72,7 @@ def _largest_difference(folder: Path, latent_dim: int) -> float:
     """Between the pictures of all files and signatures."""
     latents = latents_of(list(CHECKED_SEEDS), latent_dim, CHECKED_TRUNCATION)
     truncation = np.array(CHECKED_TRUNCATION, np.float32)
-    seeds = {"seeds": np.array(CHECKED_SEEDS, np.int64), "truncation": truncation}
+    seeds: dict[str, np.ndarray] = {"seeds": np.array(CHECKED_SEEDS, np.int64), "truncation": truncation}
     served = tf.saved_model.load(str(folder / "saved_model")).signatures
     expected = served["serving_default"](latents=tf.constant(latents))["pictures"].numpy()
     received = {

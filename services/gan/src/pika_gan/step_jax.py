@@ -12,10 +12,10 @@ import jax
 import keras
 import numpy as np
 from jax import numpy as jnp
-from keras import ops
 
 from pika_gan import losses
 from pika_gan.config import Preset
+from pika_gan.networks import halved
 from pika_gan.schedule import StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
@@ -69,7 +69,7 @@ class Gan(GanState):
         generator, discriminator = self.parts[part]
         real = inputs.pictures.astype("float32") / 127.5 - 1.0
         if part == "coarse":
-            real = ops.average_pool(real, 2)
+            real = halved(real)
         num = real.shape[0]
 
         def drawn(trained: list[Any]) -> tuple[Any, list[Any]]:

@@ -14,10 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from pika_gan import losses
 from pika_gan.config import Preset
+from pika_gan.networks import halved
 from pika_gan.schedule import StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
@@ -83,7 +83,7 @@ class Gan(GanState):
         generator, discriminator = self.parts[part]
         real = tf.cast(inputs.pictures, tf.float32) / 127.5 - 1.0
         if part == "coarse":
-            real = ops.average_pool(real, 2)
+            real = halved(real)
         num = tf.shape(real)[0]
         with tf.GradientTape() as generator_tape:
             fake = generator(inputs.latents, training=True)

@@ -5,7 +5,10 @@ A preset's `precision` is a Keras dtype policy; latents, pictures and logits are
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
+from keras import ops
 
 from pika_gan.config import Preset
 from pika_gan.networks import article, fastgan, residual
@@ -31,3 +34,8 @@ def build_discriminator(preset: Preset) -> keras.Model:
 def coarse_parts(generator: keras.Model, discriminator: keras.Model) -> tuple[keras.Model, keras.Model]:
     """The parts of both, weights and all, that work at half the resolution; see `Preset.coarse_share`."""
     return fastgan.coarse_generator(generator), residual.coarse_discriminator(discriminator)
+
+
+def halved(pictures: Any) -> Any:
+    """(N, S, S, 3) → (N, S/2, S/2, 3): means of 2×2 pixels."""
+    return ops.average_pool(pictures, 2, strides=2)
