@@ -137,7 +137,7 @@ def test_a_step_refuses_a_network_that_gets_no_gradient(tiny):
         gan.train_step(np.zeros((8, tiny.resolution, tiny.resolution, 3), np.uint8), 0, 0.0)
 
 
-@pytest.mark.parametrize("loss", ["rpgan", "bce"])
+@pytest.mark.parametrize("loss", ["rpgan", "bce", "hinge"])
 @pytest.mark.parametrize("weight", [None, 0.7])
 def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
     """Both players' gradients, each derived by a tape of its own without any of the step's shortcuts."""

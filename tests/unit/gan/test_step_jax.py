@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pika_gan.config import PRESETS, Preset
 from pika_gan.step_tensorflow import Gan
+from pika_kit.runtimes import OnnxRuntime
 
 PROGRAM = """
 import json, sys
@@ -40,11 +42,13 @@ for name, preset in json.load(open(folder + "/presets.json")).items():
 # Adam divides by the gradient's size: where that is nearly nothing, rounding decides the sign of a step.
 LARGE_RATE_STEPS = 2
 
+JAX_ENVIRON = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 TINY = PRESETS["tiny"]
 CASES: dict[str, Preset] = {
     "lazy": dataclasses.replace(TINY, penalty_every=2),
     "coarse": dataclasses.replace(TINY, coarse_share=0.3),
     "parts": dataclasses.replace(TINY, accumulate=2),
+    "fastgan": dataclasses.replace(TINY, discriminator="fastgan", loss="hinge", penalty_weight=0.0),
     "bce": dataclasses.replace(TINY, loss="bce", augment=(), average=False),
 }
 
@@ -75,9 +79,12 @@ def both(tmp_path_factory):
         gan.count_statistics(2)
         drawn = gan.draw(np.ones((2, preset.latent_dim), np.float32))
         expected[name] = (gan.state(), figures, drawn, gan.score(pictures))
-    environ = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder)], capture_output=True, text=True, env=environ, check=False
+        [sys.executable, "-c", PROGRAM, str(folder)],
+        capture_output=True,
+        text=True,
+        env=JAX_ENVIRON,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     received = {line["name"]: line["figures"] for line in map(json.loads, done.stdout.splitlines())}
@@ -114,3 +121,37 @@ def test_it_draws_and_scores_alike(both, name):
     drawn, scores = np.load(folder / f"{name}-drawn.npy"), np.load(folder / f"{name}-scores.npy")
     assert np.abs(drawn.astype(int) - expected[name][2]).max() <= 2
     np.testing.assert_allclose(scores, expected[name][3], atol=0.02)
+
+
+JOB = """
+import importlib.util, sys
+from pathlib import Path
+import keras
+assert keras.backend.backend() == "jax"
+spec = importlib.util.spec_from_file_location("helpers", sys.argv[1])
+helpers = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(helpers)
+from pika_kit.models import Registry
+
+store = helpers.MemoryStore()
+helpers.fill(store)
+result = helpers.run_job(store, Path(sys.argv[2]) / "state", job_id="by-jax", steps=4)
+registry = Registry(store, "gan")
+registry.activate(result["model_version"])
+registry.fetch(None, Path(sys.argv[2]) / "model")
+"""
+
+
+def test_a_job_on_jax_publishes_what_front_ends_serve(tmp_path):
+    helpers = str(Path(__file__).with_name("conftest.py"))
+    done = subprocess.run(
+        [sys.executable, "-c", JOB, helpers, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=JAX_ENVIRON,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    model = next(tmp_path.glob("model/**/model.onnx"))
+    pictures = OnnxRuntime(model).run({"latents": np.zeros((1, 16), np.float32)})["pictures"]
+    assert pictures.shape == (1, 16, 16, 3)

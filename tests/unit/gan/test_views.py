@@ -263,3 +263,29 @@ def test_the_interface_describes_itself(client):
     paths = client.get("/openapi.json").get_json()["paths"]
     assert {"/generate", "/gan/train", "/gan/samples", "/gan/models", "/gan/models/current"} <= set(paths)
     json.dumps(paths)
+
+
+def test_a_picture_is_projected_to_a_latent_that_draws_nearly_it(client):
+    picture = client.get("/generate?seed=300").data
+    found = client.post("/project", data=picture, content_type="image/png").get_json()
+    assert found["model_version"] == "v1"
+    assert len(found["latent"]) == 16
+    assert found["distance"] < 0.02
+    drawn = client.post("/generate", json={"latents": [found["latent"]]}).data
+    assert drawn == base64.b64decode(found["b64_json"])
+    apart = decode(drawn).pixels.astype(int) - decode(picture).pixels
+    assert np.abs(apart).mean() < 8
+    for form in (
+        {"json": {"image": base64.b64encode(picture).decode()}},
+        {"data": {"file": (io.BytesIO(picture), "one.png")}},
+    ):
+        assert client.post("/project", **form).get_json()["latent"] == found["latent"]
+
+
+def test_what_cannot_be_projected_is_told(client):
+    assert client.post("/project", data=b"no picture", content_type="image/png").status_code == 415
+    two = {"files": [(io.BytesIO(b"1"), "1.png"), (io.BytesIO(b"2"), "2.png")]}
+    answer = client.post("/project", data=two)
+    assert answer.status_code == 422
+    assert "Expected 1 to 1 files" in answer.get_json()["detail"]
+    assert client.post("/project?model_version=v9", data=b"", content_type="image/png").status_code in (404, 415)

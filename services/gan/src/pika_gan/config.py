@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Architecture = Literal["fastgan", "article"]
-Loss = Literal["rpgan", "bce"]
+Discriminator = Literal["residual", "fastgan"]
+Loss = Literal["rpgan", "bce", "hinge"]
 Pictures = Literal["figures", "squares"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
@@ -24,6 +25,7 @@ class Preset:
     name: str
     resolution: int
     architecture: Architecture = "fastgan"
+    discriminator: Discriminator = "residual"  # of the architecture fastgan
     latent_dim: int = 128
     upsampling: Literal["nearest", "transposed"] = "nearest"
     generator_channels: tuple[int, ...] = (128, 96, 64, 24)
@@ -74,8 +76,9 @@ class Preset:
             raise ValueError(f"resolution: expected a power of two from 8, received {self.resolution}")
         if not 0 <= self.coarse_share < 1:
             raise ValueError(f"coarse_share: expected 0 to 1, received {self.coarse_share}")
-        if self.coarse_share and (self.architecture != "fastgan" or self.resolution < 16):
-            raise ValueError("coarse_share: expected the architecture fastgan at 16 px or more")
+        has_coarse_parts = (self.architecture, self.discriminator) == ("fastgan", "residual")
+        if self.coarse_share and not (has_coarse_parts and self.resolution >= 16):
+            raise ValueError("coarse_share: expected the residual discriminator of fastgan, at 16 px or more")
         levels = self.resolution.bit_length() - 2  # 4×4 is the first level
         for field in ("generator_channels", "discriminator_channels"):
             received = len(getattr(self, field))
@@ -143,6 +146,27 @@ PRESETS: dict[str, Preset] = {
             default_steps=25_200,
             default_minutes=None,
         ),
+        # FastGAN by its own recipe, as far as this size and two cores allow: the other baseline.
+        Preset(
+            name="fastgan-32",
+            resolution=32,
+            discriminator="fastgan",
+            latent_dim=256,
+            generator_channels=(256, 128, 64, 32),
+            discriminator_channels=(256, 128, 64, 32),
+            loss="hinge",
+            penalty_weight=0.0,
+            penalty_weight_end=0.0,
+            batch_size=8,
+            generator_learning_rate=2e-4,
+            discriminator_learning_rate=2e-4,
+            adam_beta_1=0.5,
+            adam_beta_2=0.999,
+            augment=("colour", "translation"),
+            augment_probability=1.0,
+            ema_half_life=5_500.0,  # 0.999 a step
+            goes_back=False,
+        ),
         # A picture worth looking at after about ten minutes on two cores.
         Preset(name="cpu-32", resolution=32),
         # Whole figures from half an hour on two cores.
@@ -163,6 +187,41 @@ PRESETS: dict[str, Preset] = {
             # A sheet and a measurement take as long as 5 and 50 steps.
             sample_every=100,
             evaluate_every=800,
+        ),
+        # An hour on one GPU; larger batches and networks, gentler rates, augmentation as overfitting asks.
+        *(
+            Preset(
+                name=f"gpu-{resolution}",
+                resolution=resolution,
+                latent_dim=256,
+                upsampling="transposed",
+                generator_channels=channels,
+                discriminator_channels=channels,
+                pictures="figures",
+                poses=32,
+                batch_size=64,
+                generator_learning_rate=5e-4,
+                discriminator_learning_rate=5e-4,
+                learning_rate_end=0.1,
+                penalty_weight=penalty,
+                penalty_weight_end=penalty / 10,
+                penalty_every=8,
+                coarse_share=0.2,
+                colour_strength=0.5,
+                augment_target=0.5,
+                ema_half_life=20_000.0,
+                precision="mixed_bfloat16",
+                xla=True,
+                default_minutes=60.0,
+                sample_every=250,
+                evaluate_every=1_000,
+                evaluation_pictures=1_024,
+            )
+            for resolution, channels, penalty in (
+                (64, (512, 512, 256, 128, 64), 0.5),
+                (128, (512, 512, 256, 128, 64, 32), 2.0),
+                (256, (512, 512, 512, 256, 128, 64, 32), 10.0),
+            )
         ),
         # For tests: every part of cpu-32, in fractions of a second.
         Preset(

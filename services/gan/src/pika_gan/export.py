@@ -10,6 +10,10 @@ Signatures of the SavedModel, and the ONNX file of each; pictures are (N, S, S, 
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pika_gan import checkpoints
+from pika_gan.config import Preset
 from pika_gan.generate import MAX_SEED, latents_of
+from pika_gan.networks import build_generator
 from pika_gan.seeds import latents_from_seeds
 from pika_kit.runtimes import OnnxRuntime
 
@@ -29,6 +36,27 @@ CHECKED_TRUNCATION = 0.7
 
 class ExportDisagrees(RuntimeError):
     """SavedModel and ONNX files give different pictures."""
+
+
+def export_best(preset: Preset, best: Path, folder: Path) -> float:
+    """Exports the average whose arrays a run keeps in its `best.npz`; see `export`.
+
+    TensorFlow writes the files. Where Keras runs on another backend a child process does it.
+    """
+    if keras.backend.backend() == "tensorflow":
+        generator = build_generator(preset, precision="float32")
+        arrays, _ = checkpoints.load(best)
+        for index, variable in enumerate(generator.variables):
+            variable.assign(arrays[f"ema/{index:04d}"])
+        return export(generator, folder)
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, json.dumps(preset.to_json()), str(best), str(folder)],
+        env=os.environ | {"KERAS_BACKEND": "tensorflow", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return float(done.stdout.splitlines()[-1])
 
 
 def export(generator: keras.Model, folder: Path) -> float:
@@ -91,3 +119,8 @@ def _largest_difference(folder: Path, latent_dim: int) -> float:
             )
         largest = max(largest, difference)
     return largest
+
+
+if __name__ == "__main__":
+    told_preset, told_best, told_folder = sys.argv[1:]
+    print(export_best(Preset.from_json(json.loads(told_preset)), Path(told_best), Path(told_folder)))

@@ -22,8 +22,7 @@ from typing import Any
 from pika_gan import checkpoints
 from pika_gan.config import DEFAULT_PRESET, Preset, preset_named
 from pika_gan.data import Dataset, load_dataset, save_dataset
-from pika_gan.export import export
-from pika_gan.networks import build_generator
+from pika_gan.export import export_best
 from pika_gan.pictures import gather
 from pika_gan.runs import RunFolder
 from pika_gan.serving import FILES, REGISTRY_NAME
@@ -223,13 +222,9 @@ def _dataset(work: _Work, minimum: int) -> Dataset:
 
 def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bool) -> dict[str, Any]:
     """Exports the chosen generator, publishes it with its card, and returns the job's result."""
-    generator = build_generator(work.recipe, precision="float32")
-    arrays, _ = checkpoints.load(work.folder / "best.npz")
-    for index, variable in enumerate(generator.variables):
-        variable.assign(arrays[f"ema/{index:04d}"])
     with tempfile.TemporaryDirectory(dir=work.folder.parent) as temporary:
         publication = Path(temporary)
-        agreement = export(generator, publication)
+        agreement = export_best(work.recipe, work.folder / "best.npz", publication)
         for name in FILES.values():
             shutil.copy(work.folder / name, publication / name)
         card = _card(work, dataset, result) | {"runtimes_differ_by": agreement}

@@ -1,8 +1,8 @@
 """Adversarial losses and gradient penalties, in keras.ops.
 
 RpGAN (Jolicoeur-Martineau 2018) with R1 and R2 is the pair that Huang et al. 2024 (R3GAN, arXiv:2501.05441)
-show to converge locally; BCE, the non-saturating pair, is the article's. Every loss takes logits (N,) and
-gives one (N,): the training step takes the mean.
+show to converge locally; BCE, the non-saturating pair, is the article's; hinge is FastGAN's. Every loss
+takes logits (N,) and gives one (N,): the training step takes the mean.
 """
 
 from __future__ import annotations
@@ -34,8 +34,25 @@ def bce_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:  # noqa: 
     return ops.softplus(-fake_logits)
 
 
-DISCRIMINATOR = {"rpgan": rpgan_discriminator, "bce": bce_discriminator}
-GENERATOR = {"rpgan": rpgan_generator, "bce": bce_generator}
+def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """max(0, 1 − D(x)) + max(0, 1 + D(G(z))) (Lim and Ye 2017, arXiv:1705.02894)."""
+    return ops.relu(1 - real_logits) + ops.relu(1 + fake_logits)
+
+
+def hinge_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:  # noqa: ARG001 - same signature as the pair
+    """−D(G(z)): it is never satisfied."""
+    return -fake_logits
+
+
+DISCRIMINATOR = {
+    "rpgan": rpgan_discriminator,
+    "bce": bce_discriminator,
+    "hinge": hinge_discriminator,
+}
+GENERATOR = {"rpgan": rpgan_generator, "bce": bce_generator, "hinge": hinge_generator}
+ONE_SIDED = ("hinge",)
+"""Losses whose derivative by a generated picture's logit may be 0 while the generator's is not: the one's
+gradient cannot be had from the other's."""
 
 
 def squared_gradient_norm(gradients: Tensor) -> Tensor:

@@ -132,6 +132,12 @@ class GenerateQuery(GenerateRequest):
     latents: None = None
 
 
+class ProjectQuery(OptionalBody):
+    """Of which model the latent shall be."""
+
+    model_version: str | None = Field(None, description="Such as v2; the current one if absent")
+
+
 class TrainRequest(OptionalBody):
     """A training run. Without steps and minutes the preset's own budget holds; with both, whichever ends
     first.

@@ -28,6 +28,10 @@ class LoadedModel:
     resolution: int
     runtime: Runtime
 
+    def pictures_of(self, latents: np.ndarray) -> np.ndarray:
+        """Latents (N, latent_dim) float32 → float32 (N, S, S, 3) in [-1, 1], drawn together."""
+        return self.runtime.run({"latents": latents})["pictures"]
+
     def draw(self, latents: np.ndarray) -> np.ndarray:
         """Latents (N, latent_dim) float32 → uint8 (N, S, S, 3).
 

@@ -96,20 +96,23 @@ class Gan(GanState):
         num, pair = seen.shape[0] // 2, self.preset.loss
         before = self._of(values, discriminator.non_trainable_variables)
 
-        def judged(pictures: Any, trained: list[Any]) -> tuple[Any, tuple[Any, list[Any]]]:
-            logits, fixed = discriminator.stateless_call(trained, before, pictures, training=True)
-            return logits.sum(), (logits, fixed)
+        def judged(pictures: Any, trained: list[Any]) -> tuple[Any, tuple[Any, list[Any], list[Any]]]:
+            logits, fixed, own = discriminator.stateless_call(
+                trained, before, pictures, training=True, return_losses=True
+            )
+            return logits.sum(), (logits, fixed, own)
 
         def objective(trained: list[Any], pictures: Any) -> tuple[Any, tuple[Any, ...]]:
             penalties, slopes = {}, None
-            if penalty_weight is None:
-                _, (logits, fixed) = judged(pictures, trained)
+            if penalty_weight is None and pair not in losses.ONE_SIDED:
+                _, (logits, fixed, own) = judged(pictures, trained)
             else:
-                slopes, (logits, fixed) = jax.grad(judged, has_aux=True)(pictures, trained)
+                slopes, (logits, fixed, own) = jax.grad(judged, has_aux=True)(pictures, trained)
+            if penalty_weight is not None:
                 norms = losses.squared_gradient_norm(slopes)
                 penalties = {"r1": norms[:num].mean(), "r2": norms[num:].mean()}
             adversarial = losses.DISCRIMINATOR[pair](logits[:num], logits[num:]).mean()
-            total = adversarial
+            total = adversarial + sum(own)
             if penalties:
                 total += 0.5 * penalty_weight * (penalties["r1"] + penalties["r2"])
             return total, (logits, fixed, slopes, {"discriminator_loss": adversarial, **penalties})

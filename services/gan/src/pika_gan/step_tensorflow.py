@@ -103,22 +103,23 @@ class Gan(GanState):
 
         The first half are real. Each logit depends on its own picture alone, so the gradient of any loss with
         respect to a picture is a number times ∂D/∂picture: with a penalty that is computed by itself; without
-        one it comes out of the discriminator's own backward pass, and is scaled.
+        one it comes out of the discriminator's own backward pass, and is scaled. Losses that the
+        discriminator has by itself are of the real half only.
 
         Args:
             penalty_weight: γ, or None for no penalty.
         """
         num = tf.shape(seen)[0] // 2
         with tf.GradientTape() as tape:
-            if penalty_weight is None:
+            if penalty_weight is None and self.preset.loss not in losses.ONE_SIDED:
                 tape.watch(seen)
                 logits, slopes = discriminator(seen, training=True), None
             else:
                 logits, slopes = logits_and_slopes(discriminator, seen)
             real_logits, fake_logits = logits[:num], logits[num:]
             adversarial = tf.reduce_mean(losses.DISCRIMINATOR[self.preset.loss](real_logits, fake_logits))
-            objective, penalties = adversarial, {}
-            if slopes is not None:
+            objective, penalties = tf.add_n([adversarial, *discriminator.losses]), {}
+            if slopes is not None and penalty_weight is not None:
                 norms = losses.squared_gradient_norm(slopes)
                 penalties = {"r1": tf.reduce_mean(norms[:num]), "r2": tf.reduce_mean(norms[num:])}
                 objective += 0.5 * penalty_weight * (penalties["r1"] + penalties["r2"])

@@ -9,15 +9,17 @@ import time
 from typing import Any
 
 import numpy as np
-from flask import Response, current_app, jsonify
+from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from pika_gan.data import resize
-from pika_gan.generate import MAX_SEED, latents_of
+from pika_gan.generate import MAX_SEED, latents_of, to_uint8
+from pika_gan.invert import project
 from pika_gan.requests import (
     MAX_PIXELS,
     GenerateQuery,
     GenerateRequest,
+    ProjectQuery,
     TrainRequest,
     VersionPath,
 )
@@ -25,14 +27,17 @@ from pika_gan.samples import NEIGHBOUR_COLUMNS
 from pika_gan.serving import FILES, LoadedModel
 from pika_kit.following import Follower
 from pika_kit.gates import Gate
-from pika_kit.images import blank_tiles, decode, encode, sheet
+from pika_kit.images import PictureError, blank_tiles, decode, encode, sheet, square
 from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel
+from pika_kit.received import picture_problem, read_pictures
 from pika_kit.service import Problem, request_id, start_job, state
 from pika_kit.withdrawn import withdrawn_ids
 
 MODELS = "PIKA_GAN_MODELS"
 _DRAWING = Gate("drawing", at_once=os.cpu_count() or 1)
+# A projection draws a thousand pictures.
+_PROJECTING = Gate("a projection", at_once=1)
 _DRAW = Tag(name="generate", description="New pictures")
 _MODELS = Tag(name="gan models", description="Training and versions")
 
@@ -160,6 +165,34 @@ def _as_json(
     if asked.grid and asked.return_latents:
         answer["latents"] = latents.tolist()
     return answer
+
+
+@blueprint.post("/project", tags=[_DRAW])
+def post_project(query: ProjectQuery) -> Response:
+    """Find the latent whose picture comes nearest to a given one: the picture as the body, as a multipart
+    file, or base64 in JSON. POST /generate draws it, and what lies near it, from `latents`.
+    """
+    request.max_content_length = state().settings.max_upload_bytes
+    picture = next(read_pictures(request, 1).pictures)
+    if isinstance(picture, Problem):
+        raise picture
+    model = _model(query.model_version)
+    with _PROJECTING:
+        try:
+            pixels = square(decode(picture, at_least=model.resolution).pixels, model.resolution)
+        except PictureError as error:
+            raise picture_problem(error) from error
+        found = project(model.pictures_of, pixels.astype(np.float32) / 127.5 - 1.0, model.latent_dim)
+    return jsonify(
+        {
+            "latent": found.latent.tolist(),
+            "distance": found.distance,
+            "size": model.resolution,
+            "model_version": model.version,
+            "request_id": request_id(),
+            "b64_json": base64.b64encode(encode(to_uint8(found.picture))).decode(),
+        }
+    )
 
 
 @blueprint.post("/gan/train", tags=[_MODELS])

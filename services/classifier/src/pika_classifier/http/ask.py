@@ -7,14 +7,14 @@ import numpy as np
 from flask import Response, current_app, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from pika_classifier.http.received import picture_problem, read_pictures
-from pika_classifier.http.schemas import AskQuery
+from pika_classifier.http.schemas import MAX_PICTURES, AskQuery
 from pika_classifier.serve.predictor import BATCH_SIZE, Predictor, default_threshold, prepare
 from pika_kit.following import Follower
 from pika_kit.gates import Gate
 from pika_kit.images import PictureError
 from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel
+from pika_kit.received import picture_problem, read_pictures
 from pika_kit.service import Problem, request_id, state
 
 PREDICTOR = "PIKA_CLASSIFIER_PREDICTOR"
@@ -57,7 +57,7 @@ def is_pikachu(query: AskQuery) -> Response:
 
 
 def _ask(query: AskQuery) -> Response:
-    received = read_pictures(request)
+    received = read_pictures(request, MAX_PICTURES)
     predictor = current_predictor()
     threshold = _threshold(query, predictor)
     answers: list[dict[str, Any] | Problem] = []

@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from pika_gan.config import Preset
-from pika_gan.networks import article, fastgan, residual
+from pika_gan.networks import article, fastgan, fastgan_discriminator, residual
 
 
 def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
@@ -28,6 +28,8 @@ def build_discriminator(preset: Preset) -> keras.Model:
     """Pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32, high for real."""
     if preset.architecture == "article":
         return article.build_discriminator(preset)
+    if preset.discriminator == "fastgan":
+        return fastgan_discriminator.build_discriminator(preset)
     return residual.build_discriminator(preset)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of one `POST /is-pikachu`, in whichever of its forms they came."""
+"""The pictures that a request holds, in whichever of its forms they came."""
 
 import base64
 import binascii
@@ -9,9 +9,8 @@ from typing import Any
 
 from flask import Request
 
-from pika_classifier.http.schemas import MAX_PICTURES
 from pika_kit.images import PictureError
-from pika_kit.service import Problem
+from pika_kit.problems import Problem
 
 _FORMS = (
     "the bytes of one picture (image/*, application/octet-stream), files as multipart/form-data, "
@@ -30,8 +29,8 @@ class Received:
     is_many: bool
 
 
-def read_pictures(request: Request) -> Received:
-    """The request's pictures.
+def read_pictures(request: Request, most: int) -> Received:
+    """The request's pictures, at most so many.
 
     Raises:
         Problem: the request holds none, or is of a type that holds no pictures.
@@ -39,10 +38,10 @@ def read_pictures(request: Request) -> Received:
     mimetype = request.mimetype
     if mimetype == "multipart/form-data":
         files = [file for _, file in request.files.items(multi=True)]
-        _check_number(len(files), "files")
+        _check_number(len(files), most, "files")
         return Received((file.stream.read() for file in files), len(files) > 1)
     if mimetype == "application/json":
-        return _from_json(request.get_data())
+        return _from_json(request.get_data(), most)
     if mimetype in _RAW_TYPES or mimetype.startswith("image/"):
         return Received(iter([request.get_data(parse_form_data=False)]), False)
     raise Problem(
@@ -59,7 +58,7 @@ def picture_problem(error: PictureError) -> Problem:
     return Problem(status, type, title, error.detail, reason=error.code)
 
 
-def _from_json(data: bytes) -> Received:
+def _from_json(data: bytes, most: int) -> Received:
     try:
         body = json.loads(data)
     except ValueError as error:
@@ -83,7 +82,7 @@ def _from_json(data: bytes) -> Received:
         raise Problem(
             422, "request-invalid", "The request does not fit", "images: expected a list", received=received
         )
-    _check_number(len(body["images"]), "images")
+    _check_number(len(body["images"]), most, "images")
     return Received((_decoded(text) for text in body["images"]), True)
 
 
@@ -102,13 +101,13 @@ def _decoded(text: Any) -> bytes | Problem:
         )  # fmt: skip
 
 
-def _check_number(number: int, what: str) -> None:
-    if not 1 <= number <= MAX_PICTURES:
+def _check_number(number: int, most: int, what: str) -> None:
+    if not 1 <= number <= most:
         raise Problem(
             422,
             "request-invalid",
             "The request does not fit",
-            f"Expected 1 to {MAX_PICTURES} {what}; received {number}.",
-            expected=f"1–{MAX_PICTURES}",
+            f"Expected 1 to {most} {what}; received {number}.",
+            expected=f"1–{most}",
             received=number,
         )

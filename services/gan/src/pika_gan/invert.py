@@ -1,0 +1,103 @@
+"""From a picture to the latent whose picture is nearest to it: projection, or GAN inversion.
+
+By Levenberg and Marquardt's method: a latent has some hundred numbers, and drawing a hundred pictures, each
+with one number moved a little, tells how the picture depends on all of them at once. So nothing is needed but
+the exported generator, no gradients and no TensorFlow, and half a dozen rounds are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pika_gan.generate import latents_of
+
+Draw = Callable[[np.ndarray], np.ndarray]
+"""Latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1]."""
+
+COMPARED_SIDE = 32
+"""Pictures are compared in means of so many by so many squares: where things are, not each hair."""
+NUM_STARTS = 192
+"""Seeds that are tried as beginnings."""
+NUM_ROUNDS = 6
+STEP = 0.05
+"""How far each number of a latent is moved to see what it does."""
+PRIOR = 1e-3
+"""Weight of the latent's own square: far from 0 a generator draws what it was never trained on."""
+DAMPINGS = (0.01, 0.1, 1.0, 10.0)
+"""Tried in each round, as shares of the mean curvature; the best one is taken."""
+ENOUGH = 1e-3
+"""A round that gains a smaller share than this is the last one."""
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """What was found.
+
+    Attributes:
+        latent: (latent_dim,) float32.
+        picture: (S, S, 3) float32 in [-1, 1], what the generator draws of it.
+        distance: root of the mean squared difference of the compared means, 0–1, where 1 is black to white.
+    """
+
+    latent: np.ndarray
+    picture: np.ndarray
+    distance: float
+
+
+def project(draw: Draw, target: np.ndarray, latent_dim: int) -> Projection:
+    """The latent whose picture comes nearest to `target` (S, S, 3) float32 in [-1, 1]."""
+    wanted = _compared(target[None])[0]
+
+    def seen(latents: np.ndarray) -> np.ndarray:
+        parts = [draw(latents[i : i + _AT_ONCE]) for i in range(0, len(latents), _AT_ONCE)]
+        return _compared(np.concatenate(parts)) - wanted
+
+    def costs(latents: np.ndarray, residuals: np.ndarray) -> np.ndarray:
+        found: np.ndarray = np.square(residuals).mean(axis=1) + PRIOR * np.square(latents).mean(axis=1)
+        return found
+
+    starts = latents_of(list(range(NUM_STARTS)), latent_dim)
+    residuals = seen(starts)
+    best = int(costs(starts, residuals).argmin())
+    latent, residual = starts[best], residuals[best]
+    cost = float(costs(latent[None], residual[None])[0])
+    for _ in range(NUM_ROUNDS):
+        moved = latent + STEP * np.eye(latent_dim, dtype=np.float32)
+        slopes = (seen(moved) - residual) / STEP  # (latent_dim, compared)
+        tried = latent + _steps(slopes, residual, latent)
+        residuals = seen(tried)
+        found = costs(tried, residuals)
+        best = int(found.argmin())
+        if not found[best] < cost:
+            break
+        gain = (cost - found[best]) / cost
+        latent, residual, cost = tried[best], residuals[best], float(found[best])
+        if gain < ENOUGH:
+            break
+    distance = float(np.sqrt(np.square(residual).mean())) / 2
+    return Projection(latent, draw(latent[None])[0], distance)
+
+
+def _steps(slopes: np.ndarray, residual: np.ndarray, latent: np.ndarray) -> np.ndarray:
+    """The step of each damping, (len(DAMPINGS), latent_dim) float32."""
+    rows = slopes.astype(np.float64)
+    curvature = rows @ rows.T / residual.size
+    dim = len(latent)
+    curvature[np.diag_indices(dim)] += PRIOR / dim
+    downhill = -(rows @ residual / residual.size + PRIOR / dim * latent)
+    usual = np.trace(curvature) / dim
+    steps = [np.linalg.solve(curvature + damping * usual * np.eye(dim), downhill) for damping in DAMPINGS]
+    return np.stack(steps).astype(np.float32)
+
+
+def _compared(pictures: np.ndarray) -> np.ndarray:
+    """(N, S, S, 3) → (N, side · side · 3), means of squares of pixels."""
+    num, size = pictures.shape[:2]
+    side = min(size, COMPARED_SIDE)
+    squares = pictures.reshape(num, side, size // side, side, size // side, 3)
+    means: np.ndarray = squares.mean(axis=(2, 4)).reshape(num, -1)
+    return means

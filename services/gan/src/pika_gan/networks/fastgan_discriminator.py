@@ -1,0 +1,83 @@
+"""The discriminator of FastGAN (Liu et al. 2021, arXiv:2101.04775, section 3.2), as the baseline has it.
+
+It goes down by strided convolutions beside pooled ones, with spectral normalisation; what it saw at full size
+gates what it sees at 8×8; and from there it has to draw real pictures again, which keeps it from looking at a
+few pixels only. Three things differ from the paper: no batch normalisation, so that a picture's logit is its
+own; one logit a picture, the mean of the paper's map of them; and the pictures drawn again are compared pixel
+by pixel, because no perceptual network is at hand that may be had without asking.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from pika_gan.config import Preset
+from pika_gan.networks.fastgan import gated_linear_unit, skip_layer_excitation
+
+SMALLEST = 8
+_DECODER_CHANNELS = 32
+
+
+def build_discriminator(preset: Preset) -> keras.Model:
+    """Pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32. In training, when the first half of the
+    pictures are real, the model has one loss of its own, of drawing them again.
+    """
+    size, policy = preset.resolution, preset.resolved().precision
+    widths = preset.discriminator_channels[::-1]  # from full size down to 4×4
+    pictures = keras.Input((size, size, 3), name="pictures", dtype="float32")
+    x = first = _leaky(_conv(widths[0], 3, policy=policy)(pictures))
+    for width in widths[1:]:
+        if x.shape[1] == SMALLEST:
+            break
+        x = _down(x, width, policy)
+    if size > SMALLEST:
+        x = skip_layer_excitation(x, first, policy)
+    again = x
+    while again.shape[1] < size:
+        again = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(again)
+        again = gated_linear_unit(
+            layers.Conv2D(2 * _DECODER_CHANNELS, 3, padding="same", dtype=policy)(again)
+        )
+    again = layers.Conv2D(3, 3, padding="same", activation="tanh", dtype="float32")(again)
+    x = DrawnAgain(dtype="float32")([ops.cast(x, "float32"), again, pictures])
+    x = _leaky(_conv(widths[-1], 1, policy=policy)(x))
+    logits = _conv(1, 4, padding="valid", policy="float32")(ops.cast(x, "float32"))
+    return keras.Model(pictures, ops.mean(logits, axis=(1, 2, 3)), name=f"fastgan_discriminator_{size}")
+
+
+class DrawnAgain(layers.Layer):
+    """Gives its first input on, and adds the mean difference between pictures and how they were drawn again,
+    of the first half of the batch, to the model's losses.
+    """
+
+    def call(self, inputs: list[Any], training: bool = False) -> Any:
+        """Features, what was drawn of them, and the pictures, (N, …) each → the features."""
+        features, again, pictures = inputs
+        if training:
+            num = ops.shape(pictures)[0] // 2
+            self.add_loss(ops.mean(ops.abs(again[:num] - pictures[:num])))
+        return features
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        """That of the features."""
+        return input_shape[0]
+
+
+def _conv(width: int, kernel: int, *, policy: str, strides: int = 1, padding: str = "same") -> layers.Layer:
+    conv = layers.Conv2D(width, kernel, strides=strides, padding=padding, use_bias=False, dtype=policy)
+    return layers.SpectralNormalization(conv, dtype=policy)
+
+
+def _leaky(x: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.LeakyReLU(0.2, dtype=x.dtype)(x)
+
+
+def _down(x: keras.KerasTensor, width: int, policy: str) -> keras.KerasTensor:
+    """(N, S, S, C) → (N, S/2, S/2, width): the mean of a strided way and a pooled one."""
+    strided = _leaky(_conv(width, 4, strides=2, policy=policy)(x))
+    strided = _leaky(_conv(width, 3, policy=policy)(strided))
+    pooled = _leaky(_conv(width, 1, policy=policy)(layers.AveragePooling2D(2, dtype=policy)(x)))
+    return (strided + pooled) / 2

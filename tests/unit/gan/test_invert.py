@@ -1,0 +1,50 @@
+"""A picture that a generator drew is found again; another one comes as near as it can."""
+
+import numpy as np
+import pytest
+
+from pika_gan.generate import latents_of
+from pika_gan.invert import project
+
+DIM, SIZE = 12, 32
+
+
+@pytest.fixture
+def draw():
+    """Smooth pictures of a small random network."""
+    random = np.random.default_rng(0)
+    first = random.normal(0, 0.5, (DIM, 32)).astype(np.float32)
+    second = random.normal(0, 0.3, (32, 8 * 8 * 3)).astype(np.float32)
+    calls = []
+
+    def drawn(latents):
+        calls.append(len(latents))
+        small = np.tanh(np.tanh(latents @ first) @ second).reshape(-1, 8, 8, 3)
+        return small.repeat(SIZE // 8, axis=1).repeat(SIZE // 8, axis=2)
+
+    drawn.calls = calls
+    return drawn
+
+
+def test_a_drawn_picture_is_found_again(draw):
+    latent = latents_of([12_345], DIM)
+    target = draw(latent)[0]
+    found = project(draw, target, DIM)
+    assert found.distance < 0.01
+    np.testing.assert_allclose(found.picture, target, atol=0.05)
+    nearest_seed = min(
+        np.sqrt(np.square(picture - target).mean()) / 2 for picture in draw(latents_of(list(range(192)), DIM))
+    )
+    assert found.distance < nearest_seed / 5
+    assert max(draw.calls) <= 192
+    assert sum(draw.calls) < 800
+
+
+def test_a_picture_that_cannot_be_drawn_gives_the_nearest_and_its_distance(draw):
+    target = np.ones((SIZE, SIZE, 3), np.float32)
+    found = project(draw, target, DIM)
+    assert 0.05 < found.distance < 1
+    assert np.isfinite(found.latent).all()
+    np.testing.assert_allclose(draw(found.latent[None])[0], found.picture)
+    again = project(draw, target, DIM)
+    np.testing.assert_array_equal(again.latent, found.latent)
