@@ -111,6 +111,8 @@ class Settings(BaseSettings):
     """How long a job waits for a store, queue or disk that is away before it fails."""
     gpu_memory_mb: int | None = Field(None, ge=512)
     """At most so much of a GPU's memory, in MiB; without it, memory is taken as it is needed."""
+    gan_backend: Literal["tensorflow", "jax"] = "tensorflow"
+    """What the GAN's worker trains with; jax has to be installed, for a GPU that TensorFlow does not serve."""
 
     @field_validator("s3_access_key", "s3_secret_key", "valkey_url", "valkey_password")
     @classmethod
@@ -232,6 +234,7 @@ def _in_words(error: ValidationError) -> str:
 
 _EXPECTED = {
     "s3_url": "expected an http(s) URL",
+    "gan_backend": "expected one of tensorflow, jax",
     "model_runtime": "expected one of onnx, tensorflow",
     "open_access": "expected true or false",
     "google": "expected true or false",

@@ -126,6 +126,7 @@ def test_it_draws_and_scores_alike(both, name):
 JOB = """
 import importlib.util, sys
 from pathlib import Path
+import pika_gan
 import keras
 assert keras.backend.backend() == "jax"
 spec = importlib.util.spec_from_file_location("helpers", sys.argv[1])
@@ -148,7 +149,7 @@ def test_a_job_on_jax_publishes_what_front_ends_serve(tmp_path):
         [sys.executable, "-c", JOB, helpers, str(tmp_path)],
         capture_output=True,
         text=True,
-        env=JAX_ENVIRON,
+        env={**os.environ, "PIKA_GAN_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
