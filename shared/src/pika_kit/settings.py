@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     gpu_memory_mb: int | None = Field(None, ge=512)
     """At most so much of a GPU's memory, in MiB; without it, memory is taken as it is needed."""
     gan_backend: Literal["tensorflow", "jax"] = "tensorflow"
-    """What the GAN's worker trains with; jax has to be installed, for a GPU that TensorFlow does not serve."""
+    """What the GAN's worker trains with; jax, where it is installed, for a GPU without a TensorFlow."""
 
     @field_validator("s3_access_key", "s3_secret_key", "valkey_url", "valkey_password")
     @classmethod
