@@ -138,3 +138,14 @@ def test_a_share_is_a_share(change):
         dataclasses.replace(PRESETS["tiny"], **change)
     with pytest.raises(ValueError, match="fastgan"):
         dataclasses.replace(PRESETS["article"], coarse_share=0.5)
+
+
+def test_the_compiled_step_gives_what_the_plain_one_gives(coarse_first):
+    """XLA, which presets for a GPU ask for; here it compiles for the processor."""
+    real = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
+    plain, compiled = Gan(coarse_first), Gan(dataclasses.replace(coarse_first, xla=True))
+    for step, fraction in enumerate((0.1, 0.7)):
+        expected = plain.train_step(real, step, fraction)
+        found = compiled.train_step(real, step, fraction)
+        for name, value in expected.items():
+            assert float(found[name]) == pytest.approx(float(value), rel=1e-2, abs=1e-3), name

@@ -38,12 +38,32 @@ class Criticised:
 
 
 class Gan(GanState):
-    """The networks with compiled functions to train and to draw."""
+    """The networks with compiled functions to train and to draw.
 
-    def __init__(self, preset: Preset, seed: int = 0) -> None:
-        super().__init__(preset, seed)
-        # XLA on a CPU: slower, and tens of seconds to compile.
-        self._step = tf.function(self._step_body, jit_compile=self.preset.xla)
+    Args:
+        strategy: over which devices a batch is spread; by default over all GPUs. Each has its own
+            batch-normalisation statistics while it trains, and their means are kept.
+
+    Raises:
+        ValueError: a batch cannot be shared out evenly.
+    """
+
+    def __init__(
+        self, preset: Preset, seed: int = 0, *, strategy: tf.distribute.Strategy | None = None
+    ) -> None:
+        if strategy is None and len(tf.config.list_physical_devices("GPU")) > 1:
+            strategy = tf.distribute.MirroredStrategy()
+        self._strategy = strategy or tf.distribute.get_strategy()
+        replicas = self._strategy.num_replicas_in_sync
+        if preset.batch_size % (replicas * preset.accumulate):
+            raise ValueError(
+                f"batch_size: expected a multiple of {replicas * preset.accumulate} ({replicas} devices × "
+                f"{preset.accumulate} parts), received {preset.batch_size}"
+            )
+        with self._strategy.scope():
+            super().__init__(preset, seed)
+        # XLA on a CPU: slower, and tens of seconds to compile. It compiles for one device only.
+        self._step = tf.function(self._step_body, jit_compile=self.preset.xla and replicas == 1)
         self._see = tf.function(lambda latents: self.ema(latents, training=True))
         self._draw = tf.function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
 
@@ -57,6 +77,25 @@ class Gan(GanState):
         return figures
 
     def _step_body(self, inputs: StepInputs, *, part: str, with_penalty: bool) -> dict[str, Any]:
+        strategy = self._strategy
+
+        def on_one_device(inputs: StepInputs) -> dict[str, Any]:
+            return self._update_weights(_share_of(inputs), part=part, with_penalty=with_penalty)
+
+        figures = strategy.run(on_one_device, (inputs,))
+        for average, weight in self.ema_pairs():
+            strategy.extended.update(
+                average.value,
+                lambda old, new: old.assign(new + inputs.ema_decay * (old - new)),
+                args=(weight.value,),
+            )
+        return {
+            name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
+            for name, value in figures.items()
+        }
+
+    def _update_weights(self, inputs: StepInputs, *, part: str, with_penalty: bool) -> dict[str, Any]:
+        """One device's share of a step. The optimisers sum gradients over all devices."""
         found: list[tuple[list[Any], list[Any], dict[str, Any]]] = []
         num = self.preset.accumulate
         for pictures, latents, draws in zip(*(tf.split(array, num) for array in inputs[:3]), strict=True):
@@ -72,8 +111,6 @@ class Gan(GanState):
         generator, discriminator = self.parts[part]
         self._apply(self.generator_optimizer, for_generator, generator)
         self._apply(self.discriminator_optimizer, for_discriminator, discriminator)
-        for average, weight in self.ema_pairs():
-            average.assign(weight + inputs.ema_decay * (average - weight))
         return dict(figures)
 
     def _gradients(
@@ -157,6 +194,9 @@ class Gan(GanState):
         if missing:
             raise RuntimeError(f"expected a gradient for every variable of {model.name}, none for {missing}")
         gradients, _ = tf.clip_by_global_norm(gradients, GRADIENT_NORM_LIMIT)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if replicas > 1:
+            gradients = [gradient / replicas for gradient in gradients]
         optimizer.apply(gradients, model.trainable_variables)
 
     def see(self, latents: np.ndarray) -> None:
@@ -167,6 +207,26 @@ class Gan(GanState):
         """See `GanState.pictures_of`."""
         found: np.ndarray = self._draw(tf.constant(latents, tf.float32)).numpy()
         return found
+
+
+def _share_of(inputs: StepInputs) -> StepInputs:
+    """What this device works on of a batch that is spread over several."""
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas == 1:
+        return inputs
+
+    def share(array: Any) -> Any:
+        num = tf.shape(array)[0] // replicas
+        start = context.replica_id_in_sync_group * num
+        return array[start : start + num]
+
+    real_draws, fake_draws = tf.split(inputs.draws, 2)
+    return inputs._replace(
+        pictures=share(inputs.pictures),
+        latents=share(inputs.latents),
+        draws=tf.concat([share(real_draws), share(fake_draws)], axis=0),
+    )
 
 
 def logits_and_slopes(discriminator: keras.Model, pictures: Any) -> tuple[Any, Any]:
