@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pika_gan import export as exporting
-from pika_gan.generate import latents_of
+from pika_gan.latents import latents_of
 from pika_gan.step_tensorflow import Gan
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.tensorflow_runtime import TensorflowRuntime

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pika_gan.generate import latents_of
 from pika_gan.invert import project
+from pika_gan.latents import latents_of
 
 DIM, SIZE = 12, 32
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from pika_gan.requests import GenerateQuery, GenerateRequest, TrainRequest, parse_seeds
+from pika_gan.http.schemas import GenerateQuery, GenerateRequest, TrainRequest, parse_seeds
 from pika_kit.model_views import CurrentModelRequest
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pika_gan.generate import MAX_SEED, latents_of
+from pika_gan.latents import MAX_SEED, latents_of
 from pika_gan.seeds import latents_from_seeds
 
 

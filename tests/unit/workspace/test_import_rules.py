@@ -51,7 +51,7 @@ def test_the_code_as_it_stands_keeps_all_contracts(copy):
         ("pika_scraper/jobs.py", "def late():\n    import keras"),
         ("pikastack/state.py", "import keras.ops"),
         ("pika_gan/app.py", "import tensorflow"),
-        ("pika_gan/views.py", "from pika_gan import networks"),
+        ("pika_gan/http/generate.py", "from pika_gan import networks"),
         ("pika_gan/losses.py", "from pika_gan import train"),
         ("pika_classifier/serve/predictor.py", "import keras"),
         ("pika_classifier/learn/networks.py", "from pika_classifier.learn import train"),

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from flask_openapi3 import OpenAPI
 
-from pika_gan import sample_views, views
+from pika_gan.http import current, generate, samples
+from pika_gan.http import models as model_pictures
 from pika_gan.serving import REGISTRY_NAME, follow
 from pika_kit.model_views import model_views
 from pika_kit.queue import JobQueue
@@ -29,9 +30,10 @@ def create_app(
     # No request to this service holds more than numbers.
     app.config["MAX_CONTENT_LENGTH"] = min(MAX_BODY_BYTES, settings.max_upload_bytes)
     service: ServiceState = app.config["PIKA"]
-    app.config[views.MODELS] = follower = follow(settings, service.store)
+    app.config[current.MODELS] = follower = follow(settings, service.store)
     service.model_version = follower.version
-    app.register_api(views.blueprint)
-    app.register_api(model_views(REGISTRY_NAME, views.models, views.where_pictures_are))
-    app.register_api(sample_views.blueprint)
+    app.register_api(generate.blueprint)
+    app.register_api(model_pictures.blueprint)
+    app.register_api(model_views(REGISTRY_NAME, current.models, model_pictures.where_pictures_are))
+    app.register_api(samples.blueprint)
     return app

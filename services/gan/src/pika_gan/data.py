@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pika_gan.generate import generator_for
 from pika_gan.jitter import pose
+from pika_gan.latents import generator_for
 
 HELD_OUT_SHARE = 0.1
 

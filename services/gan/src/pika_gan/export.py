@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from pika_gan import checkpoints
 from pika_gan.config import Preset
-from pika_gan.generate import MAX_SEED, latents_of
+from pika_gan.latents import MAX_SEED, latents_of
 from pika_gan.networks import build_generator
 from pika_gan.seeds import latents_from_seeds
 from pika_kit.runtimes import OnnxRuntime

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pika_gan.generate import latents_of
+from pika_gan.latents import latents_of
 
 Draw = Callable[[np.ndarray], np.ndarray]
 """Latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1]."""

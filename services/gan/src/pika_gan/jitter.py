@@ -9,7 +9,7 @@ import hashlib
 import numpy as np
 from PIL import Image
 
-from pika_gan.generate import generator_for
+from pika_gan.latents import generator_for
 
 DEGREES = 8.0
 SCALE = 0.08

@@ -14,7 +14,7 @@ import numpy as np
 
 from pika_gan.augment import NUM_DRAWS
 from pika_gan.config import Preset
-from pika_gan.generate import generator_for
+from pika_gan.latents import generator_for
 
 GENTLER = 0.5
 """After each roll-back learning rates are multiplied by it, and γ is divided by it."""

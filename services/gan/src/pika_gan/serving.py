@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pika_gan.generate import to_uint8
+from pika_gan.latents import to_uint8
 from pika_kit.following import Follower
 from pika_kit.models import Registry
 from pika_kit.runtimes import Runtime

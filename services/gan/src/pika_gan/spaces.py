@@ -22,7 +22,7 @@ import numpy as np
 from keras import ops
 
 from pika_gan.data import resize
-from pika_gan.generate import latent
+from pika_gan.latents import latent
 
 PYRAMID_VERSION = "random-pyramid-2"
 LITE2_VERSION = "efficientnet-lite2-128px-1"

@@ -14,7 +14,7 @@ from keras import ops
 
 from pika_gan import augment
 from pika_gan.config import Preset
-from pika_gan.generate import generator_for, to_uint8
+from pika_gan.latents import generator_for, to_uint8
 from pika_gan.networks import build_discriminator, build_generator, coarse_parts
 from pika_gan.schedule import StepInputs, inputs_of, noise_of, settings_at
 

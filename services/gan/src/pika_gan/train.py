@@ -29,7 +29,7 @@ from pika_gan.checkpoints import RunState
 from pika_gan.config import Preset
 from pika_gan.data import Dataset
 from pika_gan.evaluate import Evaluation, Evaluator
-from pika_gan.generate import latents_of
+from pika_gan.latents import latents_of
 from pika_gan.runlog import RunLog
 from pika_kit.queue import OnProgress
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pika_gan.generate import MAX_SEED, latent, latents_of, to_uint8
+from pika_gan.latents import MAX_SEED, latent, latents_of, to_uint8
 
 
 def test_a_latent_does_not_depend_on_the_others():

@@ -1,4 +1,4 @@
-"""POST and GET /generate, and the GAN's training job and models. No TensorFlow here."""
+"""POST and GET /generate, and POST /project. No TensorFlow here."""
 
 from __future__ import annotations
 
@@ -9,60 +9,36 @@ import time
 from typing import Any
 
 import numpy as np
-from flask import Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from pika_gan.data import resize
-from pika_gan.generate import MAX_SEED, latents_of, to_uint8
+from pika_gan.http.current import models
+from pika_gan.http.schemas import MAX_PIXELS, GenerateQuery, GenerateRequest, ProjectQuery
 from pika_gan.invert import project
-from pika_gan.requests import (
-    MAX_PIXELS,
-    GenerateQuery,
-    GenerateRequest,
-    ProjectQuery,
-    TrainRequest,
-    VersionPath,
-)
-from pika_gan.samples import NEIGHBOUR_COLUMNS
-from pika_gan.serving import FILES, LoadedModel
-from pika_kit.following import Follower
+from pika_gan.latents import MAX_SEED, latents_of, to_uint8
+from pika_gan.serving import LoadedModel
 from pika_kit.gates import Gate
-from pika_kit.images import PictureError, blank_tiles, decode, encode, sheet, square
+from pika_kit.images import PictureError, decode, encode, sheet, square
 from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel
 from pika_kit.received import picture_problem, read_pictures
-from pika_kit.service import Problem, request_id, start_job, state
-from pika_kit.withdrawn import withdrawn_ids
+from pika_kit.service import Problem, request_id, state
 
-MODELS = "PIKA_GAN_MODELS"
 _DRAWING = Gate("drawing", at_once=os.cpu_count() or 1)
 # A projection draws a thousand pictures.
 _PROJECTING = Gate("a projection", at_once=1)
-_DRAW = Tag(name="generate", description="New pictures")
-_MODELS = Tag(name="gan models", description="Training and versions")
 
-blueprint = APIBlueprint("gan", __name__)
+blueprint = APIBlueprint("gan", __name__, abp_tags=[Tag(name="generate", description="New pictures")])
 
 
-def models() -> Follower[LoadedModel]:
-    """The models of this service."""
-    found: Follower[LoadedModel] = current_app.config[MODELS]
-    return found
-
-
-def where_pictures_are(card: dict[str, Any]) -> dict[str, Any]:
-    """What the list of models adds to a card."""
-    base = f"/gan/models/{card['version']}"
-    return {f"{name}_url": f"{base}/{name}" for name in FILES}
-
-
-@blueprint.post("/generate", tags=[_DRAW])
+@blueprint.post("/generate")
 def post_generate(body: GenerateRequest) -> Response:
     """Draw new pictures."""
     return _generate(body)
 
 
-@blueprint.get("/generate", tags=[_DRAW])
+@blueprint.get("/generate")
 def get_generate(query: GenerateQuery) -> Response:
     """Draw new pictures: the same with query parameters, for a browser or curl."""
     return _generate(query)
@@ -167,7 +143,7 @@ def _as_json(
     return answer
 
 
-@blueprint.post("/project", tags=[_DRAW])
+@blueprint.post("/project")
 def post_project(query: ProjectQuery) -> Response:
     """Find the latent whose picture comes nearest to a given one: the picture as the body, as a multipart
     file, or base64 in JSON. POST /generate draws it, and what lies near it, from `latents`.
@@ -193,49 +169,3 @@ def post_project(query: ProjectQuery) -> Response:
             "b64_json": base64.b64encode(encode(to_uint8(found.picture))).decode(),
         }
     )
-
-
-@blueprint.post("/gan/train", tags=[_MODELS])
-def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
-    """Train on the pikachu bucket; the run's samples are at /gan/samples/{job id}."""
-    return start_job("gan-train", body.model_dump())
-
-
-@blueprint.get("/gan/models/<version>/sheet", tags=[_MODELS])
-def model_sheet(path: VersionPath) -> Response:
-    """The version's sample sheet."""
-    return _file(path.version, "sheet")
-
-
-@blueprint.get("/gan/models/<version>/film", tags=[_MODELS])
-def model_film(path: VersionPath) -> Response:
-    """The film of the version's training."""
-    return _file(path.version, "film")
-
-
-@blueprint.get("/gan/models/<version>/walk", tags=[_MODELS])
-def model_walk(path: VersionPath) -> Response:
-    """A walk through the version's latents and back, an animated WebP."""
-    return _file(path.version, "walk")
-
-
-@blueprint.get("/gan/models/<version>/nearest", tags=[_MODELS])
-def model_nearest(path: VersionPath) -> Response:
-    """Drawn pictures, and below each the training picture nearest to it; withdrawn ones are white."""
-    registry = models().registry
-    data, shown = registry.file(path.version, FILES["nearest"]), registry.card(path.version)["nearest_ids"]
-    gone = set(withdrawn_ids(state().store))
-    hidden = [index for index, picture_id in enumerate(shown) if picture_id in gone]
-    if hidden:
-        # Each row of drawn pictures has its neighbours in the row below.
-        tiles = [
-            (2 * (index // NEIGHBOUR_COLUMNS) + 1) * NEIGHBOUR_COLUMNS + index % NEIGHBOUR_COLUMNS
-            for index in hidden
-        ]
-        data = encode(blank_tiles(decode(data).pixels, tiles, columns=NEIGHBOUR_COLUMNS))
-    return Response(data, content_type="image/png")
-
-
-def _file(version: str, name: str) -> Response:
-    kind = "image/png" if FILES[name].endswith(".png") else "image/webp"
-    return Response(models().registry.file(version, FILES[name]), content_type=kind)

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from pika_gan.requests import RunPath, SheetPath
+from pika_gan.http.schemas import RunPath, SheetPath
 from pika_gan.runs import RunFolder, RunMissing, list_runs
 from pika_kit.service import Problem, state
 

@@ -1,0 +1,72 @@
+"""The GAN's training job, and the pictures of its versions. No TensorFlow here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+
+from pika_gan.http.current import models
+from pika_gan.http.schemas import TrainRequest, VersionPath
+from pika_gan.samples import NEIGHBOUR_COLUMNS
+from pika_gan.serving import FILES
+from pika_kit.images import blank_tiles, decode, encode
+from pika_kit.service import start_job, state
+from pika_kit.withdrawn import withdrawn_ids
+
+blueprint = APIBlueprint(
+    "gan_models", __name__, abp_tags=[Tag(name="gan models", description="Training and versions")]
+)
+
+
+def where_pictures_are(card: dict[str, Any]) -> dict[str, Any]:
+    """What the list of models adds to a card."""
+    base = f"/gan/models/{card['version']}"
+    return {f"{name}_url": f"{base}/{name}" for name in FILES}
+
+
+@blueprint.post("/gan/train")
+def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
+    """Train on the pikachu bucket; the run's samples are at /gan/samples/{job id}."""
+    return start_job("gan-train", body.model_dump())
+
+
+@blueprint.get("/gan/models/<version>/sheet")
+def model_sheet(path: VersionPath) -> Response:
+    """The version's sample sheet."""
+    return _file(path.version, "sheet")
+
+
+@blueprint.get("/gan/models/<version>/film")
+def model_film(path: VersionPath) -> Response:
+    """The film of the version's training."""
+    return _file(path.version, "film")
+
+
+@blueprint.get("/gan/models/<version>/walk")
+def model_walk(path: VersionPath) -> Response:
+    """A walk through the version's latents and back, an animated WebP."""
+    return _file(path.version, "walk")
+
+
+@blueprint.get("/gan/models/<version>/nearest")
+def model_nearest(path: VersionPath) -> Response:
+    """Drawn pictures, and below each the training picture nearest to it; withdrawn ones are white."""
+    registry = models().registry
+    data, shown = registry.file(path.version, FILES["nearest"]), registry.card(path.version)["nearest_ids"]
+    gone = set(withdrawn_ids(state().store))
+    hidden = [index for index, picture_id in enumerate(shown) if picture_id in gone]
+    if hidden:
+        # Each row of drawn pictures has its neighbours in the row below.
+        tiles = [
+            (2 * (index // NEIGHBOUR_COLUMNS) + 1) * NEIGHBOUR_COLUMNS + index % NEIGHBOUR_COLUMNS
+            for index in hidden
+        ]
+        data = encode(blank_tiles(decode(data).pixels, tiles, columns=NEIGHBOUR_COLUMNS))
+    return Response(data, content_type="image/png")
+
+
+def _file(version: str, name: str) -> Response:
+    kind = "image/png" if FILES[name].endswith(".png") else "image/webp"
+    return Response(models().registry.file(version, FILES[name]), content_type=kind)
