@@ -38,7 +38,10 @@ def overfitting(trained: np.ndarray, held_out: np.ndarray, drawn: np.ndarray) ->
 
 
 def steer(preset: Preset, state: RunState, found: float, num_pictures: int) -> None:
-    """Moves the augmentation's probability towards the preset's `augment_target`.
+    """Moves the augmentation's probability so that overfitting comes to the preset's `augment_target`.
+
+    It never falls below the preset's own: early in a run nothing overfits, and less augmentation then made
+    worse figures.
 
     Args:
         found: the overfitting measured just now.
@@ -51,7 +54,7 @@ def steer(preset: Preset, state: RunState, found: float, num_pictures: int) -> N
     probability = probability_of(preset, state)
     move = num_pictures / WHOLE_WAY_PICTURES
     probability += move if state.overfitting > preset.augment_target else -move
-    state.augment_probability = float(np.clip(probability, 0.0, MOST_AUGMENTED))
+    state.augment_probability = float(np.clip(probability, preset.augment_probability, MOST_AUGMENTED))
 
 
 def probability_of(preset: Preset, state: RunState) -> float:
