@@ -61,7 +61,7 @@ def test_what_makes_no_sense_is_refused(parameters):
 
 
 def test_training_takes_known_presets_only():
-    with pytest.raises(ValidationError, match="expected one of article, cpu-32"):
+    with pytest.raises(ValidationError, match="expected one of article, fastgan-32, cpu-32"):
         TrainRequest(preset="gpu-1024")
     with pytest.raises(ValidationError):
         TrainRequest(minutes=0)

@@ -48,7 +48,7 @@ CASES: dict[str, Preset] = {
     "lazy": dataclasses.replace(TINY, penalty_every=2),
     "coarse": dataclasses.replace(TINY, coarse_share=0.3),
     "parts": dataclasses.replace(TINY, accumulate=2),
-    "fastgan": dataclasses.replace(TINY, discriminator="fastgan", loss="hinge", penalty_weight=0.0),
+    "hinge": dataclasses.replace(TINY, loss="hinge", penalty_every=2),
     "bce": dataclasses.replace(TINY, loss="bce", augment=(), average=False),
 }
 

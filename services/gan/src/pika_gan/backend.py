@@ -16,6 +16,10 @@ def make_gan(preset: Preset, seed: int = 0) -> GanState:
 
         return step_tensorflow.Gan(preset, seed)
     if name == "jax":
+        if preset.discriminator == "fastgan":
+            # On TensorFlow Keras's spectral normalisation overwrites its kernels in passing; on JAX nothing
+            # can be overwritten, and the two learn differently.
+            raise RuntimeError(f"preset {preset.name}: expected the backend tensorflow, received jax")
         from pika_gan import step_jax
 
         return step_jax.Gan(preset, seed)

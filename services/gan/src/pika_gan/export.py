@@ -51,7 +51,7 @@ def export_best(preset: Preset, best: Path, folder: Path) -> float:
         return export(generator, folder)
     done = subprocess.run(
         [sys.executable, "-m", __name__, json.dumps(preset.to_json()), str(best), str(folder)],
-        env=os.environ | {"KERAS_BACKEND": "tensorflow", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
+        env=os.environ | {"PIKA_GAN_BACKEND": "tensorflow", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
         stdout=subprocess.PIPE,
         check=True,
         text=True,

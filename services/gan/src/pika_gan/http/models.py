@@ -16,7 +16,7 @@ from pika_kit.service import start_job, state
 from pika_kit.withdrawn import withdrawn_ids
 
 blueprint = APIBlueprint(
-    "gan_models", __name__, abp_tags=[Tag(name="gan models", description="Training and versions")]
+    "gan_training", __name__, abp_tags=[Tag(name="gan models", description="Training and versions")]
 )
 
 
