@@ -167,7 +167,9 @@ def test_the_article_gets_none_of_our_help(dataset, tiny, tmp_path):
         (),
         "discriminator_loss",
     )
-    plain = dataclasses.replace(tiny, average=False, goes_back=False, keep="discriminator_loss", evaluate_every=3)
+    plain = dataclasses.replace(
+        tiny, average=False, goes_back=False, keep="discriminator_loss", evaluate_every=3
+    )
     result = train(dataset, plain, tmp_path, steps=12)
     losses = {step: loss for step, loss, _ in curve(tmp_path)}
     measured = [line["step"] for line in RunLog.read(tmp_path) if line["kind"] == "evaluation"]
