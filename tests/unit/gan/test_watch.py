@@ -9,7 +9,7 @@ import pytest
 from pika_gan import watch
 from pika_gan.checkpoints import RunState
 from pika_gan.config import PRESETS
-from pika_gan.schedule import noise_of, settings_at
+from pika_gan.schedule import inputs_of, noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 
 
@@ -85,8 +85,6 @@ def test_a_batch_in_parts_gives_the_gradients_of_its_parts():
     real = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
     noise = noise_of(preset, 1, 0, num=4)
     settings = settings_at(preset, 0, 0.0)
-    from pika_gan.schedule import inputs_of
-
     one = half.update(inputs_of(real, noise, settings), is_coarse=False, with_penalty=True)
     twice = [np.concatenate([array, array]) for array in (real, *noise)]
     two = whole.update(inputs_of(twice[0], tuple(twice[1:]), settings), is_coarse=False, with_penalty=True)

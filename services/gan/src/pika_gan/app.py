@@ -27,7 +27,7 @@ def create_app(
     settings = settings or Settings.from_environment()
     title = "Draws new pictures and trains the networks that do"
     app = create_service("gan", title, settings, store=store, queue=queue)
-    # No request to this service holds more than numbers.
+    # No request to this service holds more than numbers, but for POST /project, which sets its own limit.
     app.config["MAX_CONTENT_LENGTH"] = min(MAX_BODY_BYTES, settings.max_upload_bytes)
     service: ServiceState = app.config["PIKA"]
     app.config[current.MODELS] = follower = follow(settings, service.store)

@@ -1,4 +1,4 @@
-"""From seeds to latents as part of a TensorFlow graph: the same numbers as `generate.latent`, bit for bit in
+"""From seeds to latents as part of a TensorFlow graph: the same numbers as `latents.latent`, bit for bit in
 the integers.
 
 Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3) with the seed

@@ -186,7 +186,11 @@ class _Run:
         """Looks at how far the discriminator has overfitted, and augments more or less."""
         if self.preset.augment_target is None:
             return
-        shown = self.dataset.train, self.dataset.held_out, self.gan.draw(self.evaluation_latents[:64])
+        shown = (
+            self.dataset.train,
+            self.dataset.held_out,
+            self.gan.draw(self.evaluation_latents[: watch.NUM_SCORED]),
+        )
         scores = [self.gan.score(pictures[: watch.NUM_SCORED]) for pictures in shown]
         found = watch.overfitting(*scores)
         watch.steer(self.preset, self.state, found, self.preset.sample_every * self.preset.batch_size)

@@ -26,6 +26,8 @@ from pika_kit.received import picture_problem, read_pictures
 from pika_kit.service import Problem, request_id, state
 
 _DRAWING = Gate("drawing", at_once=os.cpu_count() or 1)
+# A body is in memory while it is looked at: so many at a time, before anything of it is read.
+_RECEIVING = Gate("pictures to be projected", at_once=4)
 # A projection draws a thousand pictures.
 _PROJECTING = Gate("a projection", at_once=1)
 
@@ -149,15 +151,16 @@ def post_project(query: ProjectQuery) -> Response:
     file, or base64 in JSON. POST /generate draws it, and what lies near it, from `latents`.
     """
     request.max_content_length = state().settings.max_upload_bytes
-    picture = next(read_pictures(request, 1).pictures)
-    if isinstance(picture, Problem):
-        raise picture
-    model = _model(query.model_version)
-    with _PROJECTING:
+    with _RECEIVING:
+        picture = next(read_pictures(request, 1).pictures)
+        if isinstance(picture, Problem):
+            raise picture
+        model = _model(query.model_version)
         try:
             pixels = square(decode(picture, at_least=model.resolution).pixels, model.resolution)
         except PictureError as error:
             raise picture_problem(error) from error
+    with _PROJECTING:
         found = project(model.pictures_of, pixels.astype(np.float32) / 127.5 - 1.0, model.latent_dim)
     return jsonify(
         {
