@@ -2,11 +2,11 @@
 
     .venv/bin/python tests/benchmarks/gan_quality.py --pictures POOL --truth pool_labels.csv \
         [--duplicates pool_near_duplicates.csv] [--presets cpu-32 article fastgan-32] [--minutes 15] \
-        --out FOLDER
+        [--squares] --out FOLDER
 
 The truth (columns filename and label) chooses the Pikachus; duplicates (column filename) are left out. A
-tenth is held out by the pictures' hashes, as in every run. Presets of figures get the figures cut out and
-chosen, the others whole squares. Prints a line for each preset: KID × 1000 with its 95 % interval in both
+tenth is held out by the pictures' hashes, as in every run. All presets get the same pictures: the figures cut
+out and chosen, or, with --squares, whole squares. Prints a line for each preset: KID × 1000 with its 95 % interval in both
 feature spaces, precision and recall, near copies, likeness. Sheets, films and logs lie in the folder; they
 are made of other people's pictures, and stay there. The last line is a JSON object.
 """
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--duplicates", type=Path)
     parser.add_argument("--presets", nargs="+", default=["cpu-32", "article", "fastgan-32"], choices=PRESETS)
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--squares", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
@@ -48,7 +49,7 @@ def main() -> None:
     told = {}
     for name in arguments.presets:
         preset = preset_named(name)
-        dataset = dataset_of(arguments.pictures, chosen, preset)
+        dataset = dataset_of(arguments.pictures, chosen, preset, figures=not arguments.squares)
         print(f"{name}: {len(dataset.train)} pictures, {len(dataset.held_out)} held out", flush=True)
         folder = arguments.out / name
         result = train(
@@ -70,16 +71,16 @@ def names_of(truth: Path, duplicates: Path | None) -> list[str]:
     return [name for name in rows if name not in left_out]
 
 
-def dataset_of(folder: Path, names: list[str], preset: Preset) -> Dataset:
+def dataset_of(folder: Path, names: list[str], preset: Preset, *, figures: bool) -> Dataset:
     """What a job would train on, had the filter chosen these pictures."""
     data = [(folder / name).read_bytes() for name in names]
     side = max(128, preset.resolution)
-    if preset.pictures == "figures":
+    if figures:
         cuts = [(sha256(one), cut_out(decode(one, at_least=WORKING_SIDE).pixels, side)) for one in data]
-        figures = [(key, cut.pixels) for key, cut in cuts if cut.pixels is not None]
-        pixels = np.stack([picture for _, picture in figures])
+        found = [(key, cut.pixels) for key, cut in cuts if cut.pixels is not None]
+        pixels = np.stack([picture for _, picture in found])
         kept = choose(pixels, look("lite2", pixels).features).kept
-        pictures = [figure for figure, keep in zip(figures, kept, strict=True) if keep]
+        pictures = [figure for figure, keep in zip(found, kept, strict=True) if keep]
     else:
         pictures = [(sha256(one), square(decode(one, at_least=256).pixels, 256)) for one in data]
     return make_dataset(pictures, preset.resolution, poses=preset.poses)
@@ -109,6 +110,7 @@ def figures_of(result: TrainingResult) -> dict[str, object]:
         "recall": measured.spaces["lite2"].recall,
         "near_copy_rate": measured.near_copy_rate,
         "likeness": measured.likeness,
+        "likeness_of_real": measured.likeness_of_real,
         "diversity": measured.diversity,
         "reference": f"{measured.num_reference} {measured.reference}",
         "warnings": list(result.warnings),
@@ -121,10 +123,11 @@ def line_of(name: str, told: dict) -> str:
     for space, (kid, interval) in told["kid"].items():
         low, high = interval
         kids.append(f"{space} {1000 * kid:.0f} ({1000 * low:.0f}–{1000 * high:.0f})")
+    likeness = "unclear" if told["likeness"] is None else f"{told['likeness']:.2f}"
     return (
         f"{name}: {told['steps']} steps, KID × 1000 {', '.join(kids)}; precision {told['precision']:.2f}, "
         f"recall {told['recall']:.2f}, near copies {told['near_copy_rate']:.3f}, "
-        f"likeness {told['likeness']:.2f}, diversity {told['diversity']:.2f}"
+        f"likeness {likeness}, diversity {told['diversity']:.2f}"
     )
 
 

@@ -151,6 +151,8 @@ PRESETS: dict[str, Preset] = {
             name="fastgan-32",
             resolution=32,
             discriminator="fastgan",
+            pictures="figures",
+            poses=8,
             latent_dim=256,
             generator_channels=(256, 128, 64, 32),
             discriminator_channels=(256, 128, 64, 32),
@@ -168,7 +170,7 @@ PRESETS: dict[str, Preset] = {
             goes_back=False,
         ),
         # A picture worth looking at after about ten minutes on two cores.
-        Preset(name="cpu-32", resolution=32),
+        Preset(name="cpu-32", resolution=32, pictures="figures", poses=8),
         # Whole figures from half an hour on two cores.
         Preset(
             name="cpu-64",

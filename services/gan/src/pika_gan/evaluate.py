@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pika_gan.data import Dataset
-from pika_gan.likeness import Likeness
+from pika_gan.likeness import Likeness, torn
 from pika_gan.measures import (
     Reference,
     distances,
@@ -61,13 +61,15 @@ class Evaluation:
         near_copy_rate: share of the drawn pictures nearer to a trained one, or to its mirror image, than all
             but 5 % of the held-out pictures are.
         likeness: share that is put together as real pictures are, see `likeness`; None where no space keeps
-            places apart.
+            places apart, or where real pictures are as unlike one another as torn ones.
+        likeness_of_real: the share of the reference that passes.
     """
 
     spaces: dict[str, InSpace]
     diversity: float
     near_copy_rate: float
     likeness: float | None
+    likeness_of_real: float | None
     num_generated: int
     num_reference: int
     reference: str
@@ -103,6 +105,7 @@ class Evaluation:
             "near_copy_rate": self.near_copy_rate,
             "near_copy_rate_of_held_out": NEAR_COPY_QUANTILE,
             "likeness": self.likeness,
+            "likeness_of_real": self.likeness_of_real,
             "num_generated": self.num_generated,
             "num_reference": self.num_reference,
             "reference": self.reference,
@@ -180,8 +183,13 @@ class Evaluator:
         in_reference = np.arange(num_train if has_enough else 0, num)
         in_reference = in_reference[:: -(-len(in_reference) // MOST_REFERENCE)]
         self._spaces = [_Space.of(name, dataset, in_reference) for name in spaces]
-        with_places = next((space.places for space in self._spaces if space.places is not None), None)
-        self._likeness = Likeness(*with_places) if with_places is not None else None
+        self._likeness = None
+        for space in self._spaces:
+            if space.places is not None:
+                real = np.concatenate([dataset.train, dataset.held_out])[in_reference]
+                seen = look(space.name, torn(real)).places
+                assert seen is not None  # the same space
+                self._likeness = Likeness(*space.places, seen)
         headline = self._spaces[-1]
         self._copy_distance = _copy_distance(headline)
         real = headline.reference.originals
@@ -204,6 +212,7 @@ class Evaluator:
             ),
             near_copy_rate=float((nearest <= self._copy_distance).mean()),
             likeness=None if places is None or self._likeness is None else self._likeness.share(places),
+            likeness_of_real=None if self._likeness is None else self._likeness.real_share,
             num_generated=len(pictures),
             num_reference=len(headline.reference.originals),
             reference=self.reference,

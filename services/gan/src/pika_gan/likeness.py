@@ -2,17 +2,29 @@
 
 Pooled features count what is in a picture, not where: a face whose quarters are shuffled hardly moves in
 them. So pictures are compared place by place in a map of an inner stage of a frozen network, by the cosine,
-which a blurred picture cannot shorten. A drawn picture counts as whole where it is as near to some real ones
-as nine in ten real ones are to others.
+which a blurred picture cannot shorten. A drawn picture counts as whole where it is about as near to some
+real ones as nine in ten real ones are to others, and nearer than torn ones are, which keep the colours of
+real pictures and nothing of their structure. Real pictures on busy grounds may be no nearer to one another
+than torn ones are to them: then nothing can be said.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from pika_gan.latents import generator_for
+
 NUM_NEAREST = 3
 QUANTILE = 0.1
 """One real picture in ten is odd itself: that near to the others counts as whole."""
+SHARE_OF_MEDIAN = 0.7
+"""Pictures that are very much alike need not be matched more closely than to this share of what is usual."""
+TORN_QUANTILE = 0.95
+LEAST_REAL_SHARE = 0.5
+"""Where fewer real pictures pass, the measure says nothing of drawn ones."""
+NUM_TORN = 64
+"""Pictures torn in each way."""
+_TILES = 4  # a side
 
 
 class Likeness:
@@ -21,9 +33,14 @@ class Likeness:
     Args:
         originals, mirrored: float (N, P, C), what is seen at P places of real pictures and of their mirror
             images, in the same order; N ≥ 2.
+        torn: float (M, P, C), what is seen in pictures without structure (`torn`).
+
+    Attributes:
+        least: the cosine from which a picture counts as whole.
+        real_share: how many of the real pictures do, 0–1.
     """
 
-    def __init__(self, originals: np.ndarray, mirrored: np.ndarray) -> None:
+    def __init__(self, originals: np.ndarray, mirrored: np.ndarray, torn: np.ndarray) -> None:
         self._mean = originals.mean(axis=(0, 1))
         self._deviation = originals.std(axis=(0, 1)) + 1e-3
         self._real = np.concatenate([self._unit(originals), self._unit(mirrored)])
@@ -31,14 +48,22 @@ class Likeness:
         own = self._real[:num] @ self._real.T
         rows = np.arange(num)
         own[rows, rows] = own[rows, num + rows] = -1.0  # neither with itself nor with its mirror image
-        self.least = float(np.quantile(_mean_of_largest(own), QUANTILE))
+        nearness = _mean_of_largest(own)
+        as_real = min(np.quantile(nearness, QUANTILE), SHARE_OF_MEDIAN * np.median(nearness))
+        self.least = float(max(as_real, np.quantile(self.cosines(torn), TORN_QUANTILE)))
+        self.real_share = float((nearness >= self.least).mean())
 
     def cosines(self, places: np.ndarray) -> np.ndarray:
         """Float (M, P, C) → (M,): the mean cosine to the three nearest real pictures."""
         return _mean_of_largest(self._unit(places) @ self._real.T)
 
-    def share(self, places: np.ndarray) -> float:
-        """Of M pictures, how many are put together as real ones are, 0–1; 0.9 for real ones."""
+    def share(self, places: np.ndarray) -> float | None:
+        """Of M pictures, how many are put together as real ones are, 0–1; some 0.9 for real ones.
+
+        None where the real ones themselves do not stand out from torn ones.
+        """
+        if self.real_share < LEAST_REAL_SHARE:
+            return None
         return float((self.cosines(places) >= self.least).mean())
 
     def _unit(self, places: np.ndarray) -> np.ndarray:
@@ -51,3 +76,22 @@ def _mean_of_largest(cosines: np.ndarray) -> np.ndarray:
     num = min(NUM_NEAREST, cosines.shape[1])
     found: np.ndarray = -np.sort(-cosines, axis=1)[:, :num].mean(axis=1)
     return found
+
+
+def torn(pictures: np.ndarray) -> np.ndarray:
+    """Pictures uint8 (N, S, S, 3) without their structure: tiles shuffled, pixels shuffled, and the mean
+    colour alone, of at most NUM_TORN pictures each. S is a multiple of 4.
+    """
+    few = pictures[:: -(-len(pictures) // NUM_TORN)]
+    random = generator_for(0, 5)
+    num, side = few.shape[:2]
+    kinds = []
+    for tiles in (_TILES, side):
+        size = side // tiles
+        parts = few.reshape(num, tiles, size, tiles, size, 3).swapaxes(2, 3)
+        parts = parts.reshape(num, tiles * tiles, size, size, 3)
+        parts = np.stack([one[random.permutation(tiles * tiles)] for one in parts])
+        parts = parts.reshape(num, tiles, tiles, size, size, 3).swapaxes(2, 3)
+        kinds.append(parts.reshape(few.shape))
+    colour = few.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
+    return np.concatenate([*kinds, np.broadcast_to(colour, few.shape)])
