@@ -6,9 +6,9 @@
 
 The truth (columns filename and label) chooses the Pikachus; duplicates (column filename) are left out. A
 tenth is held out by the pictures' hashes, as in every run. All presets get the same pictures: the figures cut
-out and chosen, or, with --squares, whole squares. Prints a line for each preset: KID × 1000 with its 95 % interval in both
-feature spaces, precision and recall, near copies, likeness. Sheets, films and logs lie in the folder; they
-are made of other people's pictures, and stay there. The last line is a JSON object.
+out and chosen, or, with --squares, whole squares. Prints a line for each preset: KID × 1000 with its 95 %
+interval in both feature spaces, precision and recall, near copies, likeness. Sheets, films and logs lie in
+the folder; they are made of other people's pictures, and stay there. The last line is a JSON object.
 """
 
 import argparse

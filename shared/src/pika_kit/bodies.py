@@ -1,30 +1,31 @@
-"""Request bodies that may be left out, because all their fields have defaults."""
+"""What requests are made of: bodies that may be left out, and one of several names."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from flask import has_request_context, request
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import CoreSchema, core_schema
 
-from pika_kit.problems import Problem
+
+class OneOf:
+    """Of a string field: `Annotated[str, OneOf(PRESETS)]` takes these names only, and documents list them.
+
+    As `Literal`, for names that are known only when the program runs.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = list(names)
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> CoreSchema:
+        return core_schema.literal_schema(self._names)
 
 
 class OptionalBody(BaseModel):
-    """No body is an empty object; one that cannot be read as JSON is an error, and does not pass for none."""
+    """No body is an empty object."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _nothing_is_empty(cls, value: Any) -> Any:
-        if value is not None:
-            return value
-        if has_request_context() and request.get_data():
-            raise Problem(
-                422,
-                "request-invalid",
-                "The request does not fit",
-                "The body could not be read as JSON.",
-                expected="a JSON object with Content-Type: application/json, or no body",
-                received=request.content_type or "no Content-Type",
-            )
-        return {}
+        return {} if value is None else value

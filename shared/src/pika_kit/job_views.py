@@ -1,26 +1,93 @@
 """The views of jobs, the same in every service: list, one, its events as they happen, cancel."""
 
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from flask import Response, current_app, g, jsonify, request
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 from pydantic import BaseModel, Field
 
+from pika_kit.bodies import OneOf
+from pika_kit.contract import answers, api_blueprint, example, media
 from pika_kit.queue import JobQueue, JobView, Once
+from pika_kit.stages import JOBS
 
 _TAG = Tag(name="jobs", description="Long work: progress, events, cancel")
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
-jobs_blueprint = APIBlueprint("jobs", __name__, abp_tags=[_TAG])
+jobs_blueprint = api_blueprint("jobs", __name__, _TAG)
+
+
+JobKindName = Annotated[str, OneOf(JOBS)]
+JobStatus = Literal["queued", "running", "finished", "failed", "cancelled"]
+_EXAMPLE: dict[str, Any] = {
+    "id": "0d9f3c3c5e8f4b0f9d5b8a6f2c1e7a44",
+    "name": "gan-train",
+    "status": "running",
+    "arguments": {"preset": "cpu-64", "minutes": 30.0},
+    "progress": {"done": 420, "total": 8400, "message": "step 420, about 28 min left", "details": {}},
+    "result": None,
+    "error": None,
+    "created_at": "2026-11-26T06:00:00+00:00",
+    "started_at": "2026-11-26T06:00:01+00:00",
+    "ended_at": None,
+    "error_kind": None,
+}
 
 
 class JobPath(BaseModel):
+    """A job."""
+
     job_id: str = Field(description="The job's id, from the Location header of the 202 answer")
 
 
 class JobListQuery(BaseModel):
+    """Which jobs."""
+
     limit: int = Field(50, ge=1, le=500, description="At most so many, the newest first")
+    status: JobStatus | None = Field(None, description="Only jobs of this status")
+    kind: JobKindName | None = Field(None, description="Only jobs of this kind, as `name` tells it")
+
+
+class ProgressAnswer(BaseModel):
+    """How far a job is."""
+
+    done: int
+    total: int | None = Field(description="Null where nobody knows")
+    message: str
+    details: dict[str, Any] = Field(description="Figures, for display")
+
+
+class JobAnswer(BaseModel):
+    """Long work, as its client sees it."""
+
+    model_config = example(_EXAMPLE)
+
+    id: str
+    name: str = Field(description="Its kind: gan-train, filter, …")
+    status: JobStatus
+    arguments: dict[str, Any]
+    progress: ProgressAnswer
+    result: dict[str, Any] | None = Field(description="Of a finished job")
+    error: str | None = Field(description="Of a failed job")
+    created_at: str | None
+    started_at: str | None
+    ended_at: str | None
+    error_kind: Literal["user", "outage", "killed", "bug"] | None = Field(
+        description="Of a failed job; user: the message says what to do"
+    )
+
+
+class JobListAnswer(BaseModel):
+    """Jobs, the newest first."""
+
+    model_config = example({"jobs": [_EXAMPLE]})
+
+    jobs: list[JobAnswer]
+
+
+JOB_STARTED = answers(JobAnswer, status=202)
+"""The `responses` of a view that starts a job."""
 
 
 def start_job(name: str, arguments: dict[str, Any]) -> tuple[Response, int, dict[str, str]]:
@@ -67,29 +134,37 @@ def _queue() -> JobQueue:
     return queue
 
 
-@jobs_blueprint.get("/jobs")
+@jobs_blueprint.get("/jobs", responses=answers(JobListAnswer))
 def list_jobs(query: JobListQuery) -> Response:
-    """The newest jobs."""
-    return jsonify({"jobs": [view.to_json() for view in _queue().list(query.limit)]})
+    """List the newest jobs."""
+    found = _queue().list(query.limit, status=query.status, kind=query.kind)
+    return jsonify({"jobs": [view.to_json() for view in found]})
 
 
-@jobs_blueprint.get("/jobs/<job_id>")
+@jobs_blueprint.get("/jobs/<job_id>", responses=answers(JobAnswer, 404, 410))
 def get_job(path: JobPath) -> Response:
-    """One job: 404 when it never was, 410 when its record is gone by age."""
+    """Show one job.
+
+    404 when it never was, 410 when its record is gone by age.
+    """
     return jsonify(_queue().get(path.job_id).to_json())
 
 
-@jobs_blueprint.delete("/jobs/<job_id>")
+@jobs_blueprint.delete("/jobs/<job_id>", responses=answers(JobAnswer, 404, 410, status=202))
 def cancel_job(path: JobPath) -> tuple[Response, int]:
-    """Cancel: at once while it queues, else as soon as it next reports progress."""
+    """Cancel a job: at once while it queues, else as soon as it next reports progress."""
     return jsonify(_queue().cancel(path.job_id).to_json()), 202
 
 
-@jobs_blueprint.get("/jobs/<job_id>/events")
+@jobs_blueprint.get(
+    "/jobs/<job_id>/events",
+    responses=answers(media("text/event-stream", description="Events, as they happen"), 404, 410, 429),
+)
 def job_events(path: JobPath) -> Response:
-    """Server-sent events: `progress` with the job's view at each change, then `end` with the last one.
+    """Follow a job by server-sent events.
 
-    A stream ends after ten minutes at most; an EventSource comes back by itself. 429 where too many watch.
+    `progress` comes with the job's view at each change, then `end` with the last one. A stream ends after
+    ten minutes at most; an EventSource comes back by itself. 429 where too many watch.
     """
     service = current_app.config["PIKA"]
     service.queue.get(path.job_id)  # an unknown job is a problem and no empty stream

@@ -5,19 +5,74 @@ from typing import Any
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
+from pika_kit.bodies import OptionalBody
+from pika_kit.contract import answers, api_blueprint, example
 from pika_kit.following import Follower
-from pika_kit.models import NoModel
+from pika_kit.models import NoModel, UnknownVersion
 from pika_kit.problems import Problem
 
 VERSION_PATTERN = r"^v[1-9][0-9]{0,8}$"
 
 
-class CurrentModelRequest(BaseModel):
-    """Which version shall be in use: a named one, or the one before."""
+CARD_EXAMPLE: dict[str, Any] = {
+    "version": "v3",
+    "published_at": "2026-11-26T06:30:00+00:00",
+    "run_id": "0d9f3c3c5e8f4b0f9d5b8a6f2c1e7a44",
+    "gate": {"passed": True, "faults": []},
+    "is_current": True,
+}
 
-    model_config = ConfigDict(extra="forbid")
+
+class VersionPath(BaseModel):
+    """A published version."""
+
+    version: str = Field(pattern=VERSION_PATTERN, description="Such as v2")
+
+
+class GateAnswer(BaseModel):
+    """Whether a version may become the current one by itself."""
+
+    passed: bool
+    faults: list[str] = Field(description="Why not")
+
+
+class CardAnswer(BaseModel):
+    """A version's model card. Beside these fields it holds what its kind of model has to tell."""
+
+    model_config = example(CARD_EXAMPLE, extra="allow")
+
+    version: str
+    published_at: str
+    run_id: str
+    gate: GateAnswer
+    is_current: bool
+    withdrawn: list[str] = Field(
+        default=[], description="Pictures that it was trained on and that were withdrawn since"
+    )
+
+
+class ModelsAnswer(BaseModel):
+    """All versions, oldest first."""
+
+    model_config = example({"current": "v3", "models": [CARD_EXAMPLE]})
+
+    current: str | None
+    models: list[CardAnswer]
+
+
+class CurrentModelAnswer(BaseModel):
+    """The version that is served now."""
+
+    model_config = example({"current": "v3", "card": CARD_EXAMPLE})
+
+    current: str
+    card: CardAnswer
+
+
+class CurrentModelRequest(OptionalBody):
+    """Which version shall be in use: a named one, or the one before."""
 
     version: str | None = Field(None, pattern=VERSION_PATTERN, description="Such as v2")
     rollback: bool = Field(False, description="Back to the version that was current before")
@@ -32,25 +87,58 @@ class CurrentModelRequest(BaseModel):
 def model_views(
     name: str, follower: Callable[[], Follower[Any]], describe: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> APIBlueprint:
-    """`GET /<name>/models` and `PUT /<name>/models/current`.
+    """`GET /<name>/models`, `…/models/<version>`, and `GET` and `PUT …/models/current`.
 
     Args:
         follower: gives the current application's follower.
         describe: what is added to a card in the list: where its pictures are.
     """
     tag = Tag(name=f"{name} models", description="Training and versions")
-    blueprint = APIBlueprint(f"{name}_models", __name__, abp_tags=[tag])
+    blueprint = api_blueprint(f"{name}_models", __name__, tag)
 
-    @blueprint.get(f"/{name}/models")
+    def card_of(version: str) -> dict[str, Any]:
+        card = next((found for found in follower().registry.versions() if found["version"] == version), None)
+        if card is None:
+            raise UnknownVersion(version)
+        return {"withdrawn": [], **card, **describe(card)}
+
+    @blueprint.get(f"/{name}/models", responses=answers(ModelsAnswer), operation_id=f"list_{name}_models")
     def list_models() -> Response:
-        """All versions with their cards, oldest first."""
+        """List all versions with their cards, oldest first."""
         cards = follower().registry.versions()
         current = next((card["version"] for card in cards if card["is_current"]), None)
-        return jsonify({"current": current, "models": [card | describe(card) for card in cards]})
+        listed = [{"withdrawn": [], **card, **describe(card)} for card in cards]
+        return jsonify({"current": current, "models": listed})
 
-    @blueprint.put(f"/{name}/models/current")
+    @blueprint.get(
+        f"/{name}/models/current",
+        responses=answers(CurrentModelAnswer, 503),
+        operation_id=f"get_current_{name}_model",
+    )
+    def get_current_model() -> Response:
+        """Show the version that is current, and its card."""
+        version = follower().registry.current()
+        if version is None:
+            raise no_model_problem(name, f"train one with `pikastack train {name}` or POST /{name}/train.")
+        return jsonify({"current": version, "card": card_of(version)})
+
+    @blueprint.get(
+        f"/{name}/models/<version>", responses=answers(CardAnswer, 404), operation_id=f"get_{name}_model"
+    )
+    def get_model(path: VersionPath) -> Response:
+        """Show one version's card."""
+        return jsonify(card_of(path.version))
+
+    @blueprint.put(
+        f"/{name}/models/current",
+        responses=answers(CurrentModelAnswer, 404, 409),
+        operation_id=f"set_current_{name}_model",
+    )
     def set_current_model(body: CurrentModelRequest) -> Response:
-        """Activate a version, or go back to the one before; front ends follow within seconds."""
+        """Activate a version, or go back to the one before.
+
+        Front ends follow within seconds.
+        """
         registry = follower().registry
         if body.rollback:
             try:
@@ -62,7 +150,7 @@ def model_views(
             registry.activate(version)
         # This process at once, so that who has asked for the version gets it.
         follower().refresh()
-        return jsonify({"current": version, "card": registry.card(version)})
+        return jsonify({"current": version, "card": card_of(version)})
 
     return blueprint
 

@@ -16,6 +16,7 @@ from pika_kit.job_views import BadIdempotencyKey
 from pika_kit.models import NoModel, UnknownVersion
 from pika_kit.queue import JobExpired, JobUnknown, OnceConflict
 from pika_kit.storage import StoreUnavailable
+from pika_kit.validation import described
 from pika_kit.valkey import QueueUnavailable
 
 log = logging.getLogger(__name__)
@@ -100,17 +101,11 @@ def install(app: Flask) -> None:
 
 def from_validation(error: ValidationError) -> Response:
     """A request that does not fit its model; called by the OpenAPI layer."""
-    errors = [
-        {
-            "where": ".".join(str(part) for part in found["loc"]),
-            "expected": found["msg"],
-            "received": repr(found["input"])[:200],
-        }
-        for found in error.errors(include_url=False, include_context=False)
-    ]
-    first = errors[0]
-    detail = f"{first['where'] or 'the body'}: {first['expected']}; received {first['received']}"
-    return Problem(422, "request-invalid", "The request does not fit", detail, errors=errors).response()
+    detail, errors, number = described(error)
+    more: dict[str, Any] = {"number_of_errors": number} if number > len(errors) else {}
+    return Problem(
+        422, "request-invalid", "The request does not fit", f"{detail}.", errors=errors, **more
+    ).response()
 
 
 def _from_http(error: HTTPException) -> Response:

@@ -1,6 +1,7 @@
 """Jobs as their users see them: enqueue by name, look up, watch, cancel. What runs them is in `runner`."""
 
 import hashlib
+import itertools
 import json
 import logging
 import time
@@ -33,6 +34,7 @@ MAX_RECOVERIES = 50
 PERFORM = "pika_kit.runner.perform"
 """The one function that RQ is asked to call; what it does stands in the job's arguments."""
 _INDEX_KEY = "pika:jobs"
+_LISTED_AT_ONCE = 200
 CANCEL_KEY = "pika:cancel:{}"
 
 log = logging.getLogger(__name__)
@@ -217,16 +219,26 @@ class JobQueue:
             jobs = Job.fetch_many(sorted(job_ids), connection=self.connection, serializer=SERIALIZER)
         return {job.id: _view(job) for job in jobs if job is not None}
 
-    def list(self, limit: int = 50) -> list[JobView]:
-        """The newest jobs first, at most `limit`; expired ones are left out."""
+    def list(self, limit: int = 50, *, status: str | None = None, kind: str | None = None) -> list[JobView]:
+        """The newest jobs first, at most `limit`; expired ones are left out.
+
+        Args:
+            status, kind: only jobs of this status and of this kind (`JobView.name`).
+        """
+        chosen: list[JobView] = []
         with outages_as_unavailable():
-            with self.connection.pipeline(transaction=False) as pipe:
-                pipe.zremrangebyscore(_INDEX_KEY, 0, time.time() - INDEX_TTL_SECONDS)
-                pipe.zrevrange(_INDEX_KEY, 0, limit - 1)
-                newest: list[Any] = pipe.execute()[1]
-            ids = [found.decode() for found in newest]
-            jobs = Job.fetch_many(ids, connection=self.connection, serializer=SERIALIZER)
-        return [_view(job) for job in jobs if job is not None]
+            self.connection.zremrangebyscore(_INDEX_KEY, 0, time.time() - INDEX_TTL_SECONDS)
+            for start in itertools.count(0, _LISTED_AT_ONCE):
+                found: Any = self.connection.zrevrange(_INDEX_KEY, start, start + _LISTED_AT_ONCE - 1)
+                ids = [job_id.decode() for job_id in found]
+                jobs = Job.fetch_many(ids, connection=self.connection, serializer=SERIALIZER)
+                views = [_view(job) for job in jobs if job is not None]
+                chosen += [
+                    view for view in views if status in (None, view.status) and kind in (None, view.name)
+                ]
+                if len(chosen) >= limit or len(ids) < _LISTED_AT_ONCE:
+                    break
+        return chosen[:limit]
 
     def cancel(self, job_id: str) -> JobView:
         """Cancel: at once while it queues, else as soon as the job next reports progress."""

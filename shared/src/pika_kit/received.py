@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +11,14 @@ from flask import Request
 
 from pika_kit.images import PictureError
 from pika_kit.problems import Problem
+from pika_kit.strictness import unknown_fields
 
 _FORMS = (
-    "the bytes of one picture (image/*, application/octet-stream), files as multipart/form-data, "
-    'or JSON {"image": base64} or {"images": [base64, …]}'
+    "the bytes of one picture (image/*, application/octet-stream), files as multipart/form-data, each in a "
+    'field "file", or JSON {"image": base64} or {"images": [base64, …]}'
 )
+_FILE = "file"
+_SPACE = re.compile(r"\s+")
 # What curl says of --data-binary unless it is told otherwise; the bytes are looked at anyway.
 _RAW_TYPES = {"", "application/octet-stream", "application/x-www-form-urlencoded"}
 _NO_PICTURE = {"not_a_picture", "unsupported_format"}
@@ -23,7 +26,10 @@ _NO_PICTURE = {"not_a_picture", "unsupported_format"}
 
 @dataclass(frozen=True)
 class Received:
-    """What was sent: `pictures` yields each picture's bytes, in order; `is_many`: answer with a list."""
+    """What was sent: `pictures` yields each picture's bytes, in order.
+
+    `is_many`: answer with a list. That follows from the form alone, not from how many pictures it held.
+    """
 
     pictures: Iterator[bytes | Problem]
     is_many: bool
@@ -37,16 +43,26 @@ def read_pictures(request: Request, most: int) -> Received:
     """
     mimetype = request.mimetype
     if mimetype == "multipart/form-data":
-        files = [file for _, file in request.files.items(multi=True)]
+        check_form(request)
+        files = request.files.getlist(_FILE)
         _check_number(len(files), most, "files")
-        return Received((file.stream.read() for file in files), len(files) > 1)
+        return Received((file.stream.read() for file in files), True)
     if mimetype == "application/json":
-        return _from_json(request.get_data(), most)
+        return _from_json(request.get_json(), most)
     if mimetype in _RAW_TYPES or mimetype.startswith("image/"):
         return Received(iter([request.get_data(parse_form_data=False)]), False)
     raise Problem(
         415, "not-a-picture", "Not a picture", f"Expected {_FORMS}.", expected=_FORMS, received=mimetype
     )
+
+
+def check_form(request: Request) -> None:
+    """Raises Problem for a form that holds more than files in the field "file"."""
+    unknown = (set(request.form) | set(request.files)) - {_FILE} | (set(request.form) & {_FILE})
+    if unknown:
+        raise unknown_fields(
+            unknown, 'Files are sent in the field "file"; everything else is a query parameter.'
+        )
 
 
 def picture_problem(error: PictureError) -> Problem:
@@ -58,11 +74,7 @@ def picture_problem(error: PictureError) -> Problem:
     return Problem(status, type, title, error.detail, reason=error.code)
 
 
-def _from_json(data: bytes, most: int) -> Received:
-    try:
-        body = json.loads(data)
-    except ValueError as error:
-        raise Problem(400, "json-unreadable", "The body is no JSON", f"{error}", expected=_FORMS) from error
+def _from_json(body: Any, most: int) -> Received:
     if not isinstance(body, dict) or len(body) != 1 or not {"image", "images", "url"} & body.keys():
         keys = sorted(body)[:5] if isinstance(body, dict) else type(body).__name__
         raise Problem(
@@ -87,13 +99,13 @@ def _from_json(data: bytes, most: int) -> Received:
 
 
 def _decoded(text: Any) -> bytes | Problem:
-    """Base64, also as a data URL, → bytes; a Problem (not raised) where it is none."""
+    """Base64, also as a data URL or in lines, → bytes; a Problem (not raised) where it is none."""
     try:
         if not isinstance(text, str):
             raise ValueError(f"received {type(text).__name__}")
         if text.startswith("data:"):
             text = text.partition(",")[2]
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(_SPACE.sub("", text), validate=True)
     except (ValueError, binascii.Error) as error:
         return Problem(
             422, "picture-unreadable", "The picture cannot be read", f"Expected base64: {error}",

@@ -9,16 +9,19 @@ by path and rewrites nothing; so what every service has stands at two places, `/
 """
 
 import hmac
+import importlib.metadata
 import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from flask import Flask, Response, current_app, g, jsonify, redirect, request
-from flask_openapi3 import APIBlueprint, Info, OpenAPI, Tag
+from flask_openapi3 import APIBlueprint, Info, License, OpenAPI, Tag
+from pydantic import BaseModel, Field
 
-from pika_kit import metrics, problems
+from pika_kit import contract, metrics, problems, strictness
+from pika_kit.contract import answers, example, media
 from pika_kit.events import EventHub
 from pika_kit.gates import Cached
 from pika_kit.job_views import job_accepted, jobs_blueprint, once_of, start_job
@@ -40,12 +43,48 @@ __all__ = [
     "state",
 ]
 
-API_VERSION = "0.1.0"
+API_VERSION = importlib.metadata.version("pika-kit")
 OPEN_PATHS = "PIKA_OPEN_PATHS"
 """In an application's config: the set of paths that need no API key. A service may add its own."""
 READY_SECONDS = 2.0
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OPERATIONS = Tag(name="operations", description="Health and metrics")
+
+
+_READY_EXAMPLE: dict[str, Any] = {
+    "status": "ready",
+    "checks": {"object store": "ok", "job queue": "ok"},
+    "model_version": "v3",
+}
+
+
+class LiveAnswer(BaseModel):
+    """The process answers."""
+
+    model_config = example({"status": "live"})
+
+    status: Literal["live"]
+
+
+class ReadyAnswer(BaseModel):
+    """Whether requests can be served."""
+
+    model_config = example(_READY_EXAMPLE)
+
+    status: Literal["ready", "not ready"]
+    checks: dict[str, str] = Field(description="What this service needs: ok, or what is wrong")
+    model_version: str | None = Field(
+        default=None, description="Of a service with a model: the version that is loaded"
+    )
+
+
+class Application(OpenAPI):
+    """Flask with an OpenAPI document that is true; see `contract`."""
+
+    def generate_spec_json(self) -> None:
+        """Once, at the first request for it."""
+        super().generate_spec_json()
+        self.spec_json = contract.finish(self.spec_json)
 
 
 @dataclass
@@ -84,10 +123,18 @@ def create_app(
         SettingsError: others than this machine could use the service without a key, and nobody allowed that.
     """
     settings.require_keys()
-    app = OpenAPI(
+    app = Application(
         f"pika_{name}",
-        info=Info(title=f"pikastack {name}", version=API_VERSION, description=title),
-        security_schemes={"api_key": {"type": "http", "scheme": "bearer"}},
+        info=Info(
+            title=f"pikastack {name}", version=API_VERSION, description=title, license=License(name="MIT")
+        ),
+        security_schemes={
+            "api_key": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "One of the operator's keys, where the operator has set any",
+            }
+        },
         validation_error_callback=problems.from_validation,
         doc_prefix=f"/{name}/docs",
     )
@@ -101,6 +148,7 @@ def create_app(
     _install_request_ids(app)
     metrics.install(app, name)
     _install_api_keys(app, settings)
+    strictness.install(app)
     app.register_api(_operations("operations", ""))
     app.register_api(_operations(f"{name}_operations", f"/{name}"))
     app.register_api(jobs_blueprint)
@@ -156,19 +204,31 @@ def _install_api_keys(app: Flask, settings: Settings) -> None:
 def _operations(name: str, prefix: str) -> APIBlueprint:
     """Health, metrics and the OpenAPI document, below `prefix`."""
     blueprint = APIBlueprint(
-        name, __name__, url_prefix=prefix or None, abp_tags=[_OPERATIONS], doc_ui=not prefix
+        name, __name__, url_prefix=prefix or None, abp_tags=[_OPERATIONS], doc_ui=bool(prefix)
     )
+    service_name = prefix.strip("/")
 
-    @blueprint.get("/health/live")
+    @blueprint.get(
+        "/health/live", responses=answers(LiveAnswer), operation_id=f"{service_name}_live", security=[{}]
+    )
     def live() -> Response:
-        """Whether the process answers; nothing else is asked."""
+        """Tell whether the process answers.
+
+        Nothing else is asked.
+        """
         return jsonify({"status": "live"})
 
-    @blueprint.get("/health/ready")
+    @blueprint.get(
+        "/health/ready",
+        responses=answers(ReadyAnswer) | answers(ReadyAnswer, status=503),
+        operation_id=f"{service_name}_ready",
+        security=[{}],
+    )
     def ready() -> tuple[Response, int]:
-        """Whether requests can be served: object store and queue answer. A model service names its model.
+        """Tell whether requests can be served.
 
-        The answer is at most a few seconds old, and costs the servers behind one question for all who ask.
+        They can when object store and queue answer. A model service names its model. The answer is at most a
+        few seconds old, and costs the servers behind one question for all who ask.
         """
         service = state()
         checks = service.readiness.get()
@@ -178,14 +238,22 @@ def _operations(name: str, prefix: str) -> APIBlueprint:
             body["model_version"] = service.model_version()
         return jsonify(body), 200 if is_ready else 503
 
-    @blueprint.get("/metrics")
+    @blueprint.get(
+        "/metrics",
+        responses=answers(media("text/plain", description="In Prometheus' format")),
+        operation_id=f"{service_name}_metrics",
+    )
     def prometheus() -> Response:
-        """Prometheus metrics."""
+        """Give Prometheus' metrics."""
         return metrics.exposition()
 
-    @blueprint.get("/openapi.json")
+    @blueprint.get(
+        "/openapi.json",
+        responses=answers({"description": "OpenAPI 3.1", "content": {"application/json": {}}}),
+        operation_id=f"{service_name}_openapi",
+    )
     def openapi_document() -> Response:
-        """This service's OpenAPI document."""
+        """Give this service's OpenAPI document."""
         return jsonify(current_app.api_doc)  # type: ignore[attr-defined]
 
     return blueprint

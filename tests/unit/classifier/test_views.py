@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 
+import conformance
 import numpy as np
 import pytest
 from classifier_samples import drawn
@@ -33,7 +34,9 @@ class FakeQueue:
 
 
 def client_of(store, state_dir):
-    return create_app(settings_for_tests(state_dir), store=store, queue=FakeQueue()).test_client()
+    app = create_app(settings_for_tests(state_dir), store=store, queue=FakeQueue())
+    conformance.install(app)
+    return app.test_client()
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def blue() -> bytes:
 
 
 def files(*contents: bytes):
-    return {"data": {"files": [(io.BytesIO(data), f"{n}.png") for n, data in enumerate(contents)]}}
+    return {"data": {"file": [(io.BytesIO(data), f"{n}.png") for n, data in enumerate(contents)]}}
 
 
 def test_one_picture_as_the_body(client, yellow):
@@ -108,9 +111,10 @@ def test_every_form_gives_the_same_answer(client, yellow):
     found = [
         client.post("/is-pikachu", data=yellow, content_type="image/png").get_json(),
         client.post("/is-pikachu", data=yellow, content_type="application/x-www-form-urlencoded").get_json(),
-        client.post("/is-pikachu", **files(yellow)).get_json(),
+        *client.post("/is-pikachu", **files(yellow)).get_json(),
         client.post("/is-pikachu", json={"image": text}).get_json(),
         client.post("/is-pikachu", json={"image": f"data:image/png;base64,{text}"}).get_json(),
+        client.post("/is-pikachu", json={"image": base64.encodebytes(yellow).decode()}).get_json(),
         client.post("/is-pikachu", json={"images": [text]}).get_json()[0],
     ]
     assert {answer["probability"] for answer in found} == {found[0]["probability"]}
@@ -178,13 +182,13 @@ def test_jobs_are_accepted(client):
     assert answer.headers["Location"] == "/jobs/job1"
     assert client.post("/classifier/train").status_code == 202
     answer = client.post("/classifier/train", data=b'{"preset": ', content_type="application/json")
-    assert (answer.status_code, json.loads(answer.data)["received"]) == (422, "application/json")
+    assert (answer.status_code, json.loads(answer.data)["received"]) == (400, '{"preset": ')
     assert client.post("/filter", json={"threshold": 0.9}).status_code == 202
     assert client.post("/filter", json={"threshold": None}).status_code == 202
     assert [name for name, _ in queue.enqueued] == ["classifier-train"] * 2 + ["filter"] * 2
     assert queue.enqueued[2][1] == {
         "threshold": 0.9, "precision": None, "dry_run": False,
-        "source": "images", "target": "pikachu", "model_version": None,
+        "model_version": None,
     }  # fmt: skip
     assert client.post("/classifier/features").status_code == 202
 
@@ -194,7 +198,7 @@ def test_jobs_are_accepted(client):
     [
         ("/classifier/train", {"preset": "best"}),
         ("/filter", {"threshold": 2}),
-        ("/filter", {"target": "raw"}),
+        ("/filter", {"target": "pikachu"}),
         ("/filter", {"threshold": 0.5, "precision": 0.9}),
         ("/filter", {"precision": 1}),
         ("/labels", {"labels": [{"id": "0" * 64, "label": "pikachu", "why": "because"}]}),

@@ -5,6 +5,7 @@ import io
 import json
 import threading
 
+import conformance
 import numpy as np
 import pytest
 from PIL import Image
@@ -29,7 +30,9 @@ class FakeQueue:
 
 
 def app_over(store, state_dir):
-    return create_app(settings_for_tests(state_dir), store=store, queue=FakeQueue())
+    found = create_app(settings_for_tests(state_dir), store=store, queue=FakeQueue())
+    conformance.install(found)
+    return found
 
 
 @pytest.fixture
@@ -143,11 +146,11 @@ def test_a_request_that_does_not_fit_is_a_problem(client, query):
 
 
 def test_a_body_that_is_no_json_is_a_problem(client):
-    for kind in ("application/json", "application/x-www-form-urlencoded"):
+    for kind, status in (("application/json", 400), ("application/x-www-form-urlencoded", 415)):
         answer = client.post("/generate", data=b'{"n": 2', content_type=kind)
-        assert answer.status_code == 422
+        assert answer.status_code == status
         assert answer.content_type == "application/problem+json"
-        assert answer.get_json()["received"] == kind
+        assert answer.get_json()["received"] == ('{"n": 2' if status == 400 else kind)
     assert client.post("/gan/train", data=b"[1]", content_type="application/json").status_code == 422
 
 
@@ -284,7 +287,7 @@ def test_a_picture_is_projected_to_a_latent_that_draws_nearly_it(client):
 
 def test_what_cannot_be_projected_is_told(client):
     assert client.post("/project", data=b"no picture", content_type="image/png").status_code == 415
-    two = {"files": [(io.BytesIO(b"1"), "1.png"), (io.BytesIO(b"2"), "2.png")]}
+    two = {"file": [(io.BytesIO(b"1"), "1.png"), (io.BytesIO(b"2"), "2.png")]}
     answer = client.post("/project", data=two)
     assert answer.status_code == 422
     assert "Expected 1 to 1 files" in answer.get_json()["detail"]

@@ -53,27 +53,27 @@ def make_client(tmp_path):
     def make(**changes):
         app = create_app("gan", "Draws", settings_for_tests(tmp_path, **changes), queue=FakeQueue())
 
-        @app.post("/problem")
+        @app.route("/problem", methods=["POST"])
         def problem():
             raise Problem(422, "picture-unreadable", "Unreadable", "It is cut short", expected="a picture")
 
-        @app.get("/bug")
+        @app.route("/bug")
         def bug():
             raise RuntimeError("secret detail /etc/passwd")
 
-        @app.get("/no-model")
+        @app.route("/no-model")
         def no_model():
             raise NoModel("no gan model is published yet")
 
-        @app.get("/no-version")
+        @app.route("/no-version")
         def no_version():
             raise UnknownVersion("v9")
 
-        @app.get("/id")
+        @app.route("/id")
         def identity():
             return jsonify(request_id())
 
-        @app.post("/work")
+        @app.route("/work", methods=["POST"])
         def work():
             return start_job("filter", request.get_json())
 
@@ -115,7 +115,7 @@ def test_a_request_id_that_could_forge_log_lines_is_replaced(make_client):
 def test_an_oversized_body_is_413_with_the_limit(make_client):
     client = make_client(max_upload_bytes=10)
 
-    @client.application.post("/body")
+    @client.application.route("/body", methods=["POST"])
     def body():
         return jsonify(len(request.get_data()))
 
@@ -165,7 +165,7 @@ def test_metrics_count_by_route_and_not_by_path(make_client):
 def test_the_openapi_document_and_its_page(make_client):
     client = make_client()
     document = client.get("/openapi.json").json
-    assert {"/jobs", "/jobs/{job_id}", "/jobs/{job_id}/events", "/health/ready"} <= set(document["paths"])
+    assert {"/jobs", "/jobs/{job_id}", "/jobs/{job_id}/events", "/gan/health/ready"} <= set(document["paths"])
     assert client.get("/docs", follow_redirects=True).status_code == 200
 
 

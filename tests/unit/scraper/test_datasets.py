@@ -107,10 +107,8 @@ class Queue:
 
 @pytest.fixture
 def app(memory_store, root, tmp_path):
-    found = create_app(settings_for_tests(tmp_path / "front", scrape_roots=(root,)))
-    found.config["PIKA"].store = memory_store
-    found.config["PIKA"].queue = Queue()
-    return found
+    settings = settings_for_tests(tmp_path / "front", scrape_roots=(root,))
+    return create_app(settings, store=memory_store, queue=Queue())
 
 
 def test_over_http(app, chosen, make_context, memory_store):

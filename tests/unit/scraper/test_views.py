@@ -8,6 +8,7 @@ import sys
 import zipfile
 from contextlib import suppress
 
+import conformance
 import numpy as np
 import pytest
 from arro3.io import read_parquet
@@ -42,9 +43,8 @@ class NotingQueue:
 @pytest.fixture
 def app(memory_store, root, tmp_path):
     settings = settings_for_tests(tmp_path / "state", scrape_roots=(root,), max_upload_bytes=3_000_000)
-    found = create_app(settings)
-    found.config["PIKA"].store = memory_store
-    found.config["PIKA"].queue = NotingQueue()
+    found = create_app(settings, store=memory_store, queue=NotingQueue())
+    conformance.install(found)
     return found
 
 
@@ -94,13 +94,17 @@ def test_one_picture_as_the_body(client, make_picture, memory_store, enqueued):
         (b"\x89PNG\r\n\x1a\n", 422, "damaged"),
     ],
 )
-@pytest.mark.parametrize("as_file", [True, False])
-def test_a_single_bad_file_is_answered_by_its_problem(client, data, status, reason, as_file):
-    body = files(("bad.png", data)) if as_file else data
-    answer = client.post("/images", data=body)
+def test_a_bad_body_is_answered_by_its_problem_and_a_bad_file_of_a_form_in_the_list(
+    client, data, status, reason
+):
+    answer = client.post("/images", data=data)
     assert (answer.status_code, answer.json["reason"]) == (status, reason)
     assert answer.content_type == "application/problem+json"
     assert answer.json["request_id"]
+    listed = client.post("/images", data=files(("bad.png", data)))
+    assert listed.status_code == 200
+    (one,) = listed.json["pictures"]
+    assert (one["name"], one["problem"]["status"], one["problem"]["reason"]) == ("bad.png", status, reason)
 
 
 def test_many_files_are_answered_in_the_order_sent(client, make_picture):
@@ -215,8 +219,21 @@ def test_a_broken_zip_is_a_problem(client):
 
 def test_an_oversized_body_is_413_and_no_files_are_422(client):
     assert client.post("/images", data=bytes(3_000_001)).status_code == 413
-    answer = client.post("/images", data={"note": "no file"}, content_type="multipart/form-data")
+    answer = client.post("/images", data={}, content_type="multipart/form-data")
     assert (answer.status_code, answer.json["type"]) == (422, "urn:pikastack:problem:no-files")
+
+
+def test_nothing_is_ignored(client, make_picture):
+    answer = client.post("/images", data={"note": "a field"}, content_type="multipart/form-data")
+    assert answer.status_code == 422
+    assert [found["where"] for found in answer.json["errors"]] == ["note"]
+    answer = client.post("/images?prepared=true", data=make_picture(1))
+    assert answer.status_code == 422
+    assert answer.json["errors"] == [
+        {"where": "prepared", "expected": "one of prepare", "received": "an unknown parameter"}
+    ]
+    both = client.post("/scrape", json={"source": "folder", "sources": ["urls"]})
+    assert (both.status_code, both.json["type"]) == (422, "urn:pikastack:problem:request-invalid")
 
 
 def test_pages_of_a_bucket_come_with_provenance(client, make_picture):

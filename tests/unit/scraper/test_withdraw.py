@@ -92,10 +92,8 @@ def test_doing_it_again_finishes_what_was_left_undone(ids, memory_store):
 
 @pytest.fixture
 def client(memory_store, root, tmp_path):
-    app = create_app(settings_for_tests(tmp_path / "front", scrape_roots=(root,)))
-    app.config["PIKA"].store = memory_store
-    app.config["PIKA"].queue = Queue()
-    return app.test_client()
+    settings = settings_for_tests(tmp_path / "front", scrape_roots=(root,))
+    return create_app(settings, store=memory_store, queue=Queue()).test_client()
 
 
 class Queue:

@@ -64,8 +64,8 @@ class Client:
         return self._request("GET", path, fields={k: str(v) for k, v in query.items() if v is not None})
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """POST with a JSON body; fields that are None are left out."""
-        return self._send_json("POST", path, body)
+        """POST with a JSON body, or with none; fields that are None are left out."""
+        return self._request("POST", path) if body is None else self._send_json("POST", path, body)
 
     def put(self, path: str, body: Mapping[str, Any]) -> Answer:
         """PUT with a JSON body."""
@@ -129,8 +129,8 @@ class Client:
         finally:
             response.close()
 
-    def _send_json(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
-        data = json.dumps({k: v for k, v in (body or {}).items() if v is not None}).encode()
+    def _send_json(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
+        data = json.dumps({k: v for k, v in body.items() if v is not None}).encode()
         return self._request(method, path, body=data, headers={"Content-Type": "application/json"})
 
     def _request(

@@ -129,11 +129,11 @@ def filter_bucket(
     threshold: float | None = None,
     precision: float | None = None,
     dry_run: bool = False,
-    source: str = "images",
-    target: str = "pikachu",
     model_version: str | None = None,
 ) -> dict[str, Any]:
-    """Make `target` hold exactly the pictures of `source` that pass; see `selection` and `predictions`.
+    """Make the bucket pikachu hold exactly the pictures of images that pass.
+
+    See `selection` and `predictions`.
 
     Safe to run again: nothing is predicted twice for one version, and the same decision changes nothing.
 
@@ -146,15 +146,13 @@ def filter_bucket(
         model_version: None for the current one.
 
     Raises:
-        JobError: no such bucket, version or model, or a number outside of 0 … 1.
+        JobError: no such version or model, or a number outside of 0 … 1.
     """
     for name, value in (("threshold", threshold), ("precision", precision)):
         if value is not None and not 0.0 < value < 1.0:
             raise JobError(f"{name}: expected a number between 0 and 1, received {value}")
     if threshold is not None and precision is not None:
         raise JobError("expected a threshold or a precision, received both")
-    if (source, target) != (Bucket.IMAGES.value, Bucket.PIKACHU.value):
-        raise JobError(f"expected source 'images' and target 'pikachu', received {source!r} and {target!r}")
     try:
         predictor = load_predictor(context.settings, context.store, model_version)
     except NoModel as error:

@@ -126,12 +126,18 @@ class _Space:
     train: np.ndarray
     """Trained pictures and their mirror images, (2N, D)."""
     held_out: np.ndarray
-    places: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    places: tuple[np.ndarray, np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    """Of the reference, mirrored, and torn."""
 
     @classmethod
     def of(cls, name: str, dataset: Dataset, in_reference: np.ndarray) -> _Space:
         pictures = np.concatenate([dataset.train, dataset.held_out])
         upright, mirrored = look(name, pictures), look(name, pictures[:, :, ::-1])
+        places = None
+        if upright.places is not None and mirrored.places is not None:
+            broken = look(name, torn(pictures[in_reference])).places
+            if broken is not None:
+                places = upright.places[in_reference], mirrored.places[in_reference], broken
         num = len(dataset.train)
         rows = upright.features[:num]
         mean, deviation = np.zeros(rows.shape[1]), np.ones(rows.shape[1])
@@ -145,9 +151,7 @@ class _Space:
             Reference(both[0][in_reference], both[1][in_reference]),
             np.concatenate([rows[:num] for rows in both]),
             both[0][num:],
-            None
-            if upright.places is None or mirrored.places is None
-            else (upright.places[in_reference], mirrored.places[in_reference]),
+            places,
         )
 
     def standardised(self, features: np.ndarray) -> np.ndarray:
@@ -183,13 +187,8 @@ class Evaluator:
         in_reference = np.arange(num_train if has_enough else 0, num)
         in_reference = in_reference[:: -(-len(in_reference) // MOST_REFERENCE)]
         self._spaces = [_Space.of(name, dataset, in_reference) for name in spaces]
-        self._likeness = None
-        for space in self._spaces:
-            if space.places is not None:
-                real = np.concatenate([dataset.train, dataset.held_out])[in_reference]
-                seen = look(space.name, torn(real)).places
-                assert seen is not None  # the same space
-                self._likeness = Likeness(*space.places, seen)
+        with_places = next((space.places for space in self._spaces if space.places is not None), None)
+        self._likeness = Likeness(*with_places) if with_places is not None else None
         headline = self._spaces[-1]
         self._copy_distance = _copy_distance(headline)
         real = headline.reference.originals

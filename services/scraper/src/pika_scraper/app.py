@@ -2,8 +2,10 @@
 
 from flask_openapi3 import OpenAPI
 
+from pika_kit.queue import JobQueue
 from pika_kit.service import create_app as create_base
 from pika_kit.settings import Settings
+from pika_kit.storage import Store
 from pika_scraper.config import RequestLimits
 from pika_scraper.views.clusters import clusters_blueprint
 from pika_scraper.views.datasets import datasets_blueprint
@@ -13,11 +15,13 @@ from pika_scraper.views.scrape import scraper_blueprint
 from pika_scraper.views.withdrawals import withdrawals_blueprint
 
 
-def create_app(settings: Settings | None = None) -> OpenAPI:
+def create_app(
+    settings: Settings | None = None, *, store: Store | None = None, queue: JobQueue | None = None
+) -> OpenAPI:
     """The application; settings come from the environment unless they are given."""
-    app = create_base(
-        "scraper", "Collects pictures and makes them ready", settings or Settings.from_environment()
-    )
+    settings = settings or Settings.from_environment()
+    title = "Collects pictures and makes them ready"
+    app = create_base("scraper", title, settings, store=store, queue=queue)
     app.config["MAX_FORM_PARTS"] = RequestLimits().max_files  # the bytes of all together have their own limit
     app.register_api(scraper_blueprint)
     app.register_api(images_blueprint)

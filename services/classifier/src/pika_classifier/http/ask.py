@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 from flask import Response, current_app, jsonify, request
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 
+from pika_classifier.http.answers import IsPikachuAnswer, PictureProblemAnswer
 from pika_classifier.http.schemas import MAX_PICTURES, AskQuery
 from pika_classifier.serve.predictor import BATCH_SIZE, Predictor, default_threshold, prepare
+from pika_kit.contract import JSON_TYPE, answers, api_blueprint, in_json, picture_body
 from pika_kit.following import Follower
 from pika_kit.gates import Gate
 from pika_kit.images import PictureError
@@ -24,7 +26,7 @@ _ASK = Tag(name="is it Pikachu?", description="Ask about pictures")
 _ASKING = Gate("pictures to be looked at", at_once=4)
 _DECODING = threading.BoundedSemaphore(2)
 
-blueprint = APIBlueprint("classifier", __name__)
+blueprint = api_blueprint("classifier", __name__, _ASK)
 
 
 def predictors() -> Follower[Predictor]:
@@ -45,12 +47,26 @@ def current_predictor() -> Predictor:
         ) from None
 
 
-@blueprint.post("/is-pikachu", tags=[_ASK])
-def is_pikachu(query: AskQuery) -> Response:
-    """Is it Pikachu? Send one picture as the body, one or many as multipart files, or base64 in JSON.
+_ONE, _PROBLEM = (in_json(model)[JSON_TYPE]["schema"] for model in (IsPikachuAnswer, PictureProblemAnswer))
+_ONE_OR_MANY = {
+    "description": "An answer, or a list of them",
+    "content": {
+        JSON_TYPE: {"schema": {"anyOf": [_ONE, {"type": "array", "items": {"anyOf": [_ONE, _PROBLEM]}}]}}
+    },
+}
 
-    One picture gets an answer or a problem: 415 when it is no picture, 422 when it cannot be read. Many get a
-    list in the order sent, in which each that cannot be read has its own `problem`.
+
+@blueprint.post(
+    "/is-pikachu",
+    responses=answers(_ONE_OR_MANY, 429),
+    openapi_extensions=picture_body(many=True),
+)
+def is_pikachu(query: AskQuery) -> Response:
+    """Ask whether pictures show Pikachu.
+
+    A picture that is the body itself, or `image` in JSON, gets an answer or a problem: 415 when it is no
+    picture, 422 when it cannot be read. A form's files (one or many, each in a field `file`) and `images` in
+    JSON get a list in the order sent, in which each that cannot be read has its own `problem`.
     """
     with _ASKING:
         return _ask(query)

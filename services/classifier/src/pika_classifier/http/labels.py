@@ -5,8 +5,18 @@ from dataclasses import asdict
 from typing import Any
 
 from flask import Response, current_app, jsonify, request, send_file
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 
+from pika_classifier.http.answers import (
+    DisagreementsAnswer,
+    ImportAnswer,
+    LabelListAnswer,
+    LabelsAddedAnswer,
+    NextLabelsAnswer,
+    RemovedAnswer,
+    RestoredAnswer,
+    UndoneAnswer,
+)
 from pika_classifier.http.ask import PREDICTOR
 from pika_classifier.http.schemas import (
     AnnotatorQuery,
@@ -29,10 +39,12 @@ from pika_classifier.labels.log import (
 )
 from pika_classifier.labels.queue import choose_audit, choose_next
 from pika_classifier.serve.predictor import Predictor, default_threshold
+from pika_kit.contract import answers, api_blueprint, form_with, media
 from pika_kit.gates import Gate
 from pika_kit.model_views import no_model_problem
 from pika_kit.models import NoModel
 from pika_kit.pictures import PictureBucket
+from pika_kit.received import check_form
 from pika_kit.service import Problem, state
 from pika_kit.stages import Bucket
 from pika_kit.withdrawn import remove, withdrawn_ids
@@ -43,7 +55,7 @@ _LEASE_ROUNDS = 5
 _IMPORTING = Gate("imports of labels", at_once=1)  # each is in memory whole
 _TAG = Tag(name="labels", description="Which pictures show Pikachu, said by hand")
 
-label_blueprint = APIBlueprint("labels", __name__, abp_tags=[_TAG])
+label_blueprint = api_blueprint("labels", __name__, _TAG)
 
 
 def _labels() -> LabelSet:
@@ -51,7 +63,7 @@ def _labels() -> LabelSet:
     return found
 
 
-@label_blueprint.post("/labels")
+@label_blueprint.post("/labels", responses=answers(LabelsAddedAnswer, status=201))
 def add_labels(body: LabelsRequest) -> tuple[Response, int]:
     """Label pictures of the images bucket; the latest label of a picture holds."""
     given = [Label(item.id, item.label, item.split, item.why) for item in body.labels]
@@ -70,20 +82,39 @@ def add_labels(body: LabelsRequest) -> tuple[Response, int]:
     return jsonify({"entry": entry, "labels": [asdict(label) for label in given], **counts(current)}), 201
 
 
-@label_blueprint.post("/labels/import")
-def import_labels(query: ImportQuery) -> Response:
-    """Take a labelled folder in: a zip laid out trains|valids / pikachu|others, as body or multipart file.
+_BINARY = {"type": "string", "format": "binary"}
+_ZIP_BODY = {
+    "required": True,
+    "content": {
+        "application/zip": {"schema": _BINARY},
+        "application/octet-stream": {"schema": _BINARY},
+        "multipart/form-data": {"schema": form_with(_BINARY)},
+    },
+}
 
-    The answer counts what was imported, and names every file that was refused, with the reason.
+
+@label_blueprint.post(
+    "/labels/import",
+    responses=answers(ImportAnswer, 429),
+    openapi_extensions={"requestBody": _ZIP_BODY},
+)
+def import_labels(query: ImportQuery) -> Response:
+    """Take a labelled folder in.
+
+    It is a zip laid out trains|valids / pikachu|others, as the body or as a file of a form. The answer counts
+    what was imported, and names every file that was refused, with the reason.
     """
     with _IMPORTING:
         return _import(query)
 
 
 def _import(query: ImportQuery) -> Response:
-    files = list(request.files.values()) if request.mimetype == "multipart/form-data" else []
-    if len(files) > 1:
-        raise _not_a_zip(f"expected one zip, received {len(files)} files")
+    files: list[Any] = []
+    if request.mimetype == "multipart/form-data":
+        check_form(request)
+        files = request.files.getlist("file")
+        if len(files) != 1:
+            raise _not_a_zip(f"expected one zip, received {len(files)} files")
     data = files[0].stream.read() if files else request.get_data(parse_form_data=False)
     try:
         report = import_zip(data, _labels(), query.annotator, query.unit)
@@ -102,7 +133,7 @@ def _not_a_zip(detail: str) -> Problem:
     )
 
 
-@label_blueprint.delete("/labels/last")
+@label_blueprint.delete("/labels/last", responses=answers(UndoneAnswer, 409))
 def undo_last(query: AnnotatorQuery) -> Response:
     """Take back the annotator's own last labels: those given together, an import as a whole."""
     try:
@@ -112,7 +143,7 @@ def undo_last(query: AnnotatorQuery) -> Response:
     return jsonify({"undone": undone, **counts(_labels().current())})
 
 
-@label_blueprint.post("/labels/restore")
+@label_blueprint.post("/labels/restore", responses=answers(RestoredAnswer, 404, 409))
 def restore_labels(body: RestoreRequest) -> Response:
     """Let labels that were taken back hold again."""
     try:
@@ -124,7 +155,7 @@ def restore_labels(body: RestoreRequest) -> Response:
     return jsonify({"restored": restored, **counts(_labels().current())})
 
 
-@label_blueprint.post("/labels/withdrawn")
+@label_blueprint.post("/labels/withdrawn", responses=answers(RemovedAnswer))
 def remove_withdrawn() -> Response:
     """Take pictures that were withdrawn out of the labelled set and the bucket pikachu, and name them.
 
@@ -142,9 +173,9 @@ def remove_withdrawn() -> Response:
     )
 
 
-@label_blueprint.get("/labels")
+@label_blueprint.get("/labels", responses=answers(LabelListAnswer))
 def list_labels(query: LabelListQuery) -> Response:
-    """How many labels there are, and one page of them in the order of their ids."""
+    """List the labels: how many there are, and one page of them in the order of their ids."""
     current = _labels().current()
     ids = sorted(found for found in current if found > query.cursor)
     page = ids[: query.limit]
@@ -157,9 +188,9 @@ def list_labels(query: LabelListQuery) -> Response:
     return jsonify(body)
 
 
-@label_blueprint.get("/labels/next")
+@label_blueprint.get("/labels/next", responses=answers(NextLabelsAnswer, 503))
 def next_labels(query: NextQuery) -> Response:
-    """Pictures to label next: those that the current model is least sure of, and a few random ones.
+    """Suggest pictures to label next: those that the current model is least sure of, and a few random ones.
 
     With `mode=audit`: random ones among those that the model accepts. Their labels, sent with `why`, certify
     the precision of the next filter.
@@ -198,15 +229,15 @@ def _choose(query: NextQuery, predictor: Predictor | None, without: set[str]) ->
     return choose_next(state().store, labelled, predictor, query.count, query.seed)
 
 
-@label_blueprint.get("/labels/disagreements")
+@label_blueprint.get("/labels/disagreements", responses=answers(DisagreementsAnswer))
 def list_disagreements() -> Response:
-    """Pictures to which annotators have given different labels, with who said what; the latest holds."""
+    """List pictures to which annotators have given different labels, with who said what; the latest holds."""
     return jsonify({"pictures": _labels().disagreements()})
 
 
-@label_blueprint.get("/labels/export")
+@label_blueprint.get("/labels/export", responses=answers(media("application/zip")))
 def export_labels() -> Response:
-    """All labelled pictures as a zip, laid out trains|valids / pikachu|others, as the import takes it."""
+    """Download all labelled pictures as a zip, laid out as the import takes it."""
     state().settings.state_dir.mkdir(parents=True, exist_ok=True)
     file = tempfile.TemporaryFile(dir=state().settings.state_dir)  # noqa: SIM115 — the answer closes it
     try:

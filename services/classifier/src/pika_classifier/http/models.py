@@ -4,24 +4,27 @@ from typing import Any
 
 import numpy as np
 from flask import Response, jsonify
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 
 from pika_classifier.config import MISTAKES
 from pika_classifier.filtering.borderline import load_sheet
 from pika_classifier.filtering.predictions import Predictions
+from pika_classifier.http.answers import ComparisonAnswer
 from pika_classifier.http.ask import current_predictor, predictors
 from pika_classifier.http.schemas import (
     PLOT_NAMES,
+    ClassifierTrainRequest,
     CompareQuery,
     FilterRequest,
     PlotPath,
     SheetPath,
-    TrainRequest,
 )
 from pika_classifier.labels.log import LabelSet
 from pika_classifier.labels.vocabulary import PIKACHU
 from pika_classifier.learn.comparison import compare
+from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.images import blank_tiles, decode, encode_png, sheet_columns
+from pika_kit.job_views import JOB_STARTED
 from pika_kit.models import UnknownVersion
 from pika_kit.service import Problem, start_job, state
 from pika_kit.stages import Bucket
@@ -31,18 +34,21 @@ from pika_kit.withdrawn import withdrawn_ids
 _TAG = Tag(name="classifier models", description="Training, filtering, versions")
 _NUM_NAMED = 100
 
-models_blueprint = APIBlueprint("classifier_jobs", __name__, abp_tags=[_TAG])
+models_blueprint = api_blueprint("classifier_jobs", __name__, _TAG)
 
 
-@models_blueprint.post("/classifier/train")
-def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
-    """Train on all labels, as a job: 202 and its view."""
+@models_blueprint.post("/classifier/train", responses=JOB_STARTED)
+def train_classifier(body: ClassifierTrainRequest) -> tuple[Response, int, dict[str, str]]:
+    """Train on all labels, as a job."""
     return start_job("classifier-train", body.model_dump())
 
 
-@models_blueprint.get("/classifier/models/<version>/<name>")
+@models_blueprint.get(
+    "/classifier/models/<version>/<name>",
+    responses=answers(media("image/svg+xml", "image/png"), 404),
+)
 def model_plot(path: PlotPath) -> Response:
-    """A plot of a version's card, on labels it had not seen: reliability, precision and recall, mistakes.
+    """Show a plot of a version's card, on labels it had not seen: reliability, PR curve, mistakes.
 
     Pictures that were withdrawn since are white on the sheet of mistakes.
     """
@@ -63,9 +69,9 @@ def model_plot(path: PlotPath) -> Response:
     return Response(data, content_type=kind, headers=headers)
 
 
-@models_blueprint.get("/classifier/models/comparison")
+@models_blueprint.get("/classifier/models/comparison", responses=answers(ComparisonAnswer, 404))
 def compare_versions(query: CompareQuery) -> Response:
-    """Two versions side by side, on labels that neither had seen when it answered, and on all pictures.
+    """Compare two versions, on labels that neither had seen when it answered, and on all pictures.
 
     `difference` is the other's figure less the base's, over the labels that both answered, with a 95 %
     interval by resampling those labels in pairs: where it holds 0, the labels do not tell them apart.
@@ -127,26 +133,28 @@ def plots_of(card: dict[str, Any]) -> dict[str, Any]:
     return {"plots": [f"{base}/{name}" for name in PLOT_NAMES]}
 
 
-@models_blueprint.post("/classifier/features")
+@models_blueprint.post("/classifier/features", responses=JOB_STARTED)
 def start_features() -> tuple[Response, int, dict[str, str]]:
-    """Extract the features of all pictures, as a job: several of them on several workers share the work.
+    """Extract the features of all pictures, as a job.
+
+    Several jobs on several workers share the work.
 
     Training does so by itself; this is for who wants to do it before, or with more workers.
     """
     return start_job("classifier-features", {})
 
 
-@models_blueprint.post("/filter")
+@models_blueprint.post("/filter", responses=JOB_STARTED)
 def start_filter(body: FilterRequest) -> tuple[Response, int, dict[str, str]]:
-    """Make the pikachu bucket hold the pictures of images that pass, as a job: 202 and its view."""
+    """Make the pikachu bucket hold the pictures of images that pass, as a job."""
     if body.model_version is None:
         current_predictor()  # without a model the job could only fail
     return start_job("filter", body.model_dump())
 
 
-@models_blueprint.get("/filter/<job_id>/<name>")
+@models_blueprint.get("/filter/<job_id>/<name>", responses=answers(media("image/png"), 404))
 def filter_sheet(path: SheetPath) -> Response:
-    """The pictures nearest to a filter's threshold: accepted ones, or ones that were left out."""
+    """Show the pictures nearest to a filter's threshold: accepted ones, or ones that were left out."""
     try:
         data = load_sheet(state().store, path.job_id, path.name)
     except ObjectMissing:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pika_classifier.config import DEFAULT_PRESET, PRESETS
 from pika_classifier.labels.vocabulary import LABELS, SPLITS, TRAINS
-from pika_kit.bodies import OptionalBody
+from pika_kit.bodies import OneOf, OptionalBody
 
 MAX_PICTURES = 1000
 PictureId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, 64 hexadecimal digits")]
@@ -21,6 +21,11 @@ Threshold = Annotated[
         description="Probability from which a picture counts; by default the operator's, or the card's",
     ),
 ]
+
+
+LabelName = Annotated[str, OneOf(LABELS)]
+SplitName = Annotated[str, OneOf(SPLITS)]
+PresetName = Annotated[str, OneOf(PRESETS)]
 
 
 class _Body(BaseModel):
@@ -58,25 +63,11 @@ class LabelItem(_Body):
     """One picture's label."""
 
     id: PictureId
-    label: str = Field(description="pikachu or others")
-    split: str = Field(TRAINS, description="trains or valids")
+    label: LabelName
+    split: SplitName = Field(TRAINS)
     why: Literal["uncertain", "random", "audit"] | None = Field(
         None, description="Why the picture was shown, as GET /labels/next told"
     )
-
-    @field_validator("label")
-    @classmethod
-    def _known_label(cls, value: str) -> str:
-        if value not in LABELS:
-            raise ValueError(f"expected one of {', '.join(LABELS)}")
-        return value
-
-    @field_validator("split")
-    @classmethod
-    def _known_split(cls, value: str) -> str:
-        if value not in SPLITS:
-            raise ValueError(f"expected one of {', '.join(SPLITS)}")
-        return value
 
 
 class LabelsRequest(_Body):
@@ -153,19 +144,12 @@ class CompareQuery(BaseModel):
         return self
 
 
-class TrainRequest(OptionalBody):
+class ClassifierTrainRequest(OptionalBody):
     """A training run on all labels."""
 
-    preset: str = Field(DEFAULT_PRESET, description=f"One of {', '.join(PRESETS)}")
+    preset: PresetName = Field(DEFAULT_PRESET, description="The recipe")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of weights, order and augmentation")
     activate: bool = Field(True, description="Make the result the current version")
-
-    @field_validator("preset")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in PRESETS:
-            raise ValueError(f"expected one of {', '.join(PRESETS)}")
-        return value
 
 
 class SheetPath(BaseModel):
@@ -181,8 +165,6 @@ class FilterRequest(OptionalBody):
     threshold: Threshold = None
     precision: Precision = None
     dry_run: bool = Field(False, description="Only tell what would be chosen")
-    source: str = Field("images", pattern="^images$", description="The bucket that is looked through")
-    target: str = Field("pikachu", pattern="^pikachu$", description="The bucket of the chosen ones")
     model_version: str | None = Field(
         None, pattern=r"^v[1-9][0-9]{0,8}$", description="The current one by default"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import secrets
 import time
@@ -10,14 +11,22 @@ from typing import Any
 
 import numpy as np
 from flask import Response, jsonify, request
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 
 from pika_gan.data import resize
 from pika_gan.http.current import models
-from pika_gan.http.schemas import MAX_PIXELS, GenerateQuery, GenerateRequest, ProjectQuery
+from pika_gan.http.schemas import (
+    MAX_PIXELS,
+    GenerateAnswer,
+    GenerateQuery,
+    GenerateRequest,
+    ProjectAnswer,
+    ProjectQuery,
+)
 from pika_gan.invert import project
 from pika_gan.latents import MAX_SEED, latents_of, to_uint8
 from pika_gan.serving import LoadedModel
+from pika_kit.contract import answers, api_blueprint, in_json, media, picture_body
 from pika_kit.gates import Gate
 from pika_kit.images import PictureError, decode, encode, sheet, square
 from pika_kit.model_views import no_model_problem
@@ -31,40 +40,101 @@ _RECEIVING = Gate("pictures to be projected", at_once=4)
 # A projection draws a thousand pictures.
 _PROJECTING = Gate("a projection", at_once=1)
 
-blueprint = APIBlueprint("gan", __name__, abp_tags=[Tag(name="generate", description="New pictures")])
+blueprint = api_blueprint("gan", __name__, Tag(name="generate", description="New pictures"))
 
 
-@blueprint.post("/generate")
+_PICTURES = {f"image/{kind}": kind for kind in ("png", "jpeg", "webp")}
+_DRAWN = media(
+    *_PICTURES,
+    description="One picture, or a sheet; or JSON with all of them",
+    headers=("X-Model-Version", "X-Seeds", "ETag", "Cache-Control"),
+)
+_ANSWERS = answers(_DRAWN | {"content": {**_DRAWN["content"], **in_json(GenerateAnswer)}}, 404, 429)
+_A_DAY = 86_400
+
+
+@blueprint.post("/generate", responses=_ANSWERS)
 def post_generate(body: GenerateRequest) -> Response:
-    """Draw new pictures."""
+    """Draw new pictures.
+
+    One picture, or a grid, comes as its bytes; several come as base64 in JSON. `Accept` chooses where the
+    request itself does not: `image/webp` for that format, `application/json` for JSON.
+    """
     return _generate(body)
 
 
-@blueprint.get("/generate")
+@blueprint.get("/generate", responses=_ANSWERS)
 def get_generate(query: GenerateQuery) -> Response:
-    """Draw new pictures: the same with query parameters, for a browser or curl."""
+    """Draw new pictures: the same with query parameters, for a browser or curl.
+
+    With seeds the answer can be kept: it has an ETag, and with `model_version` it is good for a day.
+    """
     return _generate(query)
 
 
-def _generate(asked: GenerateRequest) -> Response:
+def _generate(asked: GenerateQuery) -> Response:
     model = _model(asked.model_version)
     seeds, latents = _latents(asked, model)
     _check_size(asked, model)
+    kind, as_json = _form(asked)
+    headers = {"X-Model-Version": model.version, "Cache-Control": "no-store", "Vary": "Accept"}
+    if asked.seed is not None or asked.seeds is not None:
+        headers |= _how_long_good(asked, model, kind)
+    if not as_json and headers.get("ETag") and request.if_none_match.contains(headers["ETag"].strip('"')):
+        return Response(status=304, headers=headers)
     with _DRAWING:
         pictures = model.draw(latents)
         if asked.size is not None:
             pictures = np.stack([resize(picture, asked.size) for picture in pictures])
         shown = [sheet(pictures)] if asked.grid else list(pictures)
-        data = [encode(picture, asked.format, asked.quality) for picture in shown]
-    if asked.is_json:
-        return jsonify(_as_json(asked, model, seeds, latents, data))
-    headers = {"X-Model-Version": model.version, "Cache-Control": "no-store"}
+        data = [encode(picture, kind, asked.quality) for picture in shown]
+    if as_json:
+        return jsonify(_as_json(asked, model, seeds, latents, kind=kind, data=data))
     if seeds is not None:
         headers["X-Seeds"] = ",".join(map(str, seeds))
-    return Response(data[0], content_type=f"image/{asked.format}", headers=headers)
+    return Response(data[0], content_type=f"image/{kind}", headers=headers)
 
 
-def _check_size(asked: GenerateRequest, model: LoadedModel) -> None:
+def _form(asked: GenerateQuery) -> tuple[str, bool]:
+    """(format of the pictures, whether they come in JSON): as asked for, else as Accept has it.
+
+    Raises Problem (406) where the two cannot both be kept.
+    """
+    kind: str | None = "jpeg" if asked.format == "jpg" else asked.format
+    accepted = request.accept_mimetypes
+    as_json = asked.is_json
+    if accepted.provided:
+        offered = [f"image/{kind}"] if kind else list(_PICTURES)
+        as_bytes = accepted.best_match(offered)
+        if (asked.response_format is None and asked.num_pictures == 1) or asked.grid:
+            best = accepted.best_match([*offered, "application/json"])
+            as_json = asked.is_json or (best == "application/json" and not asked.response_format)
+        wanted = "application/json" if as_json else as_bytes
+        if wanted is None or not accepted.best_match([wanted]):
+            expected = "application/json" if as_json else " or ".join(offered)
+            raise Problem(
+                406,
+                "not-acceptable",
+                "Not Acceptable",
+                f"Accept: expected {expected} for this request; received {accepted.to_header()[:200]}.",
+                expected=expected,
+                received=accepted.to_header()[:200],
+            )
+        if kind is None and not as_json and as_bytes:
+            kind = _PICTURES[as_bytes]
+    return kind or "png", as_json
+
+
+def _how_long_good(asked: GenerateQuery, model: LoadedModel, kind: str) -> dict[str, str]:
+    """Headers for a cache. The same seeds, version and settings give the same bytes."""
+    told = asked.model_dump_json(exclude={"response_format", "return_latents"})
+    digest = hashlib.sha256(f"{model.version} {kind} {told}".encode()).hexdigest()[:32]
+    # What is current may change at any time: then the answer has another ETag.
+    age = f"private, max-age={_A_DAY}" if asked.model_version else "private, no-cache"
+    return {"ETag": f'"{digest}"', "Cache-Control": age}
+
+
+def _check_size(asked: GenerateQuery, model: LoadedModel) -> None:
     """A bound on what one answer takes in memory, whatever number and size it is made of."""
     side = asked.size or model.resolution
     if asked.num_pictures * side**2 > MAX_PIXELS:
@@ -87,10 +157,10 @@ def _model(version: str | None) -> LoadedModel:
         ) from None
 
 
-def _latents(asked: GenerateRequest, model: LoadedModel) -> tuple[list[int] | None, np.ndarray]:
+def _latents(asked: GenerateQuery, model: LoadedModel) -> tuple[list[int] | None, np.ndarray]:
     """(seeds, or None where latents were sent; latents (N, latent_dim) float32)."""
-    if asked.latents is not None:
-        widths = sorted({len(row) for row in asked.latents})
+    if asked.given_latents is not None:
+        widths = sorted({len(row) for row in asked.given_latents})
         if widths != [model.latent_dim]:
             raise Problem(
                 422,
@@ -100,7 +170,7 @@ def _latents(asked: GenerateRequest, model: LoadedModel) -> tuple[list[int] | No
                 expected=model.latent_dim,
                 received=widths,
             )
-        latents = np.asarray(asked.latents, np.float32)
+        latents = np.asarray(asked.given_latents, np.float32)
         if not np.isfinite(latents).all():
             raise Problem(
                 422, "latents-do-not-fit", "The latents do not fit the model", "Expected finite numbers."
@@ -116,10 +186,12 @@ def _latents(asked: GenerateRequest, model: LoadedModel) -> tuple[list[int] | No
 
 
 def _as_json(
-    asked: GenerateRequest,
+    asked: GenerateQuery,
     model: LoadedModel,
     seeds: list[int] | None,
     latents: np.ndarray,
+    *,
+    kind: str,
     data: list[bytes],
 ) -> dict[str, Any]:
     items: list[dict[str, Any]] = [{"b64_json": base64.b64encode(picture).decode()} for picture in data]
@@ -136,7 +208,7 @@ def _as_json(
         "seeds": seeds,
         "truncation": asked.truncation,
         "size": asked.size or model.resolution,
-        "format": asked.format,
+        "format": kind,
         "grid": asked.grid,
         "data": items,
     }
@@ -145,10 +217,16 @@ def _as_json(
     return answer
 
 
-@blueprint.post("/project")
+@blueprint.post(
+    "/project",
+    responses=answers(ProjectAnswer, 404, 429),
+    openapi_extensions=picture_body(many=False),
+)
 def post_project(query: ProjectQuery) -> Response:
-    """Find the latent whose picture comes nearest to a given one: the picture as the body, as a multipart
-    file, or base64 in JSON. POST /generate draws it, and what lies near it, from `latents`.
+    """Find the latent whose picture comes nearest to a given one.
+
+    The picture is the body, a file of a form, or base64 in JSON. `POST /generate` draws it, and what lies
+    near it, from `latents`.
     """
     request.max_content_length = state().settings.max_upload_bytes
     with _RECEIVING:

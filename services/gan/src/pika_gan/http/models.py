@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 
 from pika_gan.http.current import models
-from pika_gan.http.schemas import TrainRequest, VersionPath
+from pika_gan.http.schemas import GanTrainRequest
 from pika_gan.samples import NEIGHBOUR_COLUMNS
 from pika_gan.serving import FILES
+from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.images import blank_tiles, decode, encode
+from pika_kit.job_views import JOB_STARTED
+from pika_kit.model_views import VersionPath
 from pika_kit.service import start_job, state
 from pika_kit.withdrawn import withdrawn_ids
 
-blueprint = APIBlueprint(
-    "gan_training", __name__, abp_tags=[Tag(name="gan models", description="Training and versions")]
+blueprint = api_blueprint(
+    "gan_training", __name__, Tag(name="gan models", description="Training and versions")
 )
 
 
@@ -26,33 +29,40 @@ def where_pictures_are(card: dict[str, Any]) -> dict[str, Any]:
     return {f"{name}_url": f"{base}/{name}" for name in FILES}
 
 
-@blueprint.post("/gan/train")
-def start_training(body: TrainRequest) -> tuple[Response, int, dict[str, str]]:
-    """Train on the pikachu bucket; the run's samples are at /gan/samples/{job id}."""
+_PNG = answers(media("image/png"), 404)
+_WEBP = answers(media("image/webp"), 404)
+
+
+@blueprint.post("/gan/train", responses=JOB_STARTED)
+def train_gan(body: GanTrainRequest) -> tuple[Response, int, dict[str, str]]:
+    """Train on the pikachu bucket, as a job.
+
+    The run's samples are at /gan/samples/{job id}.
+    """
     return start_job("gan-train", body.model_dump())
 
 
-@blueprint.get("/gan/models/<version>/sheet")
+@blueprint.get("/gan/models/<version>/sheet", responses=_PNG)
 def model_sheet(path: VersionPath) -> Response:
-    """The version's sample sheet."""
+    """Show a version's sample sheet."""
     return _file(path.version, "sheet")
 
 
-@blueprint.get("/gan/models/<version>/film")
+@blueprint.get("/gan/models/<version>/film", responses=_WEBP)
 def model_film(path: VersionPath) -> Response:
-    """The film of the version's training."""
+    """Show the film of a version's training."""
     return _file(path.version, "film")
 
 
-@blueprint.get("/gan/models/<version>/walk")
+@blueprint.get("/gan/models/<version>/walk", responses=_WEBP)
 def model_walk(path: VersionPath) -> Response:
-    """A walk through the version's latents and back, an animated WebP."""
+    """Show a walk through a version's latents and back, an animated WebP."""
     return _file(path.version, "walk")
 
 
-@blueprint.get("/gan/models/<version>/nearest")
+@blueprint.get("/gan/models/<version>/nearest", responses=_PNG)
 def model_nearest(path: VersionPath) -> Response:
-    """Drawn pictures, and below each the training picture nearest to it; withdrawn ones are white."""
+    """Show drawn pictures, and below each the training picture nearest to it; withdrawn ones are white."""
     registry = models().registry
     data, shown = registry.file(path.version, FILES["nearest"]), registry.card(path.version)["nearest_ids"]
     gone = set(withdrawn_ids(state().store))

@@ -6,15 +6,20 @@ import json
 from typing import Any
 
 from flask import Response, jsonify
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 
-from pika_gan.http.schemas import RunPath, SheetPath
+from pika_gan.http.schemas import (
+    RunLogAnswer,
+    RunPath,
+    RunsAnswer,
+    RunSheetsAnswer,
+    SheetPath,
+)
 from pika_gan.runs import RunFolder, RunMissing, list_runs
+from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.service import Problem, state
 
-blueprint = APIBlueprint(
-    "gan_samples", __name__, abp_tags=[Tag(name="gan samples", description="Training runs")]
-)
+blueprint = api_blueprint("gan_samples", __name__, Tag(name="gan samples", description="Training runs"))
 
 
 def _read(run_id: str, name: str) -> bytes:
@@ -45,15 +50,15 @@ def _described(run_id: str, status: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@blueprint.get("/gan/samples")
+@blueprint.get("/gan/samples", responses=answers(RunsAnswer))
 def list_samples() -> Response:
-    """All runs, the last started first, each with where its latest sheet and its film are."""
+    """List all runs, the last started first, each with where its latest sheet and its film are."""
     return jsonify({"runs": [_described(run_id, status) for run_id, status in list_runs(state().store)]})
 
 
-@blueprint.get("/gan/samples/<run_id>")
+@blueprint.get("/gan/samples/<run_id>", responses=answers(RunSheetsAnswer, 404))
 def run_samples(path: RunPath) -> Response:
-    """One run: its status and all its sheets, by step."""
+    """Show one run: its status and all its sheets, by step."""
     folder = RunFolder(state().store, path.run_id)
     status = folder.status()
     if status is None:
@@ -63,15 +68,17 @@ def run_samples(path: RunPath) -> Response:
     return jsonify({**_described(path.run_id, status), "sheets": sheets})
 
 
-@blueprint.get("/gan/samples/<run_id>/sheets/<int:step>")
+@blueprint.get("/gan/samples/<run_id>/sheets/<int:step>", responses=answers(media("image/png"), 404))
 def run_sheet(path: SheetPath) -> Response:
-    """The sheet of one step."""
+    """Show the sheet of one step."""
     return Response(_read(path.run_id, f"samples/step-{path.step:08d}.png"), content_type="image/png")
 
 
-@blueprint.get("/gan/samples/<run_id>/latest")
+@blueprint.get(
+    "/gan/samples/<run_id>/latest", responses=answers(media("image/png", headers=("X-Step",)), 404)
+)
 def latest_sheet(path: RunPath) -> Response:
-    """The newest sheet; the header X-Step tells its step."""
+    """Show the newest sheet; the header X-Step tells its step."""
     steps = RunFolder(state().store, path.run_id).sheet_steps()
     if not steps:
         raise _missing(path.run_id)
@@ -80,14 +87,14 @@ def latest_sheet(path: RunPath) -> Response:
     return Response(data, content_type="image/png", headers=headers)
 
 
-@blueprint.get("/gan/samples/<run_id>/film")
+@blueprint.get("/gan/samples/<run_id>/film", responses=answers(media("image/webp"), 404))
 def run_film(path: RunPath) -> Response:
-    """The film of all sheets, an animated WebP; there is one once the run is over."""
+    """Show the film of all sheets, an animated WebP; there is one once the run is over."""
     return Response(_read(path.run_id, "film.webp"), content_type="image/webp")
 
 
-@blueprint.get("/gan/samples/<run_id>/log")
+@blueprint.get("/gan/samples/<run_id>/log", responses=answers(RunLogAnswer, 404))
 def run_log(path: RunPath) -> Response:
-    """The curves: {"lines": [{"kind": "train" | "evaluation" | …, "step", …}]}."""
+    """Give the curves of a run."""
     text = _read(path.run_id, "log.jsonl").decode()
     return jsonify({"lines": [json.loads(line) for line in text.splitlines() if line.strip()]})

@@ -5,18 +5,42 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from pika_gan.config import DEFAULT_PRESET, PRESETS
 from pika_gan.latents import MAX_SEED
-from pika_kit.bodies import OptionalBody
+from pika_kit.bodies import OneOf, OptionalBody
+from pika_kit.contract import example
 from pika_kit.datasets import REFERENCE_PATTERN
 
 MAX_PICTURES = 64
 MAX_SIZE = 512
 MAX_PIXELS = MAX_PICTURES * 256**2
 """Of all pictures of one answer together: 12 MB, and several times that while they are encoded."""
+_SEEDS_PATTERN = r"^ *[0-9]{1,9}( *- *[0-9]{1,9})? *(, *[0-9]{1,9}( *- *[0-9]{1,9})? *){0,63}$"
+Size = Annotated[
+    int,
+    WithJsonSchema({"type": "integer", "enum": [2**power for power in range(3, MAX_SIZE.bit_length())]}),
+]
 Latent = Annotated[list[float], Field(max_length=4096)]
+Seeds = Annotated[
+    list[int],
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": _SEEDS_PATTERN, "examples": ["0,4-6"]},
+                {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 0, "maximum": MAX_SEED},
+                    "minItems": 1,
+                    "maxItems": MAX_PICTURES,
+                },
+            ]
+        }
+    ),
+]
+PresetName = Annotated[str, OneOf(PRESETS)]
+PictureFormat = Literal["png", "jpeg", "jpg", "webp"]
 _PART = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?")
 
 
@@ -36,24 +60,24 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-class GenerateRequest(OptionalBody):
+class GenerateQuery(OptionalBody):
     """Which pictures, and how they are to come."""
 
     n: int | None = Field(
         None, ge=1, le=MAX_PICTURES, description="How many pictures; 1 if nothing else tells"
     )
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="The first seed; with n: seed, seed + 1, …")
-    seeds: str | list[int] | None = Field(None, description='Seeds: "0,4-6", or a list')
-    latents: Annotated[list[Latent], Field(max_length=MAX_PICTURES)] | None = Field(
-        None, description="Latent vectors themselves, in place of seeds"
-    )
+    seeds: Seeds | None = Field(None, description='Seeds: "0,4-6", or a list')
     truncation: float = Field(
         1.0, ge=0.0, le=2.0, description="Latents are multiplied by it; less is plainer"
     )
-    size: int | None = Field(
+    size: Size | None = Field(
         None, description="Side in pixels, a power of two from 8 to 512; the model's own if absent"
     )
-    format: Literal["png", "jpeg", "webp"] = Field("png", description="Of each picture")
+    format: PictureFormat | None = Field(
+        None,
+        description="Of each picture, in small or large letters; png, or what Accept asks for, if absent",
+    )
     quality: int = Field(90, ge=1, le=100, description="Of JPEG and WebP")
     grid: bool = Field(False, description="All pictures as one sheet")
     response_format: Literal["image", "b64_json"] | None = Field(
@@ -62,6 +86,11 @@ class GenerateRequest(OptionalBody):
     )
     return_latents: bool = Field(False, description="Tell the latents too (JSON only)")
     model_version: str | None = Field(None, description="Such as v2; the current one if absent")
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _read_format(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -90,11 +119,11 @@ class GenerateRequest(OptionalBody):
         return value
 
     @model_validator(mode="after")
-    def _check_together(self) -> GenerateRequest:
-        given = [name for name in ("seed", "seeds", "latents") if getattr(self, name) is not None]
+    def _check_together(self) -> GenerateQuery:
+        given = [name for name in ("seed", "seeds", "latents") if getattr(self, name, None) is not None]
         if len(given) > 1:
             raise ValueError(f"expected one of seed, seeds and latents, received {' and '.join(given)}")
-        listed = self.seeds if self.seeds is not None else self.latents
+        listed = self._listed
         if listed is not None:
             if not 1 <= len(listed) <= MAX_PICTURES:
                 raise ValueError(f"expected 1 to {MAX_PICTURES} pictures, received {len(listed)}")
@@ -113,10 +142,18 @@ class GenerateRequest(OptionalBody):
         return self
 
     @property
+    def given_latents(self) -> list[list[float]] | None:
+        """In place of seeds."""
+        return None
+
+    @property
+    def _listed(self) -> list[Any] | None:
+        return self.seeds if self.seeds is not None else self.given_latents
+
+    @property
     def num_pictures(self) -> int:
         """How many pictures are asked for."""
-        listed = self.seeds if self.seeds is not None else self.latents
-        return len(listed) if listed is not None else self.n or 1
+        return len(self._listed) if self._listed is not None else self.n or 1
 
     @property
     def is_json(self) -> bool:
@@ -126,10 +163,26 @@ class GenerateRequest(OptionalBody):
         return self.response_format == "b64_json"
 
 
-class GenerateQuery(GenerateRequest):
-    """The same from a query string, where latents do not fit."""
+class GenerateRequest(GenerateQuery):
+    """Which pictures, and how they are to come; also from latents."""
 
-    latents: None = None
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"n": 4, "seed": 7},
+                {"seeds": "0,4-6", "grid": True, "size": 128, "format": "webp"},
+            ]
+        }
+    )
+
+    latents: Annotated[list[Latent], Field(max_length=MAX_PICTURES)] | None = Field(
+        None, description="Latent vectors themselves, in place of seeds"
+    )
+
+    @property
+    def given_latents(self) -> list[list[float]] | None:
+        """As they were sent."""
+        return self.latents
 
 
 class ProjectQuery(OptionalBody):
@@ -138,12 +191,12 @@ class ProjectQuery(OptionalBody):
     model_version: str | None = Field(None, description="Such as v2; the current one if absent")
 
 
-class TrainRequest(OptionalBody):
+class GanTrainRequest(OptionalBody):
     """A training run. Without steps and minutes the preset's own budget holds; with both, whichever ends
     first.
     """
 
-    preset: str = Field(DEFAULT_PRESET, description=f"One of {', '.join(PRESETS)}")
+    preset: PresetName = Field(DEFAULT_PRESET, description="The recipe")
     minutes: Annotated[float, Field(gt=0, le=60 * 24 * 30)] | None = Field(
         None, description="Of training time"
     )
@@ -155,13 +208,6 @@ class TrainRequest(OptionalBody):
         description="A data set of the bucket pikachu, name/v2 or the latest of a name; all of it if absent",
     )
     activate: bool = Field(True, description="Make the result the current version")
-
-    @field_validator("preset")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in PRESETS:
-            raise ValueError(f"expected one of {', '.join(PRESETS)}")
-        return value
 
 
 class RunPath(BaseModel):
@@ -176,7 +222,115 @@ class SheetPath(RunPath):
     step: int = Field(ge=0)
 
 
-class VersionPath(BaseModel):
-    """A published version."""
+class DrawnPicture(BaseModel):
+    """One picture of an answer in JSON."""
 
-    version: str = Field(pattern=r"^v[1-9][0-9]{0,8}$")
+    b64_json: str = Field(description="The encoded picture, base64")
+    seed: int | None = Field(default=None, description="Of a picture that was drawn from a seed")
+    latent: list[float] | None = Field(default=None, description="Where `return_latents` asks for it")
+
+
+class GenerateAnswer(BaseModel):
+    """The pictures, and what each was drawn from."""
+
+    model_config = example(
+        {
+            "created": 1795673846,
+            "model_version": "v1",
+            "request_id": "3f2b8c1d9a4e4f0b8c7d6e5f4a3b2c1d",
+            "seeds": [7, 8],
+            "truncation": 1.0,
+            "size": 64,
+            "format": "png",
+            "grid": False,
+            "data": [
+                {"b64_json": "iVBORw0KGgo=", "seed": 7},
+                {"b64_json": "iVBORw0KGgo=", "seed": 8},
+            ],
+        }
+    )
+
+    created: int = Field(description="Unix time")
+    model_version: str
+    request_id: str
+    seeds: list[int] | None = Field(description="Null where latents were sent")
+    truncation: float
+    size: int = Field(description="Side of each picture in pixels")
+    format: Literal["png", "jpeg", "webp"]
+    grid: bool
+    data: list[DrawnPicture]
+    latents: list[list[float]] | None = Field(default=None, description="Of a grid, where they are asked for")
+
+
+class ProjectAnswer(BaseModel):
+    """The latent that was found, and its picture."""
+
+    model_config = example(
+        {
+            "latent": [0.12, -1.3],
+            "distance": 0.008,
+            "size": 64,
+            "model_version": "v1",
+            "request_id": "3f2b8c1d9a4e4f0b8c7d6e5f4a3b2c1d",
+            "b64_json": "iVBORw0KGgo=",
+        }
+    )
+
+    latent: list[float]
+    distance: float = Field(description="Between the given picture and the latent's, 0 for the same")
+    size: int
+    model_version: str
+    request_id: str
+    b64_json: str = Field(description="The latent's picture as PNG, base64")
+
+
+_RUN: dict[str, Any] = {
+    "run_id": "0d9f3c3c5e8f4b0f9d5b8a6f2c1e7a44",
+    "url": "/gan/samples/0d9f3c3c5e8f4b0f9d5b8a6f2c1e7a44",
+    "latest_url": "/gan/samples/0d9f3c3c5e8f4b0f9d5b8a6f2c1e7a44/latest",
+    "film_url": "/gan/samples/0d9f3c3c5e8f4b0f9d5b8a6f2c1e7a44/film",
+    "log_url": "/gan/samples/0d9f3c3c5e8f4b0f9d5b8a6f2c1e7a44/log",
+}
+
+
+class RunAnswer(BaseModel):
+    """A training run: where its pictures are, and how it stands."""
+
+    model_config = example(_RUN, extra="allow")
+
+    run_id: str
+    url: str
+    latest_url: str
+    film_url: str
+    log_url: str
+
+
+class RunsAnswer(BaseModel):
+    """All runs, the last started first."""
+
+    model_config = example({"runs": [_RUN]})
+
+    runs: list[RunAnswer]
+
+
+class SheetOfStep(BaseModel):
+    """The sample sheet of one step."""
+
+    step: int
+    url: str
+
+
+class RunSheetsAnswer(RunAnswer):
+    """A training run with all its sheets."""
+
+    model_config = example(_RUN | {"sheets": [{"step": 100, "url": f"{_RUN['url']}/sheets/100"}]})
+
+    sheets: list[SheetOfStep]
+
+
+class RunLogAnswer(BaseModel):
+    """The curves of a run, a line for each thing that was noted."""
+
+    model_config = example({"lines": [{"kind": "train", "step": 20, "discriminator_loss": 0.69}]})
+
+    lines: list[dict[str, Any]]

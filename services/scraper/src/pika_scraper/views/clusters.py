@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 from flask import Response, jsonify
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 from PIL import Image, ImageOps
 
+from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.gates import Gate
 from pika_kit.images import Pixels, decode, encode_png, sheet
 from pika_kit.pictures import PictureBucket
@@ -14,6 +15,7 @@ from pika_kit.service import Problem, state
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 from pika_scraper.pictures.duplicates import clusters
+from pika_scraper.views.answers import ClustersAnswer
 from pika_scraper.views.images import PageQuery, PicturePath, cursor_of
 
 _TAG = Tag(name="pictures", description="Upload, list, look at")
@@ -22,12 +24,12 @@ _MAX_SHOWN = 64
 # Each of them reads all records of near duplicates.
 _LOOKS = Gate("looks at near duplicates", at_once=2)
 
-clusters_blueprint = APIBlueprint("clusters", __name__, abp_tags=[_TAG])
+clusters_blueprint = api_blueprint("clusters", __name__, _TAG)
 
 
-@clusters_blueprint.get("/images/clusters")
+@clusters_blueprint.get("/images/clusters", responses=answers(ClustersAnswer, 429))
 def list_clusters(query: PageQuery) -> Response:
-    """One page of the pictures that have near duplicates: which was kept, which were not, how far apart.
+    """List the pictures that have near duplicates: which was kept, which were not, how far apart.
 
     `distance` counts the bits, of 64, in which the perceptual hashes differ.
     """
@@ -40,9 +42,9 @@ def list_clusters(query: PageQuery) -> Response:
     return jsonify({"clusters": listed, "next_cursor": next_cursor})
 
 
-@clusters_blueprint.get("/images/clusters/<picture_id>")
+@clusters_blueprint.get("/images/clusters/<picture_id>", responses=answers(media("image/png"), 404, 429))
 def look_at_cluster(path: PicturePath) -> Response:
-    """The picture that was kept and, beside it, up to 63 near duplicates from raw, the nearest first; PNG."""
+    """Show the picture that was kept and, beside it, up to 63 near duplicates from raw, the nearest first."""
     store = state().store
     with _LOOKS:
         near = clusters(store).get(path.picture_id)

@@ -4,14 +4,17 @@ from enum import StrEnum
 from typing import Any
 
 from flask import Response, jsonify
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from pika_kit import datasets
+from pika_kit.contract import answers, api_blueprint
+from pika_kit.job_views import JOB_STARTED
 from pika_kit.service import Problem, start_job, state
+from pika_scraper.views.answers import DatasetAnswer, DatasetsAnswer
 
 _TAG = Tag(name="data sets", description="Which pictures a training sees, under a name and a version")
-datasets_blueprint = APIBlueprint("datasets", __name__, abp_tags=[_TAG])
+datasets_blueprint = api_blueprint("datasets", __name__, _TAG)
 
 
 class DatasetBucket(StrEnum):
@@ -50,13 +53,15 @@ class DatasetBody(BaseModel):
 
 
 class DatasetPath(BaseModel):
+    """A version of a data set."""
+
     name: str = Field(pattern=datasets.NAME_PATTERN)
     version: str = Field(pattern=r"^v[1-9][0-9]{0,8}$")
 
 
-@datasets_blueprint.post("/datasets")
+@datasets_blueprint.post("/datasets", responses=JOB_STARTED)
 def start_dataset(body: DatasetBody) -> tuple[Response, int, dict[str, str]]:
-    """Write down which pictures fulfil the conditions now, as a job: 202 and its view.
+    """Write down which pictures fulfil the conditions now, as a job.
 
     Each time the next version of the name, unless the pictures are those of the latest.
     """
@@ -64,17 +69,17 @@ def start_dataset(body: DatasetBody) -> tuple[Response, int, dict[str, str]]:
     return start_job("dataset", {"name": body.name, "bucket": body.bucket.value, "where": where})
 
 
-@datasets_blueprint.get("/datasets")
+@datasets_blueprint.get("/datasets", responses=answers(DatasetsAnswer))
 def list_datasets() -> Response:
-    """All names with their versions, oldest version first."""
+    """List all names with their versions, oldest version first."""
     store = state().store
     listed = [{"name": name, "versions": datasets.versions_of(store, name)} for name in datasets.names(store)]
     return jsonify({"datasets": listed})
 
 
-@datasets_blueprint.get("/datasets/<name>/<version>")
+@datasets_blueprint.get("/datasets/<name>/<version>", responses=answers(DatasetAnswer, 404))
 def get_dataset(path: DatasetPath) -> Response:
-    """One version: what it was made of, and the ids of its pictures, less those withdrawn since."""
+    """Show one version: what it was made of, and the ids of its pictures, less those withdrawn since."""
     store = state().store
     try:
         found = datasets.load(store, f"{path.name}/{path.version}")

@@ -5,17 +5,20 @@ from enum import StrEnum
 from typing import Any
 
 from flask import Response, jsonify, request
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 from pydantic import BaseModel, Field
 
+from pika_kit.contract import answers, api_blueprint, form_with, media
 from pika_kit.gates import Gate
 from pika_kit.images import CONTENT_TYPES, decode, encode, thumbnail
+from pika_kit.job_views import JOB_STARTED
 from pika_kit.pictures import PictureBucket, PictureEntry, is_picture_id
 from pika_kit.service import Problem, job_accepted, state
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing
 from pika_kit.withdrawn import is_withdrawn
 from pika_scraper.pictures.duplicates import NEAR_DUPLICATES, record_key
+from pika_scraper.views.answers import NearDuplicatesAnswer, PicturesAnswer, UploadAnswer
 from pika_scraper.views.uploads import answer_uploads, received_files, zip_as_job
 
 _TAG = Tag(name="pictures", description="Upload, list, look at")
@@ -23,7 +26,7 @@ _NUM_LISTING_THREADS = 8
 
 # Bodies are spooled to the scratch folder, which is 512 MiB in a container.
 _UPLOADS = Gate("uploads", at_once=6)
-images_blueprint = APIBlueprint("images", __name__, abp_tags=[_TAG])
+images_blueprint = api_blueprint("images", __name__, _TAG)
 
 
 class PictureBucketName(StrEnum):
@@ -35,6 +38,8 @@ class PictureBucketName(StrEnum):
 
 
 class UploadQuery(BaseModel):
+    """What becomes of the pictures."""
+
     prepare: bool | None = Field(
         None,
         description="Then make squares of what is new, as a job. Unless it is given: a zip yes, pictures no.",
@@ -42,35 +47,61 @@ class UploadQuery(BaseModel):
 
 
 class ListQuery(BaseModel):
+    """A page of a bucket."""
+
     bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
     cursor: str = Field("", max_length=64, description="next_cursor of the page before")
     limit: int = Field(50, ge=1, le=200, description="Pictures on one page")
 
 
 class PageQuery(BaseModel):
+    """A page."""
+
     cursor: str = Field("", max_length=64, description="next_cursor of the page before")
     limit: int = Field(50, ge=1, le=200, description="Entries on one page")
 
 
 class PicturePath(BaseModel):
+    """A picture."""
+
     picture_id: str = Field(description="SHA-256 of the bytes first found, 64 hexadecimal digits")
 
 
 class PictureQuery(BaseModel):
+    """Of which bucket, and how large."""
+
     bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
     size: int | None = Field(
         None, ge=16, le=1024, description="A thumbnail (JPEG) whose longer side has so many pixels"
     )
 
 
-@images_blueprint.post("/images")
+_BINARY = {"type": "string", "format": "binary"}
+_UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": _BINARY},
+            "application/zip": {"schema": _BINARY},
+            "application/octet-stream": {"schema": _BINARY},
+            "multipart/form-data": {"schema": form_with({"type": "array", "items": _BINARY, "minItems": 1})},
+        },
+    }
+}
+
+
+@images_blueprint.post(
+    "/images",
+    responses=answers(UploadAnswer, 429) | answers(UploadAnswer, status=201) | JOB_STARTED,
+    openapi_extensions=_UPLOAD,
+)
 def upload_images(query: UploadQuery) -> Any:
-    """Upload pictures: one as the body itself, one or many as multipart files, or a zip as either.
+    """Upload pictures: one as the body itself, one or many as files of a form, or a zip as either.
 
     The answer lists every file in the order sent: its id, or a problem. 201 when something was new, 200 when
-    nothing was; a single file that is refused is answered by its problem alone: 415 when it is no picture,
-    422 when it is one that cannot be read. A zip becomes a job, 202; only a small one with `prepare=false` is
-    answered like files.
+    nothing was. A picture that is the body itself and is refused is answered by its problem: 415 when it is
+    no picture, 422 when it is one that cannot be read. A zip becomes a job, 202; only a small one with
+    `prepare=false` is answered like files.
     """
     with _UPLOADS, received_files(request, state().settings) as files:
         job = zip_as_job(files, state(), then_prepare=query.prepare is not False)
@@ -80,14 +111,14 @@ def upload_images(query: UploadQuery) -> Any:
     headers = {}
     if body["taken"] and query.prepare:
         body["job"] = state().queue.enqueue("prepare", {}).to_json()
-    if len(body["pictures"]) == 1:
+    if len(body["pictures"]) == 1 and "id" in body["pictures"][0]:
         headers["Location"] = f"/images/{body['pictures'][0]['id']}?bucket=raw"
     return jsonify(body), status, headers
 
 
-@images_blueprint.get("/images")
+@images_blueprint.get("/images", responses=answers(PicturesAnswer))
 def list_images(query: ListQuery) -> Response:
-    """One page of a bucket in the order of the ids, each picture with where it came from."""
+    """List a bucket in the order of the ids, each picture with where it came from."""
     pictures = PictureBucket(state().store, Bucket(query.bucket.value))
     entries = list(pictures.entries(cursor_of(query.cursor), query.limit + 1))
     page = entries[: query.limit]
@@ -97,9 +128,9 @@ def list_images(query: ListQuery) -> Response:
     return jsonify({"bucket": query.bucket.value, "pictures": listed, "next_cursor": next_cursor})
 
 
-@images_blueprint.get("/images/near-duplicates")
+@images_blueprint.get("/images/near-duplicates", responses=answers(NearDuplicatesAnswer))
 def list_near_duplicates(query: PageQuery) -> Response:
-    """One page of the pictures in raw that were kept out of images, and whose near duplicates they are."""
+    """List the pictures in raw that were kept out of images, and whose near duplicates they are."""
     store, after = state().store, cursor_of(query.cursor)
     start = record_key(after) if after else ""
     keys: list[str] = []
@@ -114,9 +145,12 @@ def list_near_duplicates(query: PageQuery) -> Response:
     return jsonify({"near_duplicates": listed, "next_cursor": next_cursor})
 
 
-@images_blueprint.get("/images/<picture_id>")
+@images_blueprint.get(
+    "/images/<picture_id>",
+    responses=answers(media(*CONTENT_TYPES.values(), headers=("ETag", "Cache-Control")), 404),
+)
 def get_image(path: PicturePath, query: PictureQuery) -> Response:
-    """The picture as it is in the bucket, or its thumbnail."""
+    """Give a picture as it is in the bucket, or its thumbnail."""
     pictures = PictureBucket(state().store, Bucket(query.bucket.value))
     picture_id = path.picture_id
     etag = f"{query.bucket.value}-{picture_id}-{query.size or 'full'}"

@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any
 
 from flask import Response, stream_with_context
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 from pydantic import BaseModel, Field
 
+from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.gates import Gate
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.service import state
@@ -31,7 +32,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 # Each download reads a whole bucket.
 _DOWNLOADS = Gate("downloads of provenance", at_once=2)
-provenance_blueprint = APIBlueprint("provenance", __name__, abp_tags=[_TAG])
+provenance_blueprint = api_blueprint("provenance", __name__, _TAG)
 
 
 class Format(StrEnum):
@@ -43,6 +44,8 @@ class Format(StrEnum):
 
 
 class ProvenanceQuery(BaseModel):
+    """Which records, and how they are written."""
+
     bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
     format: Format = Field(
         Format.jsonl,
@@ -52,9 +55,15 @@ class ProvenanceQuery(BaseModel):
     without_licence: list[str] = Field([], description="Leave out origins of these licences; repeatable")
 
 
-@provenance_blueprint.get("/images/provenance")
+_DOWNLOAD = media("application/x-ndjson", "text/csv", "application/vnd.apache.parquet")
+
+
+@provenance_blueprint.get("/images/provenance", responses=answers(_DOWNLOAD, 429))
 def download_provenance(query: ProvenanceQuery) -> Response:
-    """All origins of a bucket's pictures, in the order of their ids; pictures without any give one record."""
+    """Download all origins of a bucket's pictures, in the order of their ids.
+
+    Pictures without any give one record.
+    """
     place = ExitStack()
     place.enter_context(_DOWNLOADS)
     records = _records(PictureBucket(state().store, Bucket(query.bucket.value)), query)

@@ -1,12 +1,15 @@
 """`POST /scrape` and `POST /prepare` start jobs; `GET /buckets` tells how many pictures there are."""
 
 from enum import StrEnum
+from typing import Annotated, Any
 
 from flask import Response, jsonify
-from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, ConfigDict, Field
+from flask_openapi3 import Tag
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from pika_kit.bodies import OptionalBody
+from pika_kit.contract import answers, api_blueprint
+from pika_kit.job_views import JOB_STARTED
 from pika_kit.pictures import PictureBucket
 from pika_kit.service import Problem, start_job, state
 from pika_kit.stages import Bucket
@@ -14,6 +17,7 @@ from pika_scraper.errors import SourceError
 from pika_scraper.pictures.duplicates import near_duplicate_ids
 from pika_scraper.sources import SOURCES
 from pika_scraper.sources.base import ScrapeRequest
+from pika_scraper.views.answers import BucketsAnswer
 
 _TAG = Tag(name="collecting", description="Pictures from folders, zips and lists of addresses")
 _STATUS = {"location-forbidden": 403}
@@ -28,7 +32,7 @@ _TITLES = {
 
 _FIT = "crop: the middle; pad: all of it where its ground is plain, on more of that ground, else the middle"
 
-scraper_blueprint = APIBlueprint("scraper", __name__, abp_tags=[_TAG])
+scraper_blueprint = api_blueprint("scraper", __name__, _TAG)
 
 
 class Fit(StrEnum):
@@ -38,20 +42,29 @@ class Fit(StrEnum):
     pad = "pad"
 
 
-class ScrapeBody(BaseModel):
+def _split(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) else value
+
+
+_QUERIES_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+Queries = Annotated[list[str], BeforeValidator(_split), WithJsonSchema(_QUERIES_SCHEMA)]
+SourceName = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(SOURCES)})]
+
+
+class ScrapeBody(OptionalBody):
     """Which source, and what it needs."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    source: str | None = Field(None, description="folder, zip, urls, openverse or commons")
-    sources: list[str] | None = Field(None, max_length=10, description="One or several, one after the other")
+    source: SourceName | None = Field(None, description="One source")
+    sources: list[SourceName] | None = Field(
+        None, max_length=10, description="Several in place of one, one after the other"
+    )
     location: str | None = Field(
         None,
         max_length=4096,
         description="Folder, zip or list: absolute, or inside one of the allowed folders",
     )
     urls: list[str] | None = Field(None, max_length=10_000, description="For the source urls: the addresses")
-    queries: list[str] | str | None = Field(
+    queries: Queries | None = Field(
         None,
         description="For sources that search: words, as a list or separated by commas. Without a source, "
         "those that can search here are asked.",
@@ -61,9 +74,9 @@ class ScrapeBody(BaseModel):
     fit: Fit = Field(Fit.crop, description=_FIT)
 
 
-@scraper_blueprint.post("/scrape")
+@scraper_blueprint.post("/scrape", responses=JOB_STARTED | {403: {}})
 def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
-    """Take all pictures of a source, as a job: 202 and its view."""
+    """Take all pictures of a source, as a job."""
     names, queries = _source_names(body), _queries(body)
     for name in names:
         request = ScrapeRequest(name, body.location, tuple(body.urls or ()), tuple(queries or ()))
@@ -90,15 +103,18 @@ class PrepareBody(OptionalBody):
     fit: Fit = Field(Fit.crop, description=_FIT)
 
 
-@scraper_blueprint.post("/prepare")
+@scraper_blueprint.post("/prepare", responses=JOB_STARTED)
 def start_prepare(body: PrepareBody) -> tuple[Response, int, dict[str, str]]:
-    """Make squares of all raw pictures that are new, as a job: 202 and its view."""
+    """Make squares of all raw pictures that are new, as a job."""
     return start_job("prepare", {"fit": body.fit.value})
 
 
-@scraper_blueprint.get("/buckets")
+@scraper_blueprint.get("/buckets", responses=answers(BucketsAnswer))
 def count_buckets() -> Response:
-    """How many pictures each bucket holds; near duplicates are in raw and were kept out of images."""
+    """Count the pictures of each bucket.
+
+    Near duplicates are in raw and were kept out of images.
+    """
     store = state().store
     counts = {
         bucket.value: PictureBucket(store, bucket).count()
@@ -119,6 +135,13 @@ def source_problem(error: SourceError) -> Problem:
 
 
 def _source_names(body: ScrapeBody) -> list[str]:
+    if body.source and body.sources:
+        raise Problem(
+            422,
+            "request-invalid",
+            "The request does not fit",
+            "source: expected a source or sources; received both.",
+        )
     asked = [body.source] if body.source else list(body.sources or ())
     if body.queries and not asked:
         # Commons refuses those who do not say whom to write to.
@@ -132,5 +155,4 @@ def _source_names(body: ScrapeBody) -> list[str]:
 
 
 def _queries(body: ScrapeBody) -> list[str] | None:
-    asked = body.queries.split(",") if isinstance(body.queries, str) else body.queries
-    return [query.strip() for query in asked if query.strip()] if asked is not None else None
+    return None if body.queries is None else [query.strip() for query in body.queries if query.strip()]

@@ -22,6 +22,7 @@ from flask import Request
 from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket
 from pika_kit.queue import JobView
+from pika_kit.received import check_form
 from pika_kit.service import Problem, ServiceState, once_of
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
@@ -56,6 +57,7 @@ class Upload:
 
     name: str
     file: IO[bytes]
+    is_body: bool
 
     def is_zip(self) -> bool:
         """Whether it begins like a zip."""
@@ -70,9 +72,10 @@ def received_files(request: Request, settings: Settings) -> Iterator[list[Upload
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         if request.mimetype == "multipart/form-data":
+            check_form(request)
             uploads = [
-                Upload(label(file.filename or name), file.stream)
-                for name, file in request.files.items(multi=True)
+                Upload(label(file.filename or "file"), file.stream, is_body=False)
+                for file in request.files.getlist("file")
             ]
         else:
             spool = stack.enter_context(
@@ -80,7 +83,7 @@ def received_files(request: Request, settings: Settings) -> Iterator[list[Upload
             )
             shutil.copyfileobj(request.stream, spool)
             spool.seek(0)
-            uploads = [Upload("body", cast(IO[bytes], spool))]
+            uploads = [Upload("body", cast(IO[bytes], spool), is_body=True)]
         if not uploads:
             raise Problem(
                 422,
@@ -135,7 +138,7 @@ def answer_uploads(uploads: list[Upload], raw: PictureBucket) -> tuple[dict[str,
     """Take every file, and every file in every zip; the answer's body and status.
 
     Raises:
-        Problem: there was a single file, and it is refused.
+        Problem: the body itself was a picture or a zip, and it is refused.
     """
     answers: list[dict[str, Any]] = []
     budget = _Budget(RequestLimits())
@@ -153,8 +156,10 @@ def answer_uploads(uploads: list[Upload], raw: PictureBucket) -> tuple[dict[str,
                 for entry in archive.entries:
                     answers.append(_answer(raw, label(entry.filename), partial(archive.read, entry), budget))
         except Problem as problem:
+            if upload.is_body:
+                raise
             answers.append({"name": upload.name, "problem": problem})
-    if len(answers) == 1 and "problem" in answers[0]:
+    if uploads[0].is_body and not uploads[0].is_zip() and "problem" in answers[0]:
         raise answers[0]["problem"]
     reasons = Counter(answer["problem"].body["reason"] for answer in answers if "problem" in answer)
     counts = {

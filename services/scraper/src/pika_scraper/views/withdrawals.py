@@ -4,12 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 from flask import Response, jsonify
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import Tag
 from pydantic import BaseModel, ConfigDict, Field
 
+from pika_kit.contract import answers, api_blueprint
 from pika_kit.service import Problem, state
 from pika_kit.withdrawn import readmit, tombstone, withdrawn_ids
 from pika_scraper.datasets.withdraw import withdraw_pictures
+from pika_scraper.views.answers import ReadmittedAnswer, WithdrawalsAnswer, WithdrawAnswer
 from pika_scraper.views.images import PageQuery, cursor_of
 
 _TAG = Tag(name="withdrawals", description="Pictures that somebody wants out")
@@ -17,7 +19,7 @@ _NUM_THREADS = 8
 _ID = r"^[0-9a-f]{64}$"
 _REASON = Field("", max_length=500, description="Why, for those who ask later")
 
-withdrawals_blueprint = APIBlueprint("withdrawals", __name__, abp_tags=[_TAG])
+withdrawals_blueprint = api_blueprint("withdrawals", __name__, _TAG)
 
 
 class WithdrawBody(BaseModel):
@@ -34,16 +36,22 @@ class WithdrawBody(BaseModel):
 
 
 class WithdrawQuery(BaseModel):
+    """Why."""
+
     reason: str = _REASON
 
 
 class WithdrawPath(BaseModel):
+    """A picture, also one that was not found yet."""
+
     picture_id: str = Field(pattern=_ID, description="SHA-256 of the bytes as found, 64 hexadecimal digits")
 
 
-@withdrawals_blueprint.post("/images/withdrawals")
+@withdrawals_blueprint.post("/images/withdrawals", responses=answers(WithdrawAnswer))
 def withdraw_many(body: WithdrawBody) -> Response:
-    """Withdraw pictures: they leave raw and images at once, and no scrape or upload brings them back.
+    """Withdraw pictures.
+
+    They leave raw and images at once, and no scrape or upload brings them back.
 
     Near duplicates that stood behind them are prepared in their place, as a job. The classifier's labels and
     the bucket pikachu are emptied by `POST /labels/withdrawn`, and by its next training or filter job.
@@ -51,15 +59,15 @@ def withdraw_many(body: WithdrawBody) -> Response:
     return jsonify(_withdraw(body.ids, body.reason))
 
 
-@withdrawals_blueprint.delete("/images/<picture_id>")
+@withdrawals_blueprint.delete("/images/<picture_id>", responses=answers(WithdrawAnswer))
 def withdraw_one(path: WithdrawPath, query: WithdrawQuery) -> Response:
     """Withdraw one picture; see `POST /images/withdrawals`."""
     return jsonify(_withdraw([path.picture_id], query.reason))
 
 
-@withdrawals_blueprint.get("/images/withdrawals")
+@withdrawals_blueprint.get("/images/withdrawals", responses=answers(WithdrawalsAnswer))
 def list_withdrawals(query: PageQuery) -> Response:
-    """One page of tombstones in the order of their ids."""
+    """List tombstones in the order of their ids."""
     store = state().store
     ids = withdrawn_ids(store, cursor_of(query.cursor), query.limit + 1)
     page = ids[: query.limit]
@@ -68,9 +76,12 @@ def list_withdrawals(query: PageQuery) -> Response:
     return jsonify({"withdrawals": listed, "next_cursor": page[-1] if len(ids) > len(page) else None})
 
 
-@withdrawals_blueprint.delete("/images/withdrawals/<picture_id>")
+@withdrawals_blueprint.delete("/images/withdrawals/<picture_id>", responses=answers(ReadmittedAnswer, 404))
 def readmit_one(path: WithdrawPath) -> Response:
-    """Take a tombstone away: the picture itself does not come back, and may be collected again."""
+    """Take a tombstone away.
+
+    The picture itself does not come back, and may be collected again.
+    """
     if not readmit(state().store, path.picture_id):
         detail = "No picture of that id is withdrawn."
         raise Problem(404, "picture-unknown", "Unknown picture", detail, received=path.picture_id)

@@ -1,0 +1,207 @@
+"""Nothing that a client sends is silently ignored: requests are held against the service's own document.
+
+Before a view runs, its operation in the OpenAPI document tells which query parameters there are, whether a
+body is expected and of which type, and what the answer may be. What does not fit is a problem that names it.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Request, request
+from flask.json.provider import DefaultJSONProvider
+
+from pika_kit.contract import JSON_TYPE
+from pika_kit.problems import Problem
+
+_PARAMETER = re.compile(r"<(?:[^<:]+:)?([^<>]+)>")
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What one operation takes and gives."""
+
+    queries: frozenset[str]
+    repeatable: frozenset[str]
+    body_types: frozenset[str]
+    needs_body: bool
+    gives: tuple[str, ...]
+
+
+class StrictJSON(DefaultJSONProvider):
+    """Flask's JSON, which refuses what would be lost or cannot be stored: a name that comes twice, NaN, half
+    a character.
+    """
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Raises ValueError."""
+        value = json.loads(s, object_pairs_hook=_once_each, parse_constant=_no_constant, **kwargs)
+        text = s.decode(errors="replace") if isinstance(s, bytes) else s
+        if _ESCAPED_HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
+        return value
+
+
+class StrictRequest(Request):
+    """Flask's request, whose unreadable JSON is a problem that says where."""
+
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        """Raises Problem: 415 where the type is not JSON, 400 where the body is none."""
+        if e is None:
+            raise Problem(
+                415,
+                "unsupported-media-type",
+                "Unsupported Media Type",
+                f"Content-Type: expected {JSON_TYPE}; received {self.content_type or 'none'}.",
+                expected=JSON_TYPE,
+                received=self.content_type or "none",
+            )
+        raise Problem(
+            400,
+            "json-unreadable",
+            "The body cannot be read as JSON",
+            f"{e}"[:300],
+            expected="JSON, each name once, without NaN and Infinity",
+            received=self.get_data()[:80].decode("utf-8", "replace"),
+        ) from e
+
+
+def install(app: Flask) -> None:
+    """Hold every request to `app`'s document."""
+    app.json = StrictJSON(app)
+    app.request_class = StrictRequest
+    table: dict[tuple[str, str], Expected] = {}
+
+    @app.before_request
+    def check() -> None:
+        if request.url_rule is None:
+            return
+        if not table:
+            table.update(expectations(app.api_doc))  # type: ignore[attr-defined]
+        method = "GET" if request.method == "HEAD" else request.method
+        expected = table.get((_PARAMETER.sub(r"{\1}", request.url_rule.rule), method))
+        if expected is not None:
+            check_query(expected)
+            _check_accept(expected)
+            _check_body(expected)
+
+
+def expectations(document: dict[str, Any]) -> dict[tuple[str, str], Expected]:
+    """(path, method) → what the operation takes and gives."""
+    found = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            queries = [one for one in operation.get("parameters", []) if one["in"] == "query"]
+            body = operation.get("requestBody", {})
+            found[path, method.upper()] = Expected(
+                queries=frozenset(one["name"] for one in queries),
+                repeatable=frozenset(one["name"] for one in queries if _is_list(one["schema"])),
+                body_types=frozenset(body.get("content", {})),
+                needs_body=body.get("required", False),
+                gives=tuple(
+                    kind
+                    for code, answer in operation["responses"].items()
+                    if int(code) < 300
+                    for kind in answer.get("content", {})
+                ),
+            )
+    return found
+
+
+def check_query(expected: Expected) -> None:
+    """Raises Problem (422) for a query parameter that is unknown, or that comes twice where one is meant."""
+    unknown = sorted(set(request.args) - expected.queries)
+    twice = sorted(
+        name
+        for name in request.args
+        if name not in expected.repeatable and len(request.args.getlist(name)) > 1
+    )
+    known = f"one of {', '.join(sorted(expected.queries))}" if expected.queries else "no query parameters"
+    errors = [{"where": name, "expected": known, "received": "an unknown parameter"} for name in unknown]
+    errors += [
+        {"where": name, "expected": "one value", "received": f"{len(request.args.getlist(name))} values"}
+        for name in twice
+        if name not in unknown
+    ]
+    if not errors:
+        return
+    first = errors[0]
+    detail = f"{first['where'][:80]}: expected {first['expected']}; received {first['received']}."
+    if unknown and JSON_TYPE in expected.body_types:
+        detail += " Fields of the body come as JSON."
+    raise Problem(422, "request-invalid", "The request does not fit", detail, errors=errors[:5])
+
+
+def unknown_fields(names: set[str], advice: str) -> Problem:
+    """The problem for fields of a form that nobody reads.
+
+    Args:
+        advice: what to do instead, as a sentence.
+    """
+    listed = sorted(names)
+    errors = [{"where": name, "expected": "no field of this name", "received": "a field"} for name in listed]
+    detail = f"{', '.join(listed)[:200]}: expected no form field of this name. {advice}"
+    return Problem(422, "request-invalid", "The request does not fit", detail, errors=errors[:5])
+
+
+def _check_accept(expected: Expected) -> None:
+    accepted = request.accept_mimetypes
+    if not expected.gives or not accepted.provided or accepted.best_match(expected.gives):
+        return
+    raise Problem(
+        406,
+        "not-acceptable",
+        "Not Acceptable",
+        f"Accept: expected {', '.join(expected.gives)}; received {accepted.to_header()[:200]}.",
+        expected=list(expected.gives),
+        received=accepted.to_header()[:200],
+    )
+
+
+def _check_body(expected: Expected) -> None:
+    has_body = bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "")
+    if not expected.body_types:
+        if has_body:
+            raise Problem(
+                422,
+                "request-invalid",
+                "The request does not fit",
+                "The body: expected none.",
+                expected="no body",
+                received=f"a body of type {request.mimetype or '(none)'}",
+            )
+        return
+    if expected.body_types != {JSON_TYPE}:
+        return  # the view reads it, in one of several forms
+    if not has_body:
+        if expected.needs_body:
+            raise Problem(
+                422,
+                "request-invalid",
+                "The request does not fit",
+                "The body: expected a JSON object; received nothing.",
+                expected="a JSON object",
+                received="no body",
+            )
+        return
+    request.get_json()  # is kept for the view; what cannot be read raises Problem
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:80]!r}: expected once; received twice")
+        found[name] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"expected finite numbers; received {name}")
+
+
+def _is_list(schema: dict[str, Any]) -> bool:
+    kinds = [schema, *schema.get("anyOf", [])]
+    return any(kind.get("type") == "array" for kind in kinds)
