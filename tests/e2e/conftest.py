@@ -1,6 +1,7 @@
 """The whole way, one fixture for each arrow of the drawing; a test that needs an arrow asks for it."""
 
 import io
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from browsing import chromium
 from walking import Stack
 
 from pikastack.drawings import write_collection, write_labels
@@ -81,3 +83,15 @@ def generator(stack, filtered):
     version = {"version": result["model_version"]}
     assert stack.request("PUT", "/gan/models/current", json=version).status == 200
     return result
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Headless Chromium on a profile of its own."""
+    if shutil.which("chromedriver") is None:
+        pytest.skip("there is no chromedriver here (Debian: chromium-driver)")
+    driver = chromium(tmp_path)
+    try:
+        yield driver
+    finally:
+        driver.quit()

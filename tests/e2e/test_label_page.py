@@ -1,41 +1,8 @@
 """The labelling page in Chromium, through the front door: keyboard, prefetching, undo, and its speed."""
 
-import json
-import shutil
-import time
+from browsing import assert_own_origin_only, until
 
-import pytest
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("chromedriver") is None, reason="there is no chromedriver here (Debian: chromium-driver)"
-)
 NUM_KEYS = 25
-
-
-@pytest.fixture
-def browser(tmp_path):
-    """Headless Chromium on a profile of its own."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=900,1000"):
-        options.add_argument(argument)
-    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    try:
-        yield driver
-    finally:
-        driver.quit()
-
-
-def until(check, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
-    return found
 
 
 def counted(stack) -> dict[str, int]:
@@ -108,13 +75,4 @@ def test_a_person_labels_with_the_keyboard(stack, classifier, scraped, browser):
     print(f"p95 from key press to next picture: {p95:.0f} ms")
     assert len(set(milliseconds)) > 1
 
-    asked = {
-        json.loads(entry["message"])["message"]["params"]["request"]["url"]
-        for entry in browser.get_log("performance")
-        if json.loads(entry["message"])["message"]["method"] == "Network.requestWillBeSent"
-    }
-    asked = {url for url in asked if url.startswith("http")}  # the browser's own pages are not the page's
-    assert asked
-    assert all(url.startswith(stack.url) for url in asked), asked
-    problems = [entry["message"] for entry in browser.get_log("browser") if "favicon" not in entry["message"]]
-    assert not problems
+    assert_own_origin_only(browser, stack)

@@ -26,7 +26,7 @@ graceful_timeout = 20
 # is just being closed, and answer 502.
 keepalive = 150
 accesslog = "-"
-access_log_format = '%(t)s %({x-request-id}o)s "%(r)s" %(s)s %(B)s %(M)sms'
+logger_class = "pika_kit.gunicorn_logs.GunicornLogger"
 errorlog = "-"
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 — a heartbeat file must not wait for a disk
 # Gunicorn 27 would open a control socket in the home folder.

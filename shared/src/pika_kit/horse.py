@@ -4,7 +4,6 @@ Everything it needs comes in the environment: the settings, and which worker, jo
 """
 
 import ctypes
-import logging
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 from rq.executions import Execution
 from rq.job import Job
 
+from pika_kit import logs
 from pika_kit.outages import patiently
 from pika_kit.queue import PERFORM, SERIALIZER
 from pika_kit.settings import Settings, SettingsError
@@ -33,7 +33,7 @@ def die_with_worker() -> None:
 def main() -> int:
     """Fetch the job that the environment names and perform it; the exit status is RQ's."""
     die_with_worker()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(lambda: {"job_id": os.environ["RQ_JOB_ID"]})
     try:
         connection = connect_valkey(Settings.from_environment())
     except SettingsError as error:

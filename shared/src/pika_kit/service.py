@@ -47,6 +47,7 @@ API_VERSION = importlib.metadata.version("pika-kit")
 OPEN_PATHS = "PIKA_OPEN_PATHS"
 """In an application's config: the set of paths that need no API key. A service may add its own."""
 READY_SECONDS = 2.0
+_SWAGGER_FILES = ("css/swagger-ui.css", "js/swagger-ui-bundle.js")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OPERATIONS = Tag(name="operations", description="Health and metrics")
 
@@ -179,6 +180,8 @@ def _install_api_keys(app: Flask, settings: Settings) -> None:
     }
     # For Prometheus, beside the service: the front door leads to /gan/metrics only, which asks for a key.
     open_paths.add("/metrics")
+    # Swagger UI's own files, for the front door's page; a <script> cannot send a key.
+    open_paths |= {f"/{app.config['PIKA'].name}/docs/swagger/{file}" for file in _SWAGGER_FILES}
     app.config[OPEN_PATHS] = open_paths
 
     @app.before_request

@@ -22,6 +22,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 from rq.worker import SpawnWorker
 
+from pika_kit import logs
 from pika_kit.healthcheck import ALIVE_FILE
 from pika_kit.orphans import ALIVE_SECONDS, OrphanWatch, birth, place
 from pika_kit.outages import patiently
@@ -246,7 +247,7 @@ def _death(status: int, rusage: Any) -> str:
 
 def main(arguments: list[str]) -> int:
     """Wait for the queue's server, then work until told to stop."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure()
     if len(arguments) != 1 or arguments[0] not in set(QueueName):
         print(f"usage: python -m pika_kit.worker {'|'.join(QueueName)}", file=sys.stderr)
         return 2

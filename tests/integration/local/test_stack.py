@@ -176,7 +176,7 @@ def test_what_libraries_write_stays_in_the_state_folder(stacks):
             assert process.environ()["TMPDIR"].startswith(f"{stacks[0].root}/scratch/")
 
 
-@pytest.mark.parametrize("part", ["gan", "scraper-worker", "valkey", "seaweedfs", "caddy"])
+@pytest.mark.parametrize("part", ["gan", "scraper-worker", "valkey", "seaweedfs", "front"])
 def test_a_killed_part_comes_back_and_data_with_it(stacks, part):
     stack = stacks[0]
     stack.upload(50 + len(part))

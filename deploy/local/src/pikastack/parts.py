@@ -101,7 +101,7 @@ def _object_store(state: StateFolder, ports: Mapping[str, int]) -> Part:
     return Part(
         name="seaweedfs",
         level=0,
-        command=[_script("weed"), "-logtostderr=true", "mini", *(f"-{k}={v}" for k, v in options.items())],
+        command=[_script("weed"), *_quiet(state), "mini", *(f"-{k}={v}" for k, v in options.items())],
         check=http_check(ports["s3"], "/healthz"),
         environ={
             "AWS_ACCESS_KEY_ID": state.secret("s3-access-key"),
@@ -111,6 +111,22 @@ def _object_store(state: StateFolder, ports: Mapping[str, int]) -> Part:
         # Its gRPC sockets have no option for their place.
         leftovers=[f"/tmp/seaweedfs-*-grpc-{ports[f'{name}_grpc']}.sock" for name in numbered],  # noqa: S108
     )
+
+
+def _quiet(state: StateFolder) -> list[str]:
+    """Only errors go to the part's log. The rest, which tries again and again to reach the admin server that
+    is switched off, goes to files of at most 20 MB.
+    """
+    _scratch(state, "seaweedfs")
+    options = {
+        "logtostderr": "false",
+        "alsologtostderr": "false",
+        "stderrthreshold": "ERROR",
+        "logdir": "scratch/seaweedfs",
+        "log_max_size_mb": 5,
+        "log_max_files": 1,
+    }
+    return [f"-{name}={value}" for name, value in options.items()]
 
 
 def _queue(state: StateFolder, ports: Mapping[str, int], url_file: Path) -> Part:
@@ -175,7 +191,7 @@ def _front_door(state: StateFolder, ports: Mapping[str, int]) -> Part:
     storage = _scratch(state, "caddy")
     config = CLONE / "deploy" / "caddy" / "Caddyfile"
     return Part(
-        name="caddy",
+        name="front",
         level=2,
         command=[_script("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"],
         check=http_check(ports["front"], "/health/ready"),
@@ -183,6 +199,7 @@ def _front_door(state: StateFolder, ports: Mapping[str, int]) -> Part:
             "PIKA_FRONT_SITE": f"http://:{ports['front']}",
             "PIKA_FRONT_BIND": "127.0.0.1",
             "PIKA_FRONT_STORAGE": str(storage),
+            "PIKA_STUDIO": str(CLONE / "services" / "studio"),
             **{f"PIKA_{name.upper()}": f"127.0.0.1:{ports[name]}" for name in SERVICES},
             # Caddy would make folders in the home folder.
             "XDG_CONFIG_HOME": str(storage),

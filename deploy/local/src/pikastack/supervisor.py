@@ -15,6 +15,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
+from pika_kit.logs import JsonFormatter
 from pikastack.parts import build_parts
 from pikastack.ports import choose_ports, reserve
 from pikastack.process import PartProcess
@@ -154,9 +155,8 @@ def main() -> int:
     state = StateFolder(options.state)
     state.create()
     handler = RotatingFileHandler(state.logs / "supervisor.log", maxBytes=5 * 2**20, backupCount=1)
-    logging.basicConfig(
-        level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     lock = state.lock()
     if lock is None:
         log.info("another supervisor has this state folder")

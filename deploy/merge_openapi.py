@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Writes services/studio/openapi.json: the interface of all services, as it is at the front door.
+
+    .venv/bin/python deploy/merge_openapi.py           # after a change of any view
+    .venv/bin/python deploy/merge_openapi.py --check   # 1 where the file is not what it would write
+
+The file is committed, because the front door serves it and runs none of our code; a test compares it.
+"""
+
+import importlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pika_kit.testing import MemoryStore, settings_for_tests
+
+TARGET = Path(__file__).parent.parent / "services" / "studio" / "openapi.json"
+SERVICES = ("scraper", "classifier", "gan")
+_DESCRIPTION = """\
+Collects pictures, learns which of them show Pikachu, and trains a GAN that draws new ones.
+
+Errors are problems (RFC 9457) that say what was expected and what came. Every answer has an `X-Request-Id`;
+a request may bring its own. What is not in this document, such as an unknown parameter, is refused by name.
+Long work is a job: 202, and `Location` says where to look."""
+
+
+def merged(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """One document of several by service. Raises ValueError where two say different things of one name."""
+    first = next(iter(documents.values()))
+    found: dict[str, Any] = {
+        "openapi": first["openapi"],
+        "info": first["info"] | {"title": "pikastack", "description": _DESCRIPTION},
+        "servers": first["servers"],
+        "security": first["security"],
+        "tags": [],
+        "paths": {},
+        "components": {},
+    }
+    for name, document in documents.items():
+        _join(found["paths"], document["paths"], f"{name}: path")
+        for kind, parts in document["components"].items():
+            _join(found["components"].setdefault(kind, {}), parts, f"{name}: {kind}")
+        found["tags"] += [tag for tag in document["tags"] if tag not in found["tags"]]
+    found["paths"] |= _of_the_front_door(first)
+    return found
+
+
+def _join(target: dict[str, Any], parts: dict[str, Any], what: str) -> None:
+    for name, part in parts.items():
+        if target.setdefault(name, part) != part:
+            raise ValueError(
+                f"{what} {name}: expected what another service says of it, received something else"
+            )
+
+
+def _of_the_front_door(document: dict[str, Any]) -> dict[str, Any]:
+    """Health of the whole stack."""
+    paths = document["paths"]
+    found = {}
+    for kind, summary in (
+        ("live", "Tell whether the front door answers."),
+        ("ready", "Tell whether all services can serve; the first that cannot answers for all."),
+    ):
+        like = next(item for path, item in paths.items() if path.endswith(f"/health/{kind}"))["get"]
+        own = {"summary": summary, "operationId": f"front_{kind}"}
+        found[f"/health/{kind}"] = {"get": {**like, **own, "description": "It needs no key."}}
+    return found
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """Each service's own document; nothing is connected to."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in SERVICES:
+            create_app = importlib.import_module(f"pika_{name}.app").create_app
+            settings = settings_for_tests(Path(folder) / name)
+            found[name] = create_app(settings, store=MemoryStore(), queue=object()).api_doc
+    return found
+
+
+def text() -> str:
+    """What the file holds."""
+    return json.dumps(merged(documents()), ensure_ascii=False, indent=1) + "\n"
+
+
+def main() -> int:
+    """Write the file, or compare it."""
+    now = text()
+    if "--check" not in sys.argv[1:]:
+        TARGET.write_text(now, encoding="utf-8")
+        return 0
+    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == now:
+        return 0
+    print(f"{TARGET.name} is out of date: run .venv/bin/python deploy/merge_openapi.py", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

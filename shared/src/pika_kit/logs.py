@@ -1,0 +1,48 @@
+"""Logs as JSON, one object a line, for people with `jq` and for what collects logs.
+
+    {"at": "2026-11-26T06:45:31.120Z", "level": "info", "logger": "pika_gan.jobs", "message": "…",
+     "request_id": "…", "job_id": "…"}
+
+`request_id` is there while a request is answered, and stands in the front door's log too; `job_id` in the
+process that does a job.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+Context = Callable[[], dict[str, str]]
+"""What is going on at the moment, as fields of a line."""
+
+
+class JsonFormatter(logging.Formatter):
+    """One record as one line, with what `context` tells at that moment."""
+
+    def __init__(self, context: Context = dict) -> None:
+        super().__init__()
+        self._context = context
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        found: dict[str, Any] = {
+            "at": at.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **self._context(),
+        }
+        found |= getattr(record, "fields", {})
+        if record.exc_info:
+            found["error"] = self.formatException(record.exc_info)
+        return json.dumps(found, ensure_ascii=False, default=str)
+
+
+def configure(context: Context = dict) -> None:
+    """Write this process's log to stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter(context))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
