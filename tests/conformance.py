@@ -1,5 +1,7 @@
 """That answers are what the service's own OpenAPI document says: for tests of views."""
 
+import re
+
 import jsonschema_rs
 from flask import request
 
@@ -19,9 +21,7 @@ def install(app) -> None:
     def check(response):
         if request.url_rule is None:
             return response
-        path = request.url_rule.rule
-        for before, after in (("<int:", "{"), ("<", "{"), (">", "}")):
-            path = path.replace(before, after)
+        path = re.sub(r"<(?:[^<:]+:)?([^<>]+)>", r"{\1}", request.url_rule.rule)
         method = "get" if request.method == "HEAD" else request.method.lower()
         operation = document["paths"].get(path, {}).get(method)
         # 500 is no promise; tests that want one ask for it.

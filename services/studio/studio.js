@@ -82,7 +82,7 @@ function listModel(name, text) {
 
 async function showModels() {
   const kinds = [
-    ["GAN", "/gan/models/current", (card) => `KID × 1000 ${number(1000 * card.kid, 0)}, recall ${number(card.recall)}`],
+    ["GAN", "/gan/models/current", (card) => `KID × 1000 ${number(1000 * card.evaluation?.kid, 0)}, recall ${number(card.evaluation?.recall)}`],
     ["Classifier", "/classifier/models/current", (card) => `ROC-AUC ${number(card.validation?.roc_auc, 3)}`],
   ];
   for (const [name, path, figures] of kinds) {
@@ -96,6 +96,11 @@ async function showModels() {
   }
 }
 
+function howFar(job) {
+  if (!job.ended_at) return job.progress.message;
+  return `took ${Math.round((new Date(job.ended_at) - new Date(job.started_at)) / 1000)} s`;
+}
+
 async function showJobs() {
   if (document.hidden) return;
   try {
@@ -104,7 +109,7 @@ async function showJobs() {
     element("jobs-status").textContent = jobs.length ? "" : "There are no jobs yet.";
     element("jobs").tBodies[0].replaceChildren(...jobs.map((job) => {
       const row = document.createElement("tr");
-      for (const text of [job.name, job.status, job.error ?? job.progress.message]) {
+      for (const text of [job.name, job.status, job.error ?? howFar(job)]) {
         row.insertCell().textContent = text;
       }
       return row;

@@ -58,6 +58,7 @@ def test_a_picture_is_asked_about(stack, classifier, generator, drawn, browser, 
 
 
 def test_the_keyboard_is_enough(stack, generator, browser):
+    from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
     open_page(stack, browser)
@@ -70,7 +71,7 @@ def test_the_keyboard_is_enough(stack, generator, browser):
     # On through the pictures to the file field, and to the links at the end.
     seen = []
     for _ in range(NUM_PICTURES + 12):
-        browser.switch_to.active_element.send_keys(Keys.TAB)
+        ActionChains(browser).send_keys(Keys.TAB).perform()
         active = browser.switch_to.active_element
         seen.append(active.get_attribute("id") or active.get_attribute("href"))
     assert "file" in seen

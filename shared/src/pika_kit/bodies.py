@@ -21,9 +21,9 @@ class OneOf:
 
 
 class OptionalBody(BaseModel):
-    """No body is an empty object."""
+    """No body is an empty object. Values are taken as they are: no "4" for 4."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -137,15 +137,28 @@ def media(
     return {
         "description": description,
         "headers": {name: {"schema": {"type": "string"}} for name in headers},
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in content_types},
+        "content": {kind: _schema_of(kind) for kind in content_types},
     }
+
+
+def _schema_of(content_type: str) -> dict[str, Any]:
+    """Of events each has a schema of its own, if any."""
+    if content_type == "text/event-stream":
+        return {}
+    return {"schema": {"type": "string", "format": "binary"}}
 
 
 def picture_body(*, many: bool) -> dict[str, Any]:
     """An operation's `openapi_extensions`: its body is a picture, or several, in the forms that `received`
     reads.
     """
-    base64 = {"type": "string", "contentEncoding": "base64", "description": "Base64, or a data URL"}
+    base64 = {
+        "type": "string",
+        "format": "byte",
+        "contentEncoding": "base64",
+        "minLength": 1,
+        "description": "Base64, or a data URL",
+    }
     one = {"type": "object", "properties": {"image": base64}, "required": ["image"]}
     forms: list[dict[str, Any]] = [one | {"additionalProperties": False}]
     files: dict[str, Any] = {"type": "string", "format": "binary"}

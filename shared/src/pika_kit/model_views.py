@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pika_kit.bodies import OptionalBody
 from pika_kit.contract import answers, api_blueprint, example
@@ -73,6 +73,16 @@ class CurrentModelAnswer(BaseModel):
 
 class CurrentModelRequest(OptionalBody):
     """Which version shall be in use: a named one, or the one before."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["version"], "properties": {"version": {"type": "string"}}},
+                {"required": ["rollback"], "properties": {"rollback": {"const": True}}},
+            ],
+            "examples": [{"version": "v2"}, {"rollback": True}],
+        }
+    )
 
     version: str | None = Field(None, pattern=VERSION_PATTERN, description="Such as v2")
     rollback: bool = Field(False, description="Back to the version that was current before")

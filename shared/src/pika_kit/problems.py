@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from pika_kit.events import TooManyWatchers
-from pika_kit.job_views import BadIdempotencyKey
 from pika_kit.models import NoModel, UnknownVersion
 from pika_kit.queue import JobExpired, JobUnknown, OnceConflict
 from pika_kit.storage import StoreUnavailable
@@ -93,7 +92,6 @@ def install(app: Flask) -> None:
     app.register_error_handler(TooManyWatchers, _too_many_watchers)
     app.register_error_handler(RecursionError, _too_deep)
     app.register_error_handler(OnceConflict, _once_conflict)
-    app.register_error_handler(BadIdempotencyKey, _bad_idempotency_key)
     app.register_error_handler(NoModel, _no_model)
     app.register_error_handler(UnknownVersion, _unknown_version)
     app.register_error_handler(Exception, _unexpected)
@@ -162,16 +160,6 @@ def _once_conflict(error: OnceConflict) -> Response:
     detail = "This Idempotency-Key came before, with another request; each request needs a key of its own."
     return Problem(
         422, "idempotency-key-reused", "The key belongs to another request", detail, received=error.args[0]
-    ).response()
-
-
-def _bad_idempotency_key(error: BadIdempotencyKey) -> Response:
-    return Problem(
-        422,
-        "request-invalid",
-        "The request does not fit",
-        "Idempotency-Key: expected 1 to 128 printable ASCII characters without spaces.",
-        received=error.args[0][:80],
     ).response()
 
 

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import logging
+import re
 import time
 import uuid
 from collections.abc import Collection
@@ -34,6 +35,7 @@ MAX_RECOVERIES = 50
 PERFORM = "pika_kit.runner.perform"
 """The one function that RQ is asked to call; what it does stands in the job's arguments."""
 _INDEX_KEY = "pika:jobs"
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LISTED_AT_ONCE = 200
 CANCEL_KEY = "pika:cancel:{}"
 
@@ -205,6 +207,8 @@ class JobQueue:
         Raises:
             JobUnknown: never heard of. JobExpired: its record is gone by age.
         """
+        if not _JOB_ID.fullmatch(job_id):
+            raise JobUnknown(job_id[:80])
         with outages_as_unavailable():
             try:
                 return _view(self._fetch(job_id))

@@ -82,6 +82,14 @@ class ReadyAnswer(BaseModel):
 class Application(OpenAPI):
     """Flask with an OpenAPI document that is true; see `contract`."""
 
+    def register_api(self, api: APIBlueprint, **options: Any) -> None:
+        """Two blueprints may have one path, each with methods of its own."""
+        earlier = {path: self.paths[path] for path in api.paths if path in self.paths}
+        super().register_api(api, **options)
+        for path, item in earlier.items():
+            for method in item.model_fields_set:
+                setattr(self.paths[path], method, getattr(item, method))
+
     def generate_spec_json(self) -> None:
         """Once, at the first request for it."""
         super().generate_spec_json()

@@ -16,6 +16,7 @@ from pika_kit.contract import JSON_TYPE
 from pika_kit.problems import Problem
 
 _PARAMETER = re.compile(r"<(?:[^<:]+:)?([^<>]+)>")
+_KEY = re.compile(r"[!-~]{1,128}")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -27,6 +28,7 @@ class Expected:
     repeatable: frozenset[str]
     body_types: frozenset[str]
     needs_body: bool
+    takes_key: bool
     gives: tuple[str, ...]
 
 
@@ -84,6 +86,7 @@ def install(app: Flask) -> None:
         expected = table.get((_PARAMETER.sub(r"{\1}", request.url_rule.rule), method))
         if expected is not None:
             check_query(expected)
+            _check_key(expected)
             _check_accept(expected)
             _check_body(expected)
 
@@ -93,13 +96,15 @@ def expectations(document: dict[str, Any]) -> dict[tuple[str, str], Expected]:
     found = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            queries = [one for one in operation.get("parameters", []) if one["in"] == "query"]
+            parameters = operation.get("parameters", [])
+            queries = [one for one in parameters if one["in"] == "query"]
             body = operation.get("requestBody", {})
             found[path, method.upper()] = Expected(
                 queries=frozenset(one["name"] for one in queries),
                 repeatable=frozenset(one["name"] for one in queries if _is_list(one["schema"])),
                 body_types=frozenset(body.get("content", {})),
                 needs_body=body.get("required", False),
+                takes_key=any(one["name"] == "Idempotency-Key" for one in parameters),
                 gives=tuple(
                     kind
                     for code, answer in operation["responses"].items()
@@ -144,6 +149,19 @@ def unknown_fields(names: set[str], advice: str) -> Problem:
     errors = [{"where": name, "expected": "no field of this name", "received": "a field"} for name in listed]
     detail = f"{', '.join(listed)[:200]}: expected no form field of this name. {advice}"
     return Problem(422, "request-invalid", "The request does not fit", detail, errors=errors[:5])
+
+
+def _check_key(expected: Expected) -> None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None or not expected.takes_key or _KEY.fullmatch(key):
+        return
+    raise Problem(
+        422,
+        "request-invalid",
+        "The request does not fit",
+        "Idempotency-Key: expected 1 to 128 printable ASCII characters without spaces.",
+        received=key[:80],
+    )
 
 
 def _check_accept(expected: Expected) -> None:

@@ -183,8 +183,6 @@ def test_work_that_is_sent_again_with_its_key_is_the_same_job(make_client):
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
     other = client.post("/work", json={"a": 2}, headers=key)
     assert (other.status_code, other.json["received"]) == (422, "mine-1")
-    for bad in ("", "x" * 129, "a b"):
-        assert client.post("/work", json={}, headers={"Idempotency-Key": bad}).status_code == 422, bad
 
 
 def test_events_come_at_each_change_and_end(make_client):

@@ -140,5 +140,6 @@ def test_what_the_classifier_has_not_emptied_yet_is_not_shown(client, ids, memor
 @pytest.mark.parametrize("body", [{}, {"ids": []}, {"ids": ["x"]}, {"ids": ["f" * 64], "why": ""}])
 def test_requests_that_do_not_fit_are_refused(client, body, memory_store):
     assert client.post("/images/withdrawals", json=body).status_code == 422
-    assert client.delete("/images/nonsense").status_code == 422
+    assert client.delete("/images/nonsense").status_code == 404
+    assert client.delete(f"/images/{'X' * 64}").status_code == 422
     assert withdrawn_ids(memory_store) == []

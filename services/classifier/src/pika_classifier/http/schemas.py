@@ -29,7 +29,7 @@ PresetName = Annotated[str, OneOf(PRESETS)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 Precision = Annotated[
@@ -103,7 +103,7 @@ class RestoreRequest(_Body):
 class LabelListQuery(BaseModel):
     """One page of the labels."""
 
-    cursor: str = Field("", max_length=64, description="next_cursor of the page before")
+    cursor: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="next_cursor of the page before")
     limit: int = Field(100, ge=0, le=1000, description="Labels on one page")
 
 
@@ -140,7 +140,7 @@ class CompareQuery(BaseModel):
     @model_validator(mode="after")
     def _two(self) -> CompareQuery:
         if self.base == self.other:
-            raise ValueError("expected two different versions")
+            raise ValueError("other: expected another version than base")
         return self
 
 

@@ -63,6 +63,8 @@ def parse_seeds(text: str) -> list[int]:
 class GenerateQuery(OptionalBody):
     """Which pictures, and how they are to come."""
 
+    model_config = ConfigDict(strict=False)  # a query string holds strings only
+
     n: int | None = Field(
         None, ge=1, le=MAX_PICTURES, description="How many pictures; 1 if nothing else tells"
     )
@@ -167,12 +169,13 @@ class GenerateRequest(GenerateQuery):
     """Which pictures, and how they are to come; also from latents."""
 
     model_config = ConfigDict(
+        strict=True,
         json_schema_extra={
             "examples": [
                 {"n": 4, "seed": 7},
                 {"seeds": "0,4-6", "grid": True, "size": 128, "format": "webp"},
             ]
-        }
+        },
     )
 
     latents: Annotated[list[Latent], Field(max_length=MAX_PICTURES)] | None = Field(

@@ -16,7 +16,7 @@ from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 from pika_scraper.pictures.duplicates import clusters
 from pika_scraper.views.answers import ClustersAnswer
-from pika_scraper.views.images import PageQuery, PicturePath, cursor_of
+from pika_scraper.views.images import PageQuery, PicturePath
 
 _TAG = Tag(name="pictures", description="Upload, list, look at")
 _SIDE = 192
@@ -33,7 +33,7 @@ def list_clusters(query: PageQuery) -> Response:
 
     `distance` counts the bits, of 64, in which the perceptual hashes differ.
     """
-    after = cursor_of(query.cursor)
+    after = query.cursor
     with _LOOKS:
         found = [(kept, near) for kept, near in clusters(state().store).items() if kept > after]
     page = found[: query.limit]
@@ -42,7 +42,9 @@ def list_clusters(query: PageQuery) -> Response:
     return jsonify({"clusters": listed, "next_cursor": next_cursor})
 
 
-@clusters_blueprint.get("/images/clusters/<picture_id>", responses=answers(media("image/png"), 404, 429))
+@clusters_blueprint.get(
+    "/images/clusters/<string(length=64):picture_id>", responses=answers(media("image/png"), 404, 429)
+)
 def look_at_cluster(path: PicturePath) -> Response:
     """Show the picture that was kept and, beside it, up to 63 near duplicates from raw, the nearest first."""
     store = state().store

@@ -1,13 +1,13 @@
 """`POST /images`: upload; `GET /images…`: list with provenance, one picture or its thumbnail."""
 
 from concurrent.futures import ThreadPoolExecutor
-from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Response, jsonify, request
 from flask_openapi3 import Tag
 from pydantic import BaseModel, Field
 
+from pika_kit.bodies import OneOf
 from pika_kit.contract import answers, api_blueprint, form_with, media
 from pika_kit.gates import Gate
 from pika_kit.images import CONTENT_TYPES, decode, encode, thumbnail
@@ -23,18 +23,15 @@ from pika_scraper.views.uploads import answer_uploads, received_files, zip_as_jo
 
 _TAG = Tag(name="pictures", description="Upload, list, look at")
 _NUM_LISTING_THREADS = 8
+CURSOR_PATTERN = r"^([0-9a-f]{64})?$"
 
 # Bodies are spooled to the scratch folder, which is 512 MiB in a container.
 _UPLOADS = Gate("uploads", at_once=6)
 images_blueprint = api_blueprint("images", __name__, _TAG)
 
 
-class PictureBucketName(StrEnum):
-    """The buckets that hold pictures one may look at."""
-
-    raw = "raw"
-    images = "images"
-    pikachu = "pikachu"
+PictureBucketName = Annotated[str, OneOf(("raw", "images", "pikachu"))]
+"""The buckets that hold pictures one may look at."""
 
 
 class UploadQuery(BaseModel):
@@ -49,28 +46,31 @@ class UploadQuery(BaseModel):
 class ListQuery(BaseModel):
     """A page of a bucket."""
 
-    bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
-    cursor: str = Field("", max_length=64, description="next_cursor of the page before")
+    bucket: PictureBucketName = Field("images", description="Which bucket")
+    cursor: str = Field("", pattern=CURSOR_PATTERN, description="next_cursor of the page before")
     limit: int = Field(50, ge=1, le=200, description="Pictures on one page")
 
 
 class PageQuery(BaseModel):
     """A page."""
 
-    cursor: str = Field("", max_length=64, description="next_cursor of the page before")
+    cursor: str = Field("", pattern=CURSOR_PATTERN, description="next_cursor of the page before")
     limit: int = Field(50, ge=1, le=200, description="Entries on one page")
 
 
 class PicturePath(BaseModel):
     """A picture."""
 
-    picture_id: str = Field(description="SHA-256 of the bytes first found, 64 hexadecimal digits")
+    picture_id: str = Field(
+        description="SHA-256 of the bytes first found, 64 hexadecimal digits",
+        json_schema_extra={"pattern": "^[0-9a-f]{64}$"},
+    )
 
 
 class PictureQuery(BaseModel):
     """Of which bucket, and how large."""
 
-    bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
+    bucket: PictureBucketName = Field("images", description="Which bucket")
     size: int | None = Field(
         None, ge=16, le=1024, description="A thumbnail (JPEG) whose longer side has so many pixels"
     )
@@ -119,19 +119,19 @@ def upload_images(query: UploadQuery) -> Any:
 @images_blueprint.get("/images", responses=answers(PicturesAnswer))
 def list_images(query: ListQuery) -> Response:
     """List a bucket in the order of the ids, each picture with where it came from."""
-    pictures = PictureBucket(state().store, Bucket(query.bucket.value))
-    entries = list(pictures.entries(cursor_of(query.cursor), query.limit + 1))
+    pictures = PictureBucket(state().store, Bucket(query.bucket))
+    entries = list(pictures.entries(query.cursor, query.limit + 1))
     page = entries[: query.limit]
     with ThreadPoolExecutor(_NUM_LISTING_THREADS) as pool:
         listed = list(pool.map(lambda entry: _listed(pictures, entry), page))
     next_cursor = page[-1].picture_id if len(entries) > len(page) else None
-    return jsonify({"bucket": query.bucket.value, "pictures": listed, "next_cursor": next_cursor})
+    return jsonify({"bucket": query.bucket, "pictures": listed, "next_cursor": next_cursor})
 
 
 @images_blueprint.get("/images/near-duplicates", responses=answers(NearDuplicatesAnswer))
 def list_near_duplicates(query: PageQuery) -> Response:
     """List the pictures in raw that were kept out of images, and whose near duplicates they are."""
-    store, after = state().store, cursor_of(query.cursor)
+    store, after = state().store, query.cursor
     start = record_key(after) if after else ""
     keys: list[str] = []
     for found in store.list(Bucket.IMAGES, NEAR_DUPLICATES, start_after=start):
@@ -146,25 +146,25 @@ def list_near_duplicates(query: PageQuery) -> Response:
 
 
 @images_blueprint.get(
-    "/images/<picture_id>",
+    "/images/<string(length=64):picture_id>",
     responses=answers(media(*CONTENT_TYPES.values(), headers=("ETag", "Cache-Control")), 404),
 )
 def get_image(path: PicturePath, query: PictureQuery) -> Response:
     """Give a picture as it is in the bucket, or its thumbnail."""
-    pictures = PictureBucket(state().store, Bucket(query.bucket.value))
+    pictures = PictureBucket(state().store, Bucket(query.bucket))
     picture_id = path.picture_id
-    etag = f"{query.bucket.value}-{picture_id}-{query.size or 'full'}"
+    etag = f"{query.bucket}-{picture_id}-{query.size or 'full'}"
     try:
         if not is_picture_id(picture_id):
-            raise ObjectMissing(query.bucket.value, picture_id)
-        if query.bucket is PictureBucketName.pikachu and is_withdrawn(state().store, picture_id):
-            raise ObjectMissing(query.bucket.value, picture_id)  # the classifier has not emptied it yet
+            raise ObjectMissing(query.bucket, picture_id)
+        if query.bucket == Bucket.PIKACHU and is_withdrawn(state().store, picture_id):
+            raise ObjectMissing(query.bucket, picture_id)  # the classifier has not emptied it yet
         entry = pictures.entry(picture_id)
         if request.if_none_match.contains(etag):
             return Response(status=304, headers={"ETag": f'"{etag}"'})
         data, content_type = pictures.read(entry), entry.content_type
     except ObjectMissing as error:
-        detail = f"The bucket {query.bucket.value} holds no picture of that id."
+        detail = f"The bucket {query.bucket} holds no picture of that id."
         raise Problem(404, "picture-unknown", "Unknown picture", detail, received=picture_id[:80]) from error
     if query.size is not None:
         pixels = decode(data, at_least=query.size).pixels
@@ -189,16 +189,3 @@ def _listed(pictures: PictureBucket, entry: PictureEntry) -> dict[str, Any]:
         "num_bytes": entry.size,
         "provenance": provenance,
     }
-
-
-def cursor_of(cursor: str) -> str:
-    """A page's beginning; raises Problem where it is no id."""
-    if cursor and not is_picture_id(cursor):
-        raise Problem(
-            422,
-            "cursor-invalid",
-            "The cursor does not fit",
-            "Expected next_cursor of the page before, or none for the first page.",
-            received=cursor,
-        )
-    return cursor

@@ -5,14 +5,14 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from enum import StrEnum
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Response, stream_with_context
 from flask_openapi3 import Tag
 from pydantic import BaseModel, Field
 
+from pika_kit.bodies import OneOf
 from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.gates import Gate
 from pika_kit.pictures import PictureBucket, PictureEntry
@@ -35,20 +35,16 @@ _DOWNLOADS = Gate("downloads of provenance", at_once=2)
 provenance_blueprint = api_blueprint("provenance", __name__, _TAG)
 
 
-class Format(StrEnum):
-    """How the records are written."""
-
-    jsonl = "jsonl"
-    csv = "csv"
-    parquet = "parquet"
+Format = Annotated[str, OneOf(("jsonl", "csv", "parquet"))]
+"""How the records are written."""
 
 
 class ProvenanceQuery(BaseModel):
     """Which records, and how they are written."""
 
-    bucket: PictureBucketName = Field(PictureBucketName.images, description="Which bucket")
+    bucket: PictureBucketName = Field("images", description="Which bucket")
     format: Format = Field(
-        Format.jsonl,
+        "jsonl",
         description="A JSON object on each line, CSV with a head line, or Parquet with img2dataset's columns",
     )
     without_source: list[str] = Field([], description="Leave out origins of these sources; repeatable")
@@ -66,16 +62,16 @@ def download_provenance(query: ProvenanceQuery) -> Response:
     """
     place = ExitStack()
     place.enter_context(_DOWNLOADS)
-    records = _records(PictureBucket(state().store, Bucket(query.bucket.value)), query)
+    records = _records(PictureBucket(state().store, Bucket(query.bucket)), query)
     scratch = state().settings.state_dir
     scratch.mkdir(parents=True, exist_ok=True)
-    writers: dict[Format, tuple[Callable[[Iterator[dict[str, Any]]], Iterator[bytes]], str]] = {
-        Format.jsonl: (_as_json_lines, "application/x-ndjson"),
-        Format.csv: (_as_csv, "text/csv; charset=utf-8"),
-        Format.parquet: (partial(as_parquet, scratch=scratch), "application/vnd.apache.parquet"),
+    writers: dict[str, tuple[Callable[[Iterator[dict[str, Any]]], Iterator[bytes]], str]] = {
+        "jsonl": (_as_json_lines, "application/x-ndjson"),
+        "csv": (_as_csv, "text/csv; charset=utf-8"),
+        "parquet": (partial(as_parquet, scratch=scratch), "application/vnd.apache.parquet"),
     }
     write, media_type = writers[query.format]
-    name = f"provenance-{query.bucket.value}.{query.format.value}"
+    name = f"provenance-{query.bucket}.{query.format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
 
     def written() -> Iterator[bytes]:

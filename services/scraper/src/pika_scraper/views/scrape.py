@@ -1,13 +1,12 @@
 """`POST /scrape` and `POST /prepare` start jobs; `GET /buckets` tells how many pictures there are."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 from flask import Response, jsonify
 from flask_openapi3 import Tag
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from pika_kit.bodies import OptionalBody
+from pika_kit.bodies import OneOf, OptionalBody
 from pika_kit.contract import answers, api_blueprint
 from pika_kit.job_views import JOB_STARTED
 from pika_kit.pictures import PictureBucket
@@ -35,11 +34,7 @@ _FIT = "crop: the middle; pad: all of it where its ground is plain, on more of t
 scraper_blueprint = api_blueprint("scraper", __name__, _TAG)
 
 
-class Fit(StrEnum):
-    """How a picture becomes a square."""
-
-    crop = "crop"
-    pad = "pad"
+Fit = Annotated[str, OneOf(("crop", "pad"))]
 
 
 def _split(value: Any) -> Any:
@@ -71,7 +66,7 @@ class ScrapeBody(OptionalBody):
     )
     limit: int | None = Field(None, ge=1, description="Look at no more candidates than this")
     prepare: bool = Field(True, description="Make squares of what was taken, in the same job")
-    fit: Fit = Field(Fit.crop, description=_FIT)
+    fit: Fit = Field("crop", description=_FIT)
 
 
 @scraper_blueprint.post("/scrape", responses=JOB_STARTED | {403: {}})
@@ -91,7 +86,7 @@ def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
         "queries": queries,
         "limit": body.limit,
         "then_prepare": body.prepare,
-        "fit": body.fit.value,
+        "fit": body.fit,
     }
     given = {key: value for key, value in arguments.items() if value is not None}
     return start_job("scrape", given)
@@ -100,13 +95,13 @@ def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
 class PrepareBody(OptionalBody):
     """How squares are made."""
 
-    fit: Fit = Field(Fit.crop, description=_FIT)
+    fit: Fit = Field("crop", description=_FIT)
 
 
 @scraper_blueprint.post("/prepare", responses=JOB_STARTED)
 def start_prepare(body: PrepareBody) -> tuple[Response, int, dict[str, str]]:
     """Make squares of all raw pictures that are new, as a job."""
-    return start_job("prepare", {"fit": body.fit.value})
+    return start_job("prepare", {"fit": body.fit})
 
 
 @scraper_blueprint.get("/buckets", responses=answers(BucketsAnswer))

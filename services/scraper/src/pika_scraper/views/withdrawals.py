@@ -12,7 +12,7 @@ from pika_kit.service import Problem, state
 from pika_kit.withdrawn import readmit, tombstone, withdrawn_ids
 from pika_scraper.datasets.withdraw import withdraw_pictures
 from pika_scraper.views.answers import ReadmittedAnswer, WithdrawalsAnswer, WithdrawAnswer
-from pika_scraper.views.images import PageQuery, cursor_of
+from pika_scraper.views.images import PageQuery
 
 _TAG = Tag(name="withdrawals", description="Pictures that somebody wants out")
 _NUM_THREADS = 8
@@ -59,7 +59,7 @@ def withdraw_many(body: WithdrawBody) -> Response:
     return jsonify(_withdraw(body.ids, body.reason))
 
 
-@withdrawals_blueprint.delete("/images/<picture_id>", responses=answers(WithdrawAnswer))
+@withdrawals_blueprint.delete("/images/<string(length=64):picture_id>", responses=answers(WithdrawAnswer))
 def withdraw_one(path: WithdrawPath, query: WithdrawQuery) -> Response:
     """Withdraw one picture; see `POST /images/withdrawals`."""
     return jsonify(_withdraw([path.picture_id], query.reason))
@@ -69,14 +69,16 @@ def withdraw_one(path: WithdrawPath, query: WithdrawQuery) -> Response:
 def list_withdrawals(query: PageQuery) -> Response:
     """List tombstones in the order of their ids."""
     store = state().store
-    ids = withdrawn_ids(store, cursor_of(query.cursor), query.limit + 1)
+    ids = withdrawn_ids(store, query.cursor, query.limit + 1)
     page = ids[: query.limit]
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         listed = list(pool.map(lambda found: tombstone(store, found), page))
     return jsonify({"withdrawals": listed, "next_cursor": page[-1] if len(ids) > len(page) else None})
 
 
-@withdrawals_blueprint.delete("/images/withdrawals/<picture_id>", responses=answers(ReadmittedAnswer, 404))
+@withdrawals_blueprint.delete(
+    "/images/withdrawals/<string(length=64):picture_id>", responses=answers(ReadmittedAnswer, 404)
+)
 def readmit_one(path: WithdrawPath) -> Response:
     """Take a tombstone away.
 
