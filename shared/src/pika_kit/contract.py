@@ -218,7 +218,7 @@ def _settle_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     body = operation.get("requestBody")
     if body and set(body["content"]) == {JSON_TYPE}:
         name = body["content"][JSON_TYPE]["schema"]["$ref"].rsplit("/", 1)[-1]
-        body["required"] = bool(schemas[name].get("required"))
+        body["required"] = bool(schemas[name].get("required") or schemas[name].get("oneOf"))
 
 
 def _add_models(document: dict[str, Any]) -> None:

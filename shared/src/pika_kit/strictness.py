@@ -20,6 +20,16 @@ _KEY = re.compile(r"[!-~]{1,128}")
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+_KINDS = {
+    list: "a list",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
 @dataclass(frozen=True)
 class Expected:
     """What one operation takes and gives."""
@@ -39,7 +49,9 @@ class StrictJSON(DefaultJSONProvider):
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """Raises ValueError."""
-        value = json.loads(s, object_pairs_hook=_once_each, parse_constant=_no_constant, **kwargs)
+        value = json.loads(
+            s, object_pairs_hook=_once_each, parse_constant=_no_constant, parse_float=_number, **kwargs
+        )
         text = s.decode(errors="replace") if isinstance(s, bytes) else s
         if _ESCAPED_HALF.search(text):
             json.dumps(value, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
@@ -204,7 +216,16 @@ def _check_body(expected: Expected) -> None:
                 received="no body",
             )
         return
-    request.get_json()  # is kept for the view; what cannot be read raises Problem
+    body = request.get_json()  # is kept for the view; what cannot be read raises Problem
+    if not isinstance(body, dict):
+        raise Problem(
+            422,
+            "request-invalid",
+            "The request does not fit",
+            f"The body: expected a JSON object; received {_KINDS[type(body)]}.",
+            expected="a JSON object",
+            received=_KINDS[type(body)],
+        )
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -214,6 +235,12 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"{name[:80]!r}: expected once; received twice")
         found[name] = value
     return found
+
+
+def _number(text: str) -> float | int:
+    """7.0 is a whole number in JSON."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 def _no_constant(name: str) -> Any:

@@ -154,6 +154,48 @@ def test_a_body_that_is_no_json_is_a_problem(client):
     assert client.post("/gan/train", data=b"[1]", content_type="application/json").status_code == 422
 
 
+def test_accept_chooses_where_the_request_does_not(client):
+    for accept, kind in (
+        ("image/webp", "image/webp"),
+        ("image/avif,image/webp,image/*;q=0.8,*/*;q=0.5", "image/webp"),
+        ("*/*", "image/png"),
+        ("application/json", "application/json"),
+    ):
+        assert client.get("/generate?seed=1", headers={"Accept": accept}).content_type == kind, accept
+    # What the request says itself holds, and where Accept cannot have it so, that is said.
+    assert (
+        client.get("/generate?seed=1&format=jpg", headers={"Accept": "image/*"}).content_type == "image/jpeg"
+    )
+    assert client.get("/generate?seed=1&format=JPEG").content_type == "image/jpeg"
+    for query, accept in (("format=png", "image/webp"), ("n=3", "image/png"), ("seed=1", "text/html")):
+        answer = client.get(f"/generate?{query}", headers={"Accept": accept})
+        assert (answer.status_code, answer.get_json()["received"]) == (406, accept), query
+
+
+def test_a_seeded_picture_can_be_kept(client):
+    first = client.get("/generate?seed=3")
+    etag = first.headers["ETag"]
+    assert "no-cache" in first.headers["Cache-Control"]
+    again = client.get("/generate?seed=3", headers={"If-None-Match": etag})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", etag)
+    for other in ("seed=4", "seed=3&size=64", "seed=3&format=webp", "seed=3&truncation=0.5"):
+        changed = client.get(f"/generate?{other}", headers={"If-None-Match": etag})
+        assert changed.status_code == 200
+        assert changed.headers["ETag"] != etag
+    named = client.get("/generate?seed=3&model_version=v1")
+    assert "max-age=86400" in named.headers["Cache-Control"]
+    by_chance = client.get("/generate")
+    assert (by_chance.headers["Cache-Control"], by_chance.headers.get("ETag")) == ("no-store", None)
+
+
+def test_a_versions_card_and_the_current_one(client):
+    listed = client.get("/gan/models").get_json()["models"][0]
+    assert client.get("/gan/models/v1").get_json() == listed
+    assert client.get("/gan/models/current").get_json() == {"current": "v1", "card": listed}
+    assert listed["sheet_url"] == "/gan/models/v1/sheet"
+    assert client.get("/gan/models/v9").status_code == 404
+
+
 def test_without_a_body_one_picture_comes(client):
     assert client.post("/generate").content_type == "image/png"
 

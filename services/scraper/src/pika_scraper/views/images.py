@@ -92,7 +92,7 @@ _UPLOAD = {
 
 @images_blueprint.post(
     "/images",
-    responses=answers(UploadAnswer, 429) | answers(UploadAnswer, status=201) | JOB_STARTED,
+    responses=answers(UploadAnswer, 409, 429) | answers(UploadAnswer, status=201) | JOB_STARTED,
     openapi_extensions=_UPLOAD,
 )
 def upload_images(query: UploadQuery) -> Any:

@@ -40,7 +40,6 @@ _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _TOO_LARGE = {"too_large", "request_too_large", "request_too_slow"}
 _NO_PICTURE = {"not_a_picture", "unsupported_format"}
 _MAX_DECODERS = 2
-_TITLES = {True: "Not a picture that is read here", False: "The picture cannot be read"}
 
 
 @cache
@@ -217,16 +216,7 @@ def _answer(raw: PictureBucket, name: str, read: Any, budget: _Budget) -> dict[s
         budget.check()
         taken = take(raw, read(), make_origin("upload", name=name), examine=_decoders().examine)
     except (PictureError, Refused) as error:
-        is_other = error.code in _NO_PICTURE
-        problem = Problem(
-            413 if error.code in _TOO_LARGE else 415 if is_other else 422,
-            "not-a-picture" if is_other else "picture-unreadable",
-            _TITLES[is_other],
-            error.detail,
-            reason=error.code,
-            name=name,
-        )
-        return {"name": name, "problem": problem}
+        return {"name": name, "problem": _refusal(error, name)}
     budget.spend(taken)
     return {
         "name": name,
@@ -236,6 +226,18 @@ def _answer(raw: PictureBucket, name: str, read: Any, budget: _Budget) -> dict[s
         "width": taken.width,
         "height": taken.height,
     }
+
+
+def _refusal(error: PictureError | Refused, name: str) -> Problem:
+    if error.code == "withdrawn":
+        status, type, title = 409, "picture-withdrawn", "The picture was withdrawn"
+    elif error.code in _NO_PICTURE:
+        status, type, title = 415, "not-a-picture", "Not a picture that is read here"
+    else:
+        status, type, title = 422, "picture-unreadable", "The picture cannot be read"
+    if error.code in _TOO_LARGE:
+        status = 413
+    return Problem(status, type, title, error.detail, reason=error.code, name=name)
 
 
 @contextmanager

@@ -59,7 +59,9 @@ def withdraw_many(body: WithdrawBody) -> Response:
     return jsonify(_withdraw(body.ids, body.reason))
 
 
-@withdrawals_blueprint.delete("/images/<string(length=64):picture_id>", responses=answers(WithdrawAnswer))
+@withdrawals_blueprint.delete(
+    "/images/<string(length=64):picture_id>", responses=answers(WithdrawAnswer, 404)
+)
 def withdraw_one(path: WithdrawPath, query: WithdrawQuery) -> Response:
     """Withdraw one picture; see `POST /images/withdrawals`."""
     return jsonify(_withdraw([path.picture_id], query.reason))
