@@ -18,13 +18,13 @@ import urllib3
 from redis import Redis
 from redis.exceptions import RedisError
 
-from pikastack.parts import COLLECTS_SELDOM
-from pikastack.ports import is_free, reserve
+from pikastack.stack.parts import COLLECTS_SELDOM
+from pikastack.stack.ports import is_free, reserve
 
 # Each test has a Valkey database and buckets of its own.
 _NUMBERS = itertools.count(1)
 _RESERVED: list[socket.socket] = []
-"""What keeps this process' ports from others, see `pikastack.ports.reserve`."""
+"""What keeps this process' ports from others, see `pikastack.stack.ports.reserve`."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ COPY services/scraper/pyproject.toml services/scraper/
 COPY services/classifier/pyproject.toml services/classifier/
 COPY services/gan/pyproject.toml services/gan/
 COPY deploy/local/pyproject.toml deploy/local/
+COPY deploy/drawings/pyproject.toml deploy/drawings/
 RUN mkdir /lists && \
     list() { python3 run uv export -q --frozen --no-dev --no-emit-workspace --no-header --no-annotate \
         --package "${@:2}" >"/lists/$1"; } && \

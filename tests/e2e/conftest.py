@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from browsing import chromium
 from walking import Stack
 
-from pikastack.drawings import write_collection, write_labels
+from pika_drawings import write_collection, write_labels
 
 NUM_PIKACHU, NUM_OTHERS = 110, 70
 

@@ -7,7 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pikastack.drawings import write_collection
+from pika_drawings import write_collection
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from engine import BUILD_SECONDS, Project, copy_of_clone, engine_answers, third_
 from servers import free_ports
 from steps import speak_to, up, walk
 
-from pikastack.drawings import write_collection, write_labels
+from pika_drawings import write_collection, write_labels
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,6 +14,7 @@ from servers import environment_on, service, wait_for, worker
 
 from pika_classifier.labels.archive import import_zip
 from pika_classifier.labels.log import LabelSet
+from pika_drawings import write_collection, write_labels
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.queue import JobQueue
@@ -21,7 +22,6 @@ from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
 from pika_kit.valkey import QueueUnavailable
-from pikastack.drawings import write_collection, write_labels
 
 JOBS = ("scrape", "prepare", "classifier-train", "filter", "gan-train")
 ARGUMENTS = {

@@ -1,20 +1,23 @@
 """What the command accepts and how it fails; nothing runs behind it."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from pikastack import actions
-from pikastack.cli import pikastack
-from pikastack.commands_data import list_urls
-from pikastack.commands_evaluate import _table, figures_of
-from pikastack.commands_models import describe_comparison, save_pictures
-from pikastack.state import CLONE
+from pikastack.cli import actions
+from pikastack.cli.data import list_urls
+from pikastack.cli.describe import describe_card, describe_comparison, describe_intake, describe_labels, facts
+from pikastack.cli.evaluate import _table, figures_of
+from pikastack.cli.main import pikastack
+from pikastack.cli.models import format_of, read_latents, save_pictures
+from pikastack.stack.state import CLONE
 
 COMMANDS = (
     "demo up down status logs scrape label train filter generate is-pikachu withdraw models evaluate jobs"
@@ -54,7 +57,7 @@ def test_without_a_stack_the_message_says_how_to_start_one(call):
 def test_a_named_state_folder_is_used_or_refused(tmp_path, monkeypatch, command):
     """A stack in containers answers on this machine, and is not the one that was asked for."""
     answering = "http://127.0.0.1:1"
-    monkeypatch.setattr("pikastack.containers.find_front_door", lambda: answering)
+    monkeypatch.setattr("pikastack.stack.containers.find_front_door", lambda: answering)
     result = CliRunner().invoke(pikastack, [*command.split(), "--state", str(tmp_path)])
     assert result.exit_code == 1
     assert f"no stack runs on {tmp_path}" in result.output
@@ -65,8 +68,8 @@ def test_a_named_state_folder_is_used_or_refused(tmp_path, monkeypatch, command)
 
 def test_without_a_named_state_folder_the_stack_in_containers_is_found(tmp_path, monkeypatch):
     monkeypatch.delenv("PIKASTACK_STATE", raising=False)
-    monkeypatch.setattr("pikastack.options.DEFAULT_STATE", tmp_path)
-    monkeypatch.setattr("pikastack.containers.find_front_door", lambda: "http://127.0.0.1:1")
+    monkeypatch.setattr("pikastack.cli.options.DEFAULT_STATE", tmp_path)
+    monkeypatch.setattr("pikastack.stack.containers.find_front_door", lambda: "http://127.0.0.1:1")
     result = CliRunner().invoke(pikastack, ["models"])
     assert "http://127.0.0.1:1" in str(result.exception)
 
@@ -210,3 +213,117 @@ def test_versions_stand_side_by_side():
     assert shown["KID × 1000"] == "395 (379–413)"
     assert shown["precision, recall"] == "0.10, 0.04"
     assert (shown["likeness"], shown["called Pikachu"], shown["faults"]) == ("–", "0.48", "none")
+
+
+@pytest.mark.parametrize("words", [["--json", "status"], ["status", "--json"]])
+def test_shared_options_stand_before_or_after_the_command(tmp_path, words):
+    for state in (["--state", str(tmp_path), *words], [*words, "--state", str(tmp_path)]):
+        result = CliRunner().invoke(pikastack, state)
+        assert result.exit_code == 1
+        assert json.loads(result.stdout) == {"status": "down", "state": str(tmp_path)}
+
+
+def test_what_stands_after_the_command_holds_before_what_stands_before_it(tmp_path):
+    call = ["--state", str(tmp_path / "a"), "jobs", "--state", str(tmp_path / "b"), "list"]
+    assert f"no stack runs on {tmp_path / 'b'}" in CliRunner().invoke(pikastack, call).output
+    call += ["--state", str(tmp_path / "c")]
+    assert f"no stack runs on {tmp_path / 'c'}" in CliRunner().invoke(pikastack, call).output
+
+
+def test_hints_say_the_command_that_was_typed(tmp_path, monkeypatch):
+    call = ["models", "--state", str(tmp_path)]
+    assert "`pikastack up" in CliRunner().invoke(pikastack, call).output
+    monkeypatch.setenv("PIKASTACK_COMMAND", "./run")
+    assert "`./run up" in CliRunner().invoke(pikastack, call).output
+
+
+def test_a_files_ending_tells_the_format(tmp_path):
+    assert format_of(Path("a.webp"), None) == "webp"
+    assert format_of(Path("a.JPG"), None) == "jpeg"
+    assert format_of(tmp_path, None) == format_of(None, None) == format_of(Path("folder"), None) == "png"
+    assert format_of(Path("a.jpeg"), "jpeg") == "jpeg"
+    for out, kind in ((Path("a.webp"), "png"), (Path("a.gif"), None)):
+        with pytest.raises(click.UsageError, match="expected"):
+            format_of(out, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "latents"),
+    [
+        ("[1, 2.5]", [[1, 2.5]]),
+        ("[[1, 2], [3, 4]]", [[1, 2], [3, 4]]),
+        ('{"latent": [1, 2], "distance": 0.1}', [[1, 2]]),
+    ],
+)
+def test_latents_are_read(text, latents):
+    assert read_latents(io.StringIO(text)) == latents
+
+
+@pytest.mark.parametrize("text", ["nothing", "{}", "[]", '"x"', '[["a", 1], 2]'])
+def test_what_is_no_latents_is_told(text):
+    with pytest.raises(click.UsageError, match="--latents: expected"):
+        read_latents(io.StringIO(text))
+
+
+def test_facts_are_lines_and_no_dictionaries():
+    lines = facts(
+        {
+            "preset": "cpu-64",
+            "steps": 8407,
+            "kid": 0.36123,
+            "passed_gate": True,
+            "warnings": [],
+            "labels": {"trains": {"pikachu": 30}},
+            "pictures": [{"id": 1}, {"id": 2}],
+        }
+    )
+    assert [line.split() for line in lines] == [
+        ["preset", "cpu-64"],
+        ["steps", "8,407"],
+        ["kid", "0.3612"],
+        ["passed", "gate", "yes"],
+        ["labels"],
+        ["trains"],
+        ["pikachu", "30"],
+        ["pictures", "2", "of", "them"],
+    ]
+
+
+def test_refused_files_are_named_with_their_reasons():
+    text = describe_intake(
+        {
+            "looked_at": 9,
+            "taken": 6,
+            "refused": 3,
+            "refused_by_reason": {"not_a_picture": 2, "damaged": 1},
+            "samples": {"not_a_picture": ["a.txt"], "damaged": ["b.png"]},
+            "skipped": {"hidden": 2},
+        }
+    )
+    assert "taken 6 of 9" in text
+    assert "not a picture: 2 (a.txt, …)" in text
+    assert "damaged: 1 (b.png)" in text
+    assert "skipped, hidden: 2" in text
+    refused = [{"file": f"{n}.txt", "reason": "not_a_picture", "detail": "no picture"} for n in range(7)]
+    text = describe_labels({"files": 9, "imported": 2, "refused": 7, "refused_files": refused})
+    assert "0.txt: no picture" in text
+    assert "and 2 more" in text
+
+
+def test_a_cards_figures_are_one_line():
+    gan = {
+        "preset": {"name": "cpu-64"},
+        "resolution": 64,
+        "steps": 8407,
+        "evaluation": {"kid": 0.361, "recall": 0.22, "likeness": None},
+        "gate": {"faults": ["its pictures are alike"]},
+    }
+    assert (
+        describe_card(gan) == "cpu-64, 64 px, 8,407 steps, KID×1000 361, recall 0.22, its pictures are alike"
+    )
+    classifier = {
+        "preset": {"name": "default"},
+        "validation": {"roc_auc": 0.98, "pr_auc": None},
+        "recommended_threshold": 0.61,
+    }
+    assert describe_card(classifier) == "default, ROC-AUC 0.980, threshold 0.61"

@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pikastack import containers
-from pikastack.state import find_clone
+from pikastack.stack import containers
+from pikastack.stack.state import find_clone
 
 
 @pytest.fixture

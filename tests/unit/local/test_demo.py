@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from pikastack import demo, demo_report
+from pikastack.cli.options import Session
+from pikastack.cli.terminal import JobFailed, Terminal
 from pikastack.client import Answer, ServiceError
-from pikastack.demo_results import Choice
-from pikastack.options import Session
-from pikastack.state import StateFolder
-from pikastack.terminal import JobFailed, Terminal
+from pikastack.demo import report as demo_report
+from pikastack.demo import way as demo
+from pikastack.demo.results import Choice
+from pikastack.stack.state import StateFolder
 
 CLASSIFIER = {
     "version": "v1",

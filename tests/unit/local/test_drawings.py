@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from pikastack.drawings import draw_other, draw_pikachu, write_collection, write_labels
+from pika_drawings import draw_other, draw_pikachu, write_collection, write_labels
 
 NUM_DRAWN = 60
 

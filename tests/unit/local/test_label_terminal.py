@@ -7,10 +7,10 @@ import click
 import pytest
 from PIL import Image
 
-from pikastack import label_terminal
-from pikastack.label_terminal import half_blocks, label_in_terminal, numbers_of
-from pikastack.options import Session
-from pikastack.terminal import Terminal
+from pikastack.cli import label_terminal
+from pikastack.cli.label_terminal import half_blocks, label_in_terminal, numbers_of
+from pikastack.cli.options import Session
+from pikastack.cli.terminal import Terminal
 
 
 def png(*colours):

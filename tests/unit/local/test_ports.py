@@ -2,7 +2,15 @@ import socket
 
 import pytest
 
-from pikastack.ports import DEFAULT_FRONT_PORT, FRONT, PORT_NAMES, NoFreePort, choose_ports, is_free, reserve
+from pikastack.stack.ports import (
+    DEFAULT_FRONT_PORT,
+    FRONT,
+    PORT_NAMES,
+    NoFreePort,
+    choose_ports,
+    is_free,
+    reserve,
+)
 
 
 @pytest.fixture
@@ -56,7 +64,7 @@ def test_two_stacks_do_not_search_from_the_same_port(tmp_path):
 
 
 def test_no_free_port_says_what_was_tried(tmp_path, monkeypatch):
-    monkeypatch.setattr("pikastack.ports.is_free", lambda _port: False)
+    monkeypatch.setattr("pikastack.stack.ports.is_free", lambda _port: False)
     with pytest.raises(NoFreePort, match=r"8080\.\.8099"):
         choose_ports(tmp_path, {})
 

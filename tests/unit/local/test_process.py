@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from pikastack import supervisor
-from pikastack.parts import Part
-from pikastack.process import PartProcess, environment_of
-from pikastack.stack import tail
-from pikastack.state import StateFolder
+from pikastack.stack import supervisor
+from pikastack.stack.lifecycle import tail
+from pikastack.stack.parts import Part
+from pikastack.stack.process import PartProcess, environment_of
+from pikastack.stack.state import StateFolder
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_waits_grow_while_a_part_keeps_dying(start):
 
 
 def test_a_part_that_stops_answering_is_said_to_be_silent_and_left_alone(start, monkeypatch):
-    monkeypatch.setattr("pikastack.process.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("pikastack.stack.process.CHECK_SECONDS", 0.05)
     problems = [None, "no answer"]
     process = start(
         "import time; time.sleep(60)", lambda _pid: problems.pop(0) if len(problems) > 1 else problems[0]
@@ -89,7 +89,7 @@ def test_a_part_that_stops_answering_is_said_to_be_silent_and_left_alone(start, 
 
 
 def test_a_part_that_never_answers_is_started_again(start, monkeypatch):
-    monkeypatch.setattr("pikastack.process.START_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("pikastack.stack.process.START_TIMEOUT_SECONDS", 0.3)
     process = start("import time; time.sleep(60)", lambda _pid: "never")
     tick_until(process, lambda: process.restarts == 1)
 
@@ -172,7 +172,7 @@ def test_what_is_exported_does_not_replace_a_parts_own_settings(monkeypatch):
 
 
 def test_a_long_log_is_moved_aside_and_the_part_writes_on(start, state, monkeypatch):
-    monkeypatch.setattr("pikastack.process.LOG_BYTES", 1000)
+    monkeypatch.setattr("pikastack.stack.process.LOG_BYTES", 1000)
     process = start(
         "import time\nprint('x' * 2000, flush=True)\nwhile True: time.sleep(0.05); print('y', flush=True)"
     )

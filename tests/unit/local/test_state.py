@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pikastack.state import StateError, StateFolder, find_process, identity, is_alive
+from pikastack.stack.state import StateError, StateFolder, find_process, identity, is_alive
 
 
 @pytest.fixture

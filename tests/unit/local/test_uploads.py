@@ -2,7 +2,7 @@ import io
 import os
 import zipfile
 
-from pikastack.uploads import list_files, zip_batches
+from pikastack.cli.uploads import list_files, zip_batches
 
 
 def _names(batch) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SOURCES = [ROOT / "shared/src", *sorted(ROOT.glob("services/*/src")), ROOT / "deploy/local/src"]
+SOURCES = [ROOT / "shared/src", *sorted(ROOT.glob("services/*/src")), *sorted(ROOT.glob("deploy/*/src"))]
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess:
@@ -45,11 +45,11 @@ def test_the_code_as_it_stands_keeps_all_contracts(copy):
     [
         ("pika_gan/config.py", "import pika_classifier"),
         ("pika_scraper/config.py", "from pika_gan import config"),
-        ("pikastack/ports.py", "import pika_scraper.app"),
+        ("pikastack/stack/ports.py", "import pika_scraper.app"),
         ("pika_kit/images.py", "import pika_scraper"),
         ("pika_kit/models.py", "import tensorflow"),
         ("pika_scraper/jobs.py", "def late():\n    import keras"),
-        ("pikastack/state.py", "import keras.ops"),
+        ("pikastack/stack/state.py", "import keras.ops"),
         ("pika_gan/app.py", "import tensorflow"),
         ("pika_gan/http/generate.py", "from pika_gan import networks"),
         ("pika_gan/losses.py", "from pika_gan import train"),

@@ -10,6 +10,8 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from pikastack.typed import command
+
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 300.0
 EVENT_SECONDS = 40.0
@@ -165,7 +167,7 @@ def _no_answer(url: str, error: HTTPError) -> str:
         )
     is_late = isinstance(error, urllib3.exceptions.TimeoutError)
     reason = "it does not answer in time" if is_late else "nobody answers"
-    return f"{url}: {reason}. Start a stack with `pikastack up`, or name another one with --url."
+    return f"{url}: {reason}. Start a stack with `{command()} up`, or name another one with --url."
 
 
 def _problem(status: int, body: bytes, what: str) -> ServiceError:

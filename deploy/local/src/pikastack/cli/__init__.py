@@ -1,0 +1,1 @@
+"""The `pikastack` command: one file for each group of sub-commands."""

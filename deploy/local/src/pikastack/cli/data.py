@@ -1,0 +1,201 @@
+"""`pikastack scrape`, `label`, `filter`, `is-pikachu`: pictures in, labels in, and which are Pikachu."""
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pikastack.cli import actions
+from pikastack.cli.describe import (
+    describe_intake,
+    describe_job,
+    describe_label_counts,
+    describe_labels,
+    describe_preparation,
+)
+from pikastack.cli.label_terminal import label_in_terminal
+from pikastack.cli.options import Session, session_options, wait_option
+from pikastack.typed import command
+
+_LIST_SUFFIXES = {".txt", ".csv", ".list"}
+_TABLE_SUFFIXES = {".csv", ".parquet", ".pq"}
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option("--queries", help='Words to search the web for, such as "ピカチュウ,Pikachu".')
+@click.option(
+    "--from",
+    "catalogues",
+    multiple=True,
+    type=click.Choice(["openverse", "commons", "google"]),
+    help="Where to search; repeatable.  [default: all that are set up]",
+)
+@click.option("--limit", type=click.IntRange(1), help="Look at no more pictures in each folder or search.")
+@session_options
+def scrape(
+    session: Session,
+    sources: tuple[str, ...],
+    queries: str | None,
+    catalogues: tuple[str, ...],
+    limit: int | None,
+) -> None:
+    """Take pictures in, and make them ready: verified, upright, square, without duplicates.
+
+    A SOURCE is a folder, a .zip, a text file with one URL on each line, or a URL itself; --queries searches
+    catalogues of free pictures.
+    """
+    if not sources and not queries:
+        raise click.UsageError("expected a SOURCE or --queries")
+    urls = [source for source in sources if source.startswith(("http://", "https://"))]
+    reports = []
+    for source in sources:
+        if source not in urls:
+            reports.append(_scrape_path(session, Path(source), limit) | {"source": source})
+    if urls:
+        reports.append(actions.scrape_urls(session, urls) | {"source": "urls"})
+    if queries:
+        reports.append(actions.scrape_queries(session, queries, catalogues, limit))
+    # Uploads only arrive; what was scraped is ready already, and preparing it again finds nothing to do.
+    prepared = actions.prepare(session)
+    text = "\n".join(f"[bold]{report['source']}[/]\n{describe_intake(report)}" for report in reports)
+    session.terminal.result(
+        {"reports": reports, "prepared": prepared}, f"{text}\n{describe_preparation(prepared)}"
+    )
+
+
+def _scrape_path(session: Session, path: Path, limit: int | None) -> dict[str, Any]:
+    if path.is_dir():
+        return actions.scrape_folder(session, path, limit)
+    if not path.is_file():
+        raise click.BadParameter(f"expected a folder, zip, list of URLs or URL; received {str(path)!r}")
+    if path.suffix.lower() == ".zip":
+        return actions.scrape_zip(session, path)
+    if path.suffix.lower() in _TABLE_SUFFIXES:
+        report = actions.scrape_table(session, path)
+        if report is not None:
+            return report
+        if path.suffix.lower() != ".csv":
+            raise click.BadParameter(
+                f"expected {str(path)!r} below a folder that the scraper may read (PIKA_SCRAPE_ROOTS)"
+            )
+    if path.suffix.lower() in _LIST_SUFFIXES:
+        return actions.scrape_urls(session, list_urls(path))
+    return actions.scrape_files(session, [path], path.parent)
+
+
+def list_urls(path: Path) -> list[str]:
+    """The addresses of a list: the lines that are one, or of a CSV file its column url."""
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    if path.suffix.lower() == ".csv":
+        rows = csv.reader(lines)
+        names = [name.strip().lower() for name in next(rows, [])]
+        if "url" in names:
+            place = names.index("url")
+            return [row[place].strip() for row in rows if len(row) > place and row[place].strip()]
+    return [line.strip() for line in lines if line.strip().startswith("http")]
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--open/--no-open", "opens", default=None, help="Open the page.  [default: on a terminal]")
+@click.option("--terminal", "in_terminal", is_flag=True, help="Without a browser: pictures drawn right here.")
+@session_options
+def label(session: Session, folder: Path | None, opens: bool | None, in_terminal: bool) -> None:
+    """Label pictures: take a labelled FOLDER in, or open the page on which a person labels with the keyboard.
+
+    FOLDER is laid out trains/pikachu, trains/others, valids/pikachu, valids/others.
+    """
+    if in_terminal:
+        given = label_in_terminal(session)
+        text = f"labelled {given.pikachu} Pikachus and {given.others} others"
+        session.terminal.result({"given": vars(given), "labels": actions.count_labels(session)}, text)
+        return
+    imported = actions.import_labels(session, folder) if folder else None
+    counts = actions.count_labels(session)
+    lines = [] if imported is None else [describe_labels(imported)]
+    lines.append(describe_label_counts(counts))
+    page = f"{session.client.url}/label"
+    lines.append(f"label with the keyboard: {page}")
+    session.terminal.result({"imported": imported, "labels": counts, "page": page}, "\n".join(lines))
+    is_asked = opens is None and folder is None and sys.stdout.isatty() and not session.terminal.as_json
+    if (opens or is_asked) and click.launch(page) != 0:
+        session.terminal.say(f"no browser was found here: {command()} label --terminal does without")
+
+
+@click.command("filter")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Probability from which a picture counts.  [default: the operator's, else the card's]",
+)
+@click.option(
+    "--precision",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="In its place: the share of the chosen pictures that must be expected to show Pikachu.",
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be chosen.")
+@wait_option
+@session_options
+def filter_pictures(
+    session: Session, threshold: float | None, precision: float | None, dry_run: bool, wait: bool
+) -> None:
+    """Choose the Pikachus: copy every prepared picture that the classifier is sure of to the GAN's bucket."""
+    if threshold is not None and precision is not None:
+        raise click.UsageError("expected --threshold or --precision, received both")
+    request = {"threshold": threshold, "precision": precision, "dry_run": dry_run}
+    answer = session.client.post("/filter", request)
+    view = actions.start_or_run(session, answer, "filter", wait=wait)
+    session.terminal.result(view, describe_job(view))
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", default="", help="Why, for those who ask later.")
+@session_options
+def withdraw(session: Session, ids: tuple[str, ...], reason: str) -> None:
+    """Take pictures out for good, by the SHA-256 of the file: from all buckets, never to be collected again.
+
+    Models that were trained on them stay; `pikastack models` names them.
+    """
+    done = session.client.post("/images/withdrawals", {"ids": list(ids), "reason": reason}).json()
+    labelled = session.client.post("/labels/withdrawn").json()["removed_from"]
+    for bucket, removed in labelled.items():
+        for found in done["withdrawn"]:
+            found["removed_from"] += [bucket] if found["id"] in removed else []
+    lines = [
+        f"{found['id']}: withdrawn, taken from {', '.join(found['removed_from']) or 'no bucket'}"
+        for found in done["withdrawn"]
+    ]
+    if done["promoted"]:
+        lines.append(f"{len(done['promoted'])} near duplicates are prepared in their place")
+    session.terminal.result(done, "\n".join(lines))
+
+
+@click.command("is-pikachu")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@session_options
+def is_pikachu(session: Session, files: tuple[str, ...]) -> None:
+    """Ask the classifier about pictures; - reads one from stdin. Exit status 1 if any cannot be read."""
+    pictures = [(name, sys.stdin.buffer.read() if name == "-" else _read(Path(name))) for name in files]
+    answers = actions.ask_is_pikachu(session, pictures)
+    lines = []
+    for (name, _), answer in zip(pictures, answers, strict=True):
+        if "probability" in answer:
+            verdict = "Pikachu" if answer["is_pikachu"] else "not Pikachu"
+            lines.append(f"{name}: {verdict} ({answer['probability']:.4f})")
+        else:
+            lines.append(f"{name}: {answer.get('detail') or answer.get('title')}")
+    answers = [{"file": name, **answer} for (name, _), answer in zip(pictures, answers, strict=True)]
+    session.terminal.result({"answers": answers}, "\n".join(lines))
+    if any("probability" not in answer for answer in answers):
+        raise SystemExit(1)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {str(path)!r}: {error.strerror}") from error

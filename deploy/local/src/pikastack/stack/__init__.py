@@ -1,0 +1,1 @@
+"""The stack on one machine: what it starts, supervises and stops."""

@@ -1,0 +1,74 @@
+"""Finds the stack that Docker Compose runs from this clone, by the settings of its front door."""
+
+import ipaddress
+import json
+import os
+from pathlib import Path
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from pikastack.stack.state import CLONE
+
+TLS_OVERLAY = "compose.tls.yaml"
+_KEYS = CLONE / "deploy" / "docker" / "secrets" / "api-keys"
+_TIMEOUT_SECONDS = 2.0
+_DEFAULTS = {"PIKA_PORT": "8080", "PIKA_BIND_ADDRESS": "127.0.0.1"}
+
+
+def front_door_url(env_file: Path = CLONE / ".env") -> str:
+    """Where Compose publishes the front door, by the environment, else by .env, else by the defaults."""
+    settings = _DEFAULTS | _in_env_file(env_file)
+    settings |= {name: value for name, value in os.environ.items() if value}
+    files = settings.get("COMPOSE_FILE", "").split(os.pathsep)
+    if any(Path(file).name == TLS_OVERLAY for file in files) and settings.get("PIKA_SITE"):
+        return f"https://{settings['PIKA_SITE']}"
+    return f"http://{_reachable(settings['PIKA_BIND_ADDRESS'])}:{settings['PIKA_PORT']}"
+
+
+def _reachable(address: str) -> str:
+    """An address to call, for one to listen on: all interfaces are reached by loopback."""
+    bare = address.strip("[]")
+    try:
+        version = ipaddress.ip_address(bare)
+    except ValueError:
+        return address
+    if version.is_unspecified:
+        bare = "127.0.0.1" if version.version == 4 else "::1"
+    return f"[{bare}]" if version.version == 6 else bare
+
+
+def find_front_door(env_file: Path = CLONE / ".env") -> str | None:
+    """The address of a front door of ours that answers there, else None."""
+    url = front_door_url(env_file)
+    # Only to see whose it is: nothing is told to it, and later requests look at the certificate.
+    pool = urllib3.PoolManager(cert_reqs="CERT_NONE", timeout=_TIMEOUT_SECONDS, retries=False)
+    try:
+        with pool.request("GET", url, preload_content=False) as answer:
+            document = json.loads(answer.read(10_000))
+    except (HTTPError, ValueError):
+        return None
+    finally:
+        pool.clear()
+    # Something else may answer on the same port.
+    is_ours = isinstance(document, dict) and document.get("services") == ["scraper", "classifier", "gan"]
+    return url if is_ours else None
+
+
+def find_api_key(keys_file: Path = _KEYS) -> str | None:
+    """The first of that stack's keys, which `preflight.py --secrets` made, where this user may read it."""
+    try:
+        first = keys_file.read_text(encoding="utf-8").replace("\n", ",").partition(",")[0]
+    except (OSError, UnicodeDecodeError):
+        return None
+    return first.partition(":")[2].strip() or None
+
+
+def _in_env_file(path: Path) -> dict[str, str]:
+    """The variables of an env file that have a value; of two with one name the last holds."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
+    return {name.strip(): found for name, value in pairs if (found := value.strip().strip("\"'"))}
