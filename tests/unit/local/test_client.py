@@ -141,7 +141,7 @@ def test_a_jobs_events_are_passed_on_until_it_is_over(service):
 
 
 def test_a_stream_that_breaks_off_is_followed_by_asking(service, monkeypatch):
-    monkeypatch.setattr("pikastack.client.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("pikastack.connection.POLL_SECONDS", 0.01)
     handler, url = service
     handler.views = [{"id": "1", "status": "running", "progress": {}}]
     assert [view["status"] for view in Client(url).watch("1")] == ["running", "finished"]

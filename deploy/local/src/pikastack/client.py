@@ -1,184 +1,263 @@
-"""The stack's HTTP interface from the outside: requests, problems as errors, a job's events."""
+"""The client of a stack, for programs.
 
-import json
-import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+    from pikastack.client import Client
 
-import urllib3
-from urllib3.exceptions import HTTPError
+    stack = Client("http://127.0.0.1:8080")
+    for picture in stack.generate(4, seed=7, size=128):
+        picture.save(f"pikachu-{picture.seed}.png")
+    verdict = stack.is_pikachu("holiday.jpg")
+    result = stack.wait(stack.train_gan(minutes=30))
 
-from pikastack.typed import command
+Every method raises ServiceError, in the service's own words, where it does not get what it asked for. What
+has no method here is a request away: `stack.get("/buckets").json()`. The interface is described at /docs.
+"""
 
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 300.0
-EVENT_SECONDS = 40.0
-"""A stream of events that is silent for longer is taken for dead; services send a sign of life every 15 s."""
-POLL_SECONDS = 1.0
-OVER = {"finished", "failed", "cancelled"}
-_BUSY = {429, 503}
-_RETRIES = 4
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlencode
 
-Fields = Sequence[tuple[str, tuple[str, bytes, str]]]
+from pikastack.connection import OVER, Answer, Connection, ServiceError
 
+__all__ = [
+    "OVER",
+    "Answer",
+    "Client",
+    "Drawn",
+    "Job",
+    "JobError",
+    "Projected",
+    "ServiceError",
+    "Verdict",
+]
 
-class ServiceError(Exception):
-    """A service answered with a problem, or not at all."""
-
-    def __init__(self, message: str, *, status: int = 0, problem: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.problem = dict(problem or {})
-
-    @property
-    def kind(self) -> str:
-        """The problem's stable name, such as "model-missing"; empty when nothing answered."""
-        return str(self.problem.get("type", "")).rsplit(":", 1)[-1]
+Picture = bytes | str | Path
+"""An encoded picture, or the path of one."""
+Format = Literal["png", "jpeg", "webp"]
+ModelName = Literal["gan", "classifier"]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A successful answer."""
+class Drawn:
+    """One drawn picture.
 
-    status: int
-    headers: Mapping[str, str]
-    data: bytes
+    Attributes:
+        data: the encoded picture.
+        seed: what it was drawn from; None where it was drawn from a latent.
+        latent: where it was asked for.
+    """
 
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.data)
+    data: bytes = field(repr=False)
+    format: str
+    model_version: str
+    seed: int | None = None
+    latent: list[float] | None = field(default=None, repr=False)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file."""
+        Path(path).write_bytes(self.data)
+        return Path(path)
 
 
-class Client:
-    """One stack, by the URL of its front door."""
+@dataclass(frozen=True)
+class Verdict:
+    """The classifier's answer for one picture.
 
-    def __init__(self, url: str, api_key: str | None = None, authorities: str | None = None) -> None:
-        """`authorities` is a PEM file of those whose certificates are believed, instead of the system's."""
-        self.url = url.rstrip("/")
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        self._pool = urllib3.PoolManager(maxsize=8, timeout=timeout, retries=False, ca_certs=authorities)
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    Attributes:
+        is_pikachu: whether `probability` reaches `threshold`.
+        novelty: how unlike all known pictures it is; above 1: more than most of them. None where the model
+            cannot tell.
+    """
 
-    def get(self, path: str, **query: Any) -> Answer:
-        """GET with query parameters; those that are None are left out."""
-        return self._request("GET", path, fields={k: str(v) for k, v in query.items() if v is not None})
+    is_pikachu: bool
+    probability: float
+    threshold: float
+    novelty: float | None
+    model_version: str
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """POST with a JSON body, or with none; fields that are None are left out."""
-        return self._request("POST", path) if body is None else self._send_json("POST", path, body)
 
-    def put(self, path: str, body: Mapping[str, Any]) -> Answer:
-        """PUT with a JSON body."""
-        return self._send_json("PUT", path, body)
+@dataclass(frozen=True)
+class Projected:
+    """The latent whose picture comes nearest to a given one, that picture (PNG), and how far it is."""
 
-    def delete(self, path: str) -> Answer:
-        """DELETE."""
-        return self._request("DELETE", path)
+    latent: list[float]
+    distance: float
+    data: bytes = field(repr=False)
+    model_version: str
 
-    def post_bytes(self, path: str, data: bytes, content_type: str) -> Answer:
-        """POST a body as it is."""
-        return self._request("POST", path, body=data, headers={"Content-Type": content_type})
 
-    def post_files(self, path: str, files: Sequence[tuple[str, bytes]]) -> Answer:
-        """POST files as multipart; `files` are (name, content)."""
-        fields = [("file", (name, data, "application/octet-stream")) for name, data in files]
-        return self._request("POST", path, fields=fields)
+@dataclass(frozen=True)
+class Job:
+    """Long work that was started."""
 
-    def job(self, job_id: str) -> dict[str, Any]:
-        """A job's view."""
-        view: dict[str, Any] = self.get(f"/jobs/{job_id}").json()
-        return view
+    id: str
+    kind: str
 
-    def watch(self, job_id: str) -> Iterator[dict[str, Any]]:
-        """The job's view at each change until it is over: from its events, else by asking again and again."""
-        view: dict[str, Any] = {}
-        while view.get("status") not in OVER:
-            try:
-                for view in self._events(job_id):
-                    yield view
-                    if view["status"] in OVER:
-                        return
-            except (HTTPError, ValueError):
-                pass  # the stream broke off, as when a service restarts; the job goes on
-            time.sleep(POLL_SECONDS)
-            view = self.job(job_id)
-            yield view
 
-    def _events(self, job_id: str) -> Iterator[dict[str, Any]]:
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=EVENT_SECONDS)
-        response = self._pool.request(
-            "GET",
-            f"{self.url}/jobs/{job_id}/events",
-            headers={**self._headers, "Accept": "text/event-stream"},
-            preload_content=False,
-            timeout=timeout,
+class JobError(Exception):
+    """A job failed or was cancelled; `view` is the last that was seen of it."""
+
+    def __init__(self, view: dict[str, Any]) -> None:
+        super().__init__(view.get("error") or f"job {view['id']} was {view['status']}")
+        self.view = view
+
+
+class Client(Connection):
+    """One stack, by the URL of its front door. Safe to share between threads."""
+
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        seed: int | None = None,
+        seeds: str | Sequence[int] | None = None,
+        latents: Sequence[Sequence[float]] | None = None,
+        truncation: float | None = None,
+        size: int | None = None,
+        format: Format = "png",
+        quality: int | None = None,
+        model_version: str | None = None,
+        return_latents: bool = False,
+    ) -> list[Drawn]:
+        """Draw pictures.
+
+        Args:
+            n: how many, 1–64; by default one, or one for each of `seeds` or `latents`.
+            seed: the first of n seeds that follow each other.
+            seeds: "0,4-6", or a list, in place of `seed`.
+            latents: in place of seeds.
+            truncation: 0–2; less is plainer.
+            size: side in pixels, a power of two from 8 to 512; by default the model's own.
+            quality: 1–100, of JPEG and WebP.
+            model_version: such as "v2"; by default the current one.
+        """
+        request = {
+            "n": n,
+            "seed": seed,
+            "seeds": list(seeds) if seeds is not None and not isinstance(seeds, str) else seeds,
+            "latents": None if latents is None else [list(map(float, row)) for row in latents],
+            "truncation": truncation,
+            "size": size,
+            "format": format,
+            "quality": quality,
+            "model_version": model_version,
+            "return_latents": return_latents or None,
+            "response_format": "b64_json",
+        }
+        told = self.post("/generate", request).json()
+        return [
+            Drawn(
+                base64.b64decode(one["b64_json"]),
+                told["format"],
+                told["model_version"],
+                one.get("seed"),
+                one.get("latent"),
+            )
+            for one in told["data"]
+        ]
+
+    def sheet(self, n: int = 16, *, seed: int | None = None, format: Format = "png", **more: Any) -> bytes:
+        """Draw one sheet with n pictures; `more` is as for POST /generate."""
+        request = {"n": n, "seed": seed, "format": format, "grid": True, **more}
+        return self.post("/generate", request).data
+
+    def is_pikachu(
+        self, picture: Picture, *, threshold: float | None = None, precision: float | None = None
+    ) -> Verdict:
+        """Ask about one picture, with a threshold or a precision in place of the model's recommendation."""
+        path = self._with_query("/is-pikachu", threshold=threshold, precision=precision)
+        return _verdict(self.post_bytes(path, _bytes_of(picture), "application/octet-stream").json())
+
+    def are_pikachu(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        threshold: float | None = None,
+        precision: float | None = None,
+    ) -> list[Verdict | ServiceError]:
+        """Ask about several; in place of a verdict there is an error for each that cannot be read."""
+        files = [(f"{number}", _bytes_of(picture)) for number, picture in enumerate(pictures)]
+        told = self.post_files(
+            self._with_query("/is-pikachu", threshold=threshold, precision=precision), files
         )
-        try:
-            if response.status != 200:
-                return
-            buffer = b""
-            # The body is chunked, so each piece comes as soon as it is sent.
-            for chunk in response.stream(65_536):
-                buffer += chunk
-                *events, buffer = buffer.split(b"\n\n")
-                for event in events:
-                    lines = event.decode().splitlines()
-                    data = "".join(line[5:] for line in lines if line.startswith("data:"))
-                    if data:
-                        yield json.loads(data)
-        finally:
-            response.close()
+        return [
+            ServiceError(one["problem"]["detail"], status=one["problem"]["status"], problem=one["problem"])
+            if "problem" in one
+            else _verdict(one)
+            for one in told.json()
+        ]
 
-    def _send_json(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
-        data = json.dumps({k: v for k, v in body.items() if v is not None}).encode()
-        return self._request(method, path, body=data, headers={"Content-Type": "application/json"})
+    def project(self, picture: Picture, *, model_version: str | None = None) -> Projected:
+        """Find the latent whose picture comes nearest to a given one; takes some seconds."""
+        path = self._with_query("/project", model_version=model_version)
+        told = self.post_bytes(path, _bytes_of(picture), "application/octet-stream").json()
+        data = base64.b64decode(told["b64_json"])
+        return Projected(told["latent"], told["distance"], data, told["model_version"])
 
-    def _request(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **content: Any
-    ) -> Answer:
-        sent = {**self._headers, **(headers or {})}
-        if method == "POST":
-            # With it a request that comes again finds the job that the first one has started.
-            sent["Idempotency-Key"] = uuid.uuid4().hex
-        may_repeat = method in ("GET", "POST")
-        for attempt in range(_RETRIES):
-            try:
-                response = self._pool.request(method, f"{self.url}{path}", headers=sent, **content)
-            except HTTPError as error:
-                raise ServiceError(_no_answer(self.url, error)) from error
-            wait = response.headers.get("Retry-After", "")
-            is_busy = response.status in _BUSY and wait.isdigit() and int(wait) <= 10
-            if is_busy and may_repeat and attempt < _RETRIES - 1:
-                time.sleep(int(wait))
-                continue
-            break
-        if response.status >= 400:
-            raise _problem(response.status, response.data, f"{method} {path}")
-        return Answer(response.status, response.headers, response.data)
+    def scrape(self, **request: Any) -> Job:
+        """Take pictures in, as a job: `queries="ピカチュウ"`, `source="folder", location=…`; see /docs."""
+        return self._start("/scrape", request)
+
+    def train_classifier(self, **request: Any) -> Job:
+        """Train the classifier on all labels, as a job."""
+        return self._start("/classifier/train", request)
+
+    def filter(self, **request: Any) -> Job:
+        """Choose the Pikachus, as a job: `precision=0.95`, or a `threshold`, or the model's own."""
+        return self._start("/filter", request)
+
+    def train_gan(self, **request: Any) -> Job:
+        """Train the GAN on what was chosen, as a job: `minutes=30`, `preset="cpu-64"`."""
+        return self._start("/gan/train", request)
+
+    def wait(
+        self, job: Job | str, on_progress: Callable[[dict[str, Any]], None] | None = None
+    ) -> dict[str, Any]:
+        """The result of a job, once there is one.
+
+        Args:
+            on_progress: called with the job's view at each change.
+
+        Raises:
+            JobError: it failed or was cancelled.
+        """
+        job_id = job if isinstance(job, str) else job.id
+        view = self.job(job_id)
+        if view["status"] not in OVER:
+            for view in self.watch(job_id):
+                if on_progress is not None:
+                    on_progress(view)
+        if view["status"] != "finished":
+            raise JobError(view)
+        result: dict[str, Any] = view["result"] or {}
+        return result
+
+    def models(self, name: ModelName) -> list[dict[str, Any]]:
+        """The cards of all versions, oldest first."""
+        cards: list[dict[str, Any]] = self.get(f"/{name}/models").json()["models"]
+        return cards
+
+    def activate(self, name: ModelName, version: str) -> dict[str, Any]:
+        """Make a version the current one; its card."""
+        card: dict[str, Any] = self.put(f"/{name}/models/current", {"version": version}).json()["card"]
+        return card
+
+    def _start(self, path: str, request: dict[str, Any]) -> Job:
+        view = self.post(path, request).json()
+        return Job(view["id"], view["name"])
+
+    @staticmethod
+    def _with_query(path: str, **query: Any) -> str:
+        given = urlencode({name: value for name, value in query.items() if value is not None})
+        return f"{path}?{given}" if given else path
 
 
-def _no_answer(url: str, error: HTTPError) -> str:
-    if isinstance(error, urllib3.exceptions.SSLError):
-        return (
-            f"{url}: its certificate is not believed: {error}. For one of Caddy's own: docker compose cp "
-            "front:/data/pki/authorities/local/root.crt . and --authorities root.crt"
-        )
-    is_late = isinstance(error, urllib3.exceptions.TimeoutError)
-    reason = "it does not answer in time" if is_late else "nobody answers"
-    return f"{url}: {reason}. Start a stack with `{command()} up`, or name another one with --url."
+def _bytes_of(picture: Picture) -> bytes:
+    return picture if isinstance(picture, bytes) else Path(picture).read_bytes()
 
 
-def _problem(status: int, body: bytes, what: str) -> ServiceError:
-    """The error of a problem+json answer, in the problem's own words."""
-    try:
-        problem = json.loads(body)
-        detail = problem.get("detail") or problem.get("title") or ""
-        title = problem.get("title", "")
-    except (ValueError, AttributeError):
-        problem, title, detail = {}, f"{what} was answered {status}", body[:200].decode("utf-8", "replace")
-    message = detail if title in ("", detail) else f"{title}: {detail}"
-    if problem.get("request_id") and status == 500:
-        message += f" (request {problem['request_id']})"
-    return ServiceError(message, status=status, problem=problem)
+def _verdict(told: dict[str, Any]) -> Verdict:
+    names = ("is_pikachu", "probability", "threshold", "novelty", "model_version")
+    return Verdict(**{name: told[name] for name in names})
