@@ -27,7 +27,7 @@ def odd_files(test_data):
 def test_each_odd_file_is_taken_or_refused_by_upload(stack, odd_files):
     ids = {}
     for name, (data, is_good) in odd_files.items():
-        answer = stack.request("POST", "/images", fields={"file": (name, data)})
+        answer = stack.request("POST", "/images", body=data)
         if is_good:
             assert answer.status in {200, 201}, (name, answer.data)
             ids[name] = answer.json["pictures"][0]["id"]
@@ -49,7 +49,7 @@ def test_many_odd_files_in_one_request_are_answered_in_order(stack, odd_files):
 
 def test_each_odd_file_is_judged_or_refused(stack, classifier, odd_files):
     for name, (data, is_good) in odd_files.items():
-        answer = stack.request("POST", "/is-pikachu", fields={"image": (name, data)})
+        answer = stack.request("POST", "/is-pikachu", body=data)
         if is_good:
             assert answer.status == 200, (name, answer.data)
         else:

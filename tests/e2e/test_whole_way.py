@@ -59,9 +59,9 @@ def test_is_pikachu_takes_many_pictures_and_answers_in_order(stack, classifier, 
     folder, _truth = drawn
     (good,) = some_pictures(folder, "pikachu", 1)
     fields = [
-        ("image", ("a.jpg", good.read_bytes())),
-        ("image", ("b.jpg", b"not a picture")),
-        ("image", ("c.jpg", good.read_bytes())),
+        ("file", ("a.jpg", good.read_bytes())),
+        ("file", ("b.jpg", b"not a picture")),
+        ("file", ("c.jpg", good.read_bytes())),
     ]
     results = stack.post("/is-pikachu", fields=fields).json
     assert [("probability" in result) for result in results] == [True, False, True]

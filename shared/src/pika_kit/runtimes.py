@@ -51,11 +51,6 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._outputs = [output.name for output in self._session.get_outputs()]
 
-    @property
-    def input_names(self) -> list[str]:
-        """The names that `run` expects."""
-        return [found.name for found in self._session.get_inputs()]
-
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """See Runtime."""
         values = self._session.run(self._outputs, inputs)

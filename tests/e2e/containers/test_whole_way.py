@@ -27,6 +27,16 @@ def test_the_whole_way_ends_in_a_picture(stack, walked):
     assert 0 <= answer["probability"] <= 1
 
 
+def test_the_front_door_shows_its_page_and_the_whole_interface(stack):
+    page = stack.request("GET", "/", headers={"Accept": "text/html"})
+    assert (page.status, b"<title>pikastack</title>" in page.data) == (200, True)
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    for path in ("/studio/studio.js", "/studio/studio.css", "/docs"):
+        assert stack.request("GET", path).status == 200, path
+    assert "/generate" in stack.get("/openapi.json").json["paths"]
+    assert stack.get("/").json["openapi"] == "/openapi.json"
+
+
 def test_it_is_ready_within_a_minute(project):
     assert project.ready_after < 60, f"ready after {project.ready_after:.0f} s"
 

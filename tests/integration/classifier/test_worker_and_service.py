@@ -177,7 +177,7 @@ def test_odd_files_get_an_answer_or_a_refusal(store, queue, test_data, stack_env
             assert ("probability" in body) == (status == 200)
             assert status == 200 or body["detail"]
         assert set(statuses.values()) == {200, 415, 422}
-        fields = [("files", (path.name, path.read_bytes())) for path in files]
+        fields = [("file", (path.name, path.read_bytes())) for path in files]
         status, answers = call("POST", f"{url}/is-pikachu", fields=fields)
         assert status == 200
         assert [answer["problem"]["status"] if "problem" in answer else 200 for answer in answers] == [

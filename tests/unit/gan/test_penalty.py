@@ -11,16 +11,16 @@ from pika_gan.augment import NUM_DRAWS, augment
 from pika_gan.losses import DISCRIMINATOR, GENERATOR, squared_gradient_norm
 from pika_gan.networks import fastgan, residual
 from pika_gan.schedule import noise_of
-from pika_gan.step_tensorflow import Gan, logits_and_slopes
+from pika_gan.step_tensorflow import Gan, logits_and_input_gradients
 
 
 def penalty_of(gan: Gan, pictures: tf.Tensor) -> tf.Tensor:
     """What the training step adds to the loss, without its weight."""
-    return tf.reduce_mean(squared_gradient_norm(logits_and_slopes(gan.discriminator, pictures)[1]))
+    return tf.reduce_mean(squared_gradient_norm(logits_and_input_gradients(gan.discriminator, pictures)[1]))
 
 
 def kernels_of(gan: Gan) -> list[keras.Variable]:
-    """Biases are left out: with leaky ReLUs the slopes do not depend on them."""
+    """Biases are left out: with leaky ReLUs the input_gradients do not depend on them."""
     return [variable for variable in gan.discriminator.trainable_variables if "kernel" in variable.path]
 
 
@@ -82,13 +82,13 @@ def test_gradient_agrees_with_finite_differences_for_every_kernel(smooth_gan, pi
 
 def test_slopes_agree_with_finite_differences(smooth_gan, pictures):
     gan = smooth_gan
-    _, slopes = logits_and_slopes(gan.discriminator, pictures)
+    _, input_gradients = logits_and_input_gradients(gan.discriminator, pictures)
     direction = tf.random.stateless_normal(pictures.shape, seed=(5, 6))
     step = 1e-3
-    above = logits_and_slopes(gan.discriminator, pictures + step * direction)[0]
-    below = logits_and_slopes(gan.discriminator, pictures - step * direction)[0]
+    above = logits_and_input_gradients(gan.discriminator, pictures + step * direction)[0]
+    below = logits_and_input_gradients(gan.discriminator, pictures - step * direction)[0]
     measured = (above - below) / (2 * step)
-    expected = tf.reduce_sum(slopes * direction, axis=(1, 2, 3))
+    expected = tf.reduce_sum(input_gradients * direction, axis=(1, 2, 3))
     np.testing.assert_allclose(measured, expected, atol=0.02 * float(tf.reduce_max(tf.abs(expected))))
 
 
@@ -137,7 +137,7 @@ def test_a_step_refuses_a_network_that_gets_no_gradient(tiny):
         gan.train_step(np.zeros((8, tiny.resolution, tiny.resolution, 3), np.uint8), 0, 0.0)
 
 
-@pytest.mark.parametrize("loss", ["rpgan", "bce", "hinge"])
+@pytest.mark.parametrize("loss", ["rpgan", "non_saturating", "hinge"])
 @pytest.mark.parametrize("weight", [None, 0.7])
 def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
     """Both players' gradients, each derived by a tape of its own without any of the step's shortcuts."""

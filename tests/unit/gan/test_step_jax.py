@@ -49,7 +49,7 @@ CASES: dict[str, Preset] = {
     "coarse": dataclasses.replace(TINY, coarse_share=0.3),
     "parts": dataclasses.replace(TINY, accumulate=2),
     "hinge": dataclasses.replace(TINY, loss="hinge", penalty_every=2),
-    "bce": dataclasses.replace(TINY, loss="bce", augment=(), average=False),
+    "non_saturating": dataclasses.replace(TINY, loss="non_saturating", augment=(), average=False),
 }
 
 
@@ -63,7 +63,7 @@ def both(tmp_path_factory):
     for name, preset in CASES.items():
         gan = Gan(preset, seed=0)
         pictures = random.integers(0, 256, (8, 16, 16, 3), np.uint8)
-        # Without biases a hole of zeros stays one, and at 0 each backend has its own slope of a leaky ReLU.
+        # Without biases a hole of zeros stays one, and at 0 each backend has its own derivative of a leaky ReLU.
         for variable in gan.discriminator.trainable_variables:
             if "bias" in variable.path:
                 variable.assign(random.normal(0, 0.05, variable.shape))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 Architecture = Literal["fastgan", "article"]
 Discriminator = Literal["residual", "fastgan"]
-Loss = Literal["rpgan", "bce", "hinge"]
+Loss = Literal["rpgan", "non_saturating", "hinge"]
 Pictures = Literal["figures", "squares"]
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
@@ -106,6 +106,8 @@ class Preset:
         fields: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
+        if fields.get("loss") == "bce":  # its name in runs before 0.2.0
+            fields["loss"] = "non_saturating"
         return cls(**fields)
 
 
@@ -129,7 +131,7 @@ PRESETS: dict[str, Preset] = {
             latent_dim=100,
             generator_channels=(512, 512, 512, 512),
             discriminator_channels=(512, 256, 128, 64),
-            loss="bce",
+            loss="non_saturating",
             penalty_weight=0.0,
             penalty_weight_end=0.0,
             generator_learning_rate=1e-4,

@@ -67,8 +67,8 @@ def project(draw: Draw, target: np.ndarray, latent_dim: int) -> Projection:
     cost = float(costs(latent[None], residual[None])[0])
     for _ in range(NUM_ROUNDS):
         moved = latent + STEP * np.eye(latent_dim, dtype=np.float32)
-        slopes = (seen(moved) - residual) / STEP  # (latent_dim, compared)
-        tried = latent + _steps(slopes, residual, latent)
+        jacobian = (seen(moved) - residual) / STEP  # (latent_dim, compared)
+        tried = latent + _steps(jacobian, residual, latent)
         residuals = seen(tried)
         found = costs(tried, residuals)
         best = int(found.argmin())
@@ -82,9 +82,9 @@ def project(draw: Draw, target: np.ndarray, latent_dim: int) -> Projection:
     return Projection(latent, draw(latent[None])[0], distance)
 
 
-def _steps(slopes: np.ndarray, residual: np.ndarray, latent: np.ndarray) -> np.ndarray:
+def _steps(jacobian: np.ndarray, residual: np.ndarray, latent: np.ndarray) -> np.ndarray:
     """The step of each damping, (len(DAMPINGS), latent_dim) float32."""
-    rows = slopes.astype(np.float64)
+    rows = jacobian.astype(np.float64)
     curvature = rows @ rows.T / residual.size
     dim = len(latent)
     curvature[np.diag_indices(dim)] += PRIOR / dim

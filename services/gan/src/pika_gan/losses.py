@@ -24,12 +24,12 @@ def rpgan_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return ops.softplus(real_logits - fake_logits)
 
 
-def bce_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+def non_saturating_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Mean of the binary cross-entropies of real → 1 and generated → 0."""
     return 0.5 * (ops.softplus(-real_logits) + ops.softplus(fake_logits))
 
 
-def bce_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:  # noqa: ARG001 - same signature as the pair
+def non_saturating_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:  # noqa: ARG001 - same signature as the pair
     """Non-saturating: generated → 1."""
     return ops.softplus(-fake_logits)
 
@@ -46,10 +46,10 @@ def hinge_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:  # noqa
 
 DISCRIMINATOR = {
     "rpgan": rpgan_discriminator,
-    "bce": bce_discriminator,
+    "non_saturating": non_saturating_discriminator,
     "hinge": hinge_discriminator,
 }
-GENERATOR = {"rpgan": rpgan_generator, "bce": bce_generator, "hinge": hinge_generator}
+GENERATOR = {"rpgan": rpgan_generator, "non_saturating": non_saturating_generator, "hinge": hinge_generator}
 ONE_SIDED = ("hinge",)
 """Losses whose derivative by a generated picture's logit may be 0 while the generator's is not: the one's
 gradient cannot be had from the other's."""

@@ -103,22 +103,22 @@ class Gan(GanState):
             return logits.sum(), (logits, fixed, own)
 
         def objective(trained: list[Any], pictures: Any) -> tuple[Any, tuple[Any, ...]]:
-            penalties, slopes = {}, None
+            penalties, input_gradients = {}, None
             if penalty_weight is None and pair not in losses.ONE_SIDED:
                 _, (logits, fixed, own) = judged(pictures, trained)
             else:
-                slopes, (logits, fixed, own) = jax.grad(judged, has_aux=True)(pictures, trained)
+                input_gradients, (logits, fixed, own) = jax.grad(judged, has_aux=True)(pictures, trained)
             if penalty_weight is not None:
-                norms = losses.squared_gradient_norm(slopes)
+                norms = losses.squared_gradient_norm(input_gradients)
                 penalties = {"r1": norms[:num].mean(), "r2": norms[num:].mean()}
             adversarial = losses.DISCRIMINATOR[pair](logits[:num], logits[num:]).mean()
             total = adversarial + sum(own)
             if penalties:
                 total += 0.5 * penalty_weight * (penalties["r1"] + penalties["r2"])
-            return total, (logits, fixed, slopes, {"discriminator_loss": adversarial, **penalties})
+            return total, (logits, fixed, input_gradients, {"discriminator_loss": adversarial, **penalties})
 
         trained = self._of(values, discriminator.trainable_variables)
-        (gradients, slope), (logits, fixed, slopes, figures) = jax.grad(
+        (gradients, objective_gradient), (logits, fixed, input_gradients, figures) = jax.grad(
             objective, argnums=(0, 1), has_aux=True
         )(trained, seen)
 
@@ -126,9 +126,12 @@ class Gan(GanState):
             return losses_by_name[pair](logits[:num], fake_logits).mean()
 
         generator_loss, wish = jax.value_and_grad(lambda fake: mean_of(losses.GENERATOR, fake))(logits[num:])
-        if slopes is None:
+        if input_gradients is None:
             own = jax.grad(lambda fake: mean_of(losses.DISCRIMINATOR, fake))(logits[num:])
-            factor, slopes = jnp.where(own == 0, 0.0, wish / jnp.where(own == 0, 1.0, own)), slope
+            factor, input_gradients = (
+                jnp.where(own == 0, 0.0, wish / jnp.where(own == 0, 1.0, own)),
+                objective_gradient,
+            )
         else:
             factor = wish
         figures |= {
@@ -136,7 +139,7 @@ class Gan(GanState):
             "real_logit": logits[:num].mean(),
             "fake_logit": logits[num:].mean(),
         }
-        return factor[:, None, None, None] * slopes[num:], gradients, fixed, figures
+        return factor[:, None, None, None] * input_gradients[num:], gradients, fixed, figures
 
     def _applied(self, values: Values, optimizer: Any, gradients: list[Any], model: keras.Model) -> Values:
         """The values after an update of `model`'s weights."""

@@ -150,28 +150,28 @@ class Gan(GanState):
         with tf.GradientTape() as tape:
             if penalty_weight is None and self.preset.loss not in losses.ONE_SIDED:
                 tape.watch(seen)
-                logits, slopes = discriminator(seen, training=True), None
+                logits, input_gradients = discriminator(seen, training=True), None
             else:
-                logits, slopes = logits_and_slopes(discriminator, seen)
+                logits, input_gradients = logits_and_input_gradients(discriminator, seen)
             real_logits, fake_logits = logits[:num], logits[num:]
             adversarial = tf.reduce_mean(losses.DISCRIMINATOR[self.preset.loss](real_logits, fake_logits))
             objective, penalties = tf.add_n([adversarial, *discriminator.losses]), {}
-            if slopes is not None and penalty_weight is not None:
-                norms = losses.squared_gradient_norm(slopes)
+            if input_gradients is not None and penalty_weight is not None:
+                norms = losses.squared_gradient_norm(input_gradients)
                 penalties = {"r1": tf.reduce_mean(norms[:num]), "r2": tf.reduce_mean(norms[num:])}
                 objective += 0.5 * penalty_weight * (penalties["r1"] + penalties["r2"])
         variables = discriminator.trainable_variables
         generator_loss, wish = self._derivative(losses.GENERATOR, real_logits, fake_logits)
-        if slopes is None:
+        if input_gradients is None:
             gradients = tape.gradient(objective, [*variables, seen])
             _, own = self._derivative(losses.DISCRIMINATOR, real_logits, fake_logits)
             # Never 0 but where the logits have left all bounds: then there is nothing to be learned from.
-            factor, slopes = tf.math.divide_no_nan(wish, own), gradients.pop()
+            factor, input_gradients = tf.math.divide_no_nan(wish, own), gradients.pop()
         else:
             gradients, factor = tape.gradient(objective, variables), wish
         return Criticised(
             gradients,
-            factor[:, None, None, None] * slopes[num:],
+            factor[:, None, None, None] * input_gradients[num:],
             {
                 "discriminator_loss": adversarial,
                 "generator_loss": generator_loss,
@@ -229,7 +229,7 @@ def _share_of(inputs: StepInputs) -> StepInputs:
     )
 
 
-def logits_and_slopes(discriminator: keras.Model, pictures: Any) -> tuple[Any, Any]:
+def logits_and_input_gradients(discriminator: keras.Model, pictures: Any) -> tuple[Any, Any]:
     """D's logits (N,) for pictures (N, S, S, 3) in [-1, 1], and their gradients ∂D/∂picture (N, S, S,
     3).
     """
@@ -237,7 +237,7 @@ def logits_and_slopes(discriminator: keras.Model, pictures: Any) -> tuple[Any, A
         tape.watch(pictures)
         logits = discriminator(pictures, training=True)
         total = tf.reduce_sum(logits)
-    slopes = tape.gradient(total, pictures)
-    if slopes is None:
+    input_gradients = tape.gradient(total, pictures)
+    if input_gradients is None:
         raise RuntimeError("gradient penalty: expected ∂D/∂picture, received None")
-    return logits, slopes
+    return logits, input_gradients
