@@ -60,12 +60,12 @@ def _of_the_front_door(document: dict[str, Any]) -> dict[str, Any]:
     paths = document["paths"]
     found = {}
     for kind, summary in (
-        ("live", "Tell whether the front door answers."),
-        ("ready", "Tell whether all services can serve; the first that cannot answers for all."),
+        ("live", "Check that the gateway answers."),
+        ("ready", "Check that all services are ready; otherwise the first that is not answers."),
     ):
         like = next(item for path, item in paths.items() if path.endswith(f"/health/{kind}"))["get"]
         own = {"summary": summary, "operationId": f"front_{kind}"}
-        found[f"/health/{kind}"] = {"get": {**like, **own, "description": "It needs no key."}}
+        found[f"/health/{kind}"] = {"get": {**like, **own, "description": "No API key is needed."}}
     return found
 
 

@@ -34,7 +34,7 @@ _EXAMPLES = {
         "Accept: expected application/json; received text/html.",
     ),
     409: ("conflict", "It cannot be done now", "There is no earlier version."),
-    410: ("job-expired", "Expired job", "The job existed; its record was removed because of its age."),
+    410: ("job-expired", "Expired job", "The job has expired: its record was removed."),
     413: ("request-entity-too-large", "Request Entity Too Large", "The body is larger than the limit."),
     415: (
         "unsupported-media-type",

@@ -66,7 +66,7 @@ class Gate:
             429,
             "busy",
             "Too many requests at once",
-            f"Too many requests are waiting for {self._what}; try again in a few seconds.",
+            f"Too many requests are waiting ({self._what}); try again in a few seconds.",
             headers={"Retry-After": "5"},
         )
 

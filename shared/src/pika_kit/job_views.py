@@ -42,9 +42,9 @@ class JobPath(BaseModel):
 class JobListQuery(BaseModel):
     """Which jobs."""
 
-    limit: int = Field(50, ge=1, le=500, description="At most so many, the newest first")
+    limit: int = Field(50, ge=1, le=500, description="Maximum number of jobs, newest first")
     status: JobStatus | None = Field(None, description="Only jobs of this status")
-    kind: JobKindName | None = Field(None, description="Only jobs of this kind, as `name` tells it")
+    kind: JobKindName | None = Field(None, description="Only jobs of this kind (the job's `name`)")
 
 
 class ProgressAnswer(BaseModel):
@@ -133,14 +133,14 @@ def list_jobs(query: JobListQuery) -> Response:
 def get_job(path: JobPath) -> Response:
     """Show one job.
 
-    404 when it never was, 410 when its record is gone by age.
+    404 if it never existed, 410 if its record has expired.
     """
     return jsonify(_queue().get(path.job_id).to_json())
 
 
 @jobs_blueprint.delete("/jobs/<job_id>", responses=answers(JobAnswer, 404, 410, status=202))
 def cancel_job(path: JobPath) -> tuple[Response, int]:
-    """Cancel a job: at once while it queues, else as soon as it next reports progress."""
+    """Cancel a job: immediately if it is queued, otherwise when it next reports progress."""
     return jsonify(_queue().cancel(path.job_id).to_json()), 202
 
 
@@ -149,10 +149,10 @@ def cancel_job(path: JobPath) -> tuple[Response, int]:
     responses=answers(media("text/event-stream", description="Events, as they happen"), 404, 410, 429),
 )
 def job_events(path: JobPath) -> Response:
-    """Follow a job by server-sent events.
+    """Stream a job's progress as server-sent events.
 
-    `progress` comes with the job's view at each change, then `end` with the last one. A stream ends after
-    ten minutes at most; an EventSource comes back by itself. 429 where too many watch.
+    Each change sends a `progress` event with the job, and the last one an `end` event. A stream closes after
+    ten minutes at most; an EventSource reconnects by itself. 429 if too many clients are watching.
     """
     service = current_app.config["PIKA"]
     service.queue.get(path.job_id)  # an unknown job is a problem and no empty stream

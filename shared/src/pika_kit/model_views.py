@@ -126,7 +126,7 @@ def model_views(
         operation_id=f"get_current_{name}_model",
     )
     def get_current_model() -> Response:
-        """Show the version that is current, and its card."""
+        """Show the current version and its card."""
         version = follower().registry.current()
         if version is None:
             raise no_model_problem(name, f"train one with `pikastack train {name}` or POST /{name}/train.")
@@ -145,9 +145,9 @@ def model_views(
         operation_id=f"set_current_{name}_model",
     )
     def set_current_model(body: CurrentModelRequest) -> Response:
-        """Activate a version, or go back to the one before.
+        """Activate a version, or roll back to the previous one.
 
-        Front ends follow within seconds.
+        The services load it within seconds.
         """
         registry = follower().registry
         if body.rollback:

@@ -141,23 +141,23 @@ def _unknown_job(error: JobUnknown) -> Response:
 
 
 def _expired_job(error: JobExpired) -> Response:
-    detail = f"Job {error.args[0]!r} existed; its record was removed because of its age."
+    detail = f"Job {error.args[0]!r} has expired: its record was removed."
     return Problem(410, "job-expired", "Expired job", detail).response()
 
 
 def _too_many_watchers(error: TooManyWatchers) -> Response:
-    detail = f"{error.args[0]} streams of events are open already; ask GET /jobs/ID now and then instead."
+    detail = f"{error.args[0]} event streams are open already; poll GET /jobs/ID instead."
     return Problem(429, "busy", "Too many watchers", detail, headers={"Retry-After": "10"}).response()
 
 
 def _too_deep(error: RecursionError) -> Response:
     log.warning("a body was nested too deeply: %s", error)
-    detail = "Expected JSON that is nested less than a hundred deep."
+    detail = "Expected JSON with fewer than a hundred levels of nesting."
     return Problem(400, "json-unreadable", "The body cannot be read as JSON", detail).response()
 
 
 def _once_conflict(error: OnceConflict) -> Response:
-    detail = "This Idempotency-Key came before, with another request; each request needs a key of its own."
+    detail = "This Idempotency-Key was used for another request; use a new key for each request."
     return Problem(
         422, "idempotency-key-reused", "The key belongs to another request", detail, received=error.args[0]
     ).response()
@@ -174,5 +174,5 @@ def _unknown_version(error: UnknownVersion) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     log.exception("unexpected error, request %s", request_id(), exc_info=error)
-    detail = "Something went wrong here; the request id finds it in the log."
+    detail = "Something went wrong; look up the request id in the log."
     return Problem(500, "internal-error", "Internal error", detail).response()

@@ -223,9 +223,9 @@ def _operations(name: str, prefix: str) -> APIBlueprint:
         "/health/live", responses=answers(LiveAnswer), operation_id=f"{service_name}_live", security=[{}]
     )
     def live() -> Response:
-        """Tell whether the process answers.
+        """Check that the process is alive.
 
-        Nothing else is asked.
+        It checks nothing else.
         """
         return jsonify({"status": "live"})
 
@@ -236,10 +236,10 @@ def _operations(name: str, prefix: str) -> APIBlueprint:
         security=[{}],
     )
     def ready() -> tuple[Response, int]:
-        """Tell whether requests can be served.
+        """Check that the service can serve requests.
 
-        They can when object store and queue answer. A model service names its model. The answer is at most a
-        few seconds old, and costs the servers behind one question for all who ask.
+        It can when the object store and the queue answer. A service with a model also returns its version.
+        The result is cached for a few seconds.
         """
         service = state()
         checks = service.readiness.get()
@@ -255,7 +255,7 @@ def _operations(name: str, prefix: str) -> APIBlueprint:
         operation_id=f"{service_name}_metrics",
     )
     def prometheus() -> Response:
-        """Give Prometheus' metrics."""
+        """Return metrics for Prometheus."""
         return metrics.exposition()
 
     @blueprint.get(
@@ -264,7 +264,7 @@ def _operations(name: str, prefix: str) -> APIBlueprint:
         operation_id=f"{service_name}_openapi",
     )
     def openapi_document() -> Response:
-        """Give this service's OpenAPI document."""
+        """Return this service's OpenAPI document."""
         return jsonify(current_app.api_doc)  # type: ignore[attr-defined]
 
     return blueprint

@@ -63,7 +63,7 @@ def both(tmp_path_factory):
     for name, preset in CASES.items():
         gan = Gan(preset, seed=0)
         pictures = random.integers(0, 256, (8, 16, 16, 3), np.uint8)
-        # Without biases a hole of zeros stays one, and at 0 each backend has its own derivative of a leaky ReLU.
+        # Without biases a hole of zeros stays one, where each backend has its own derivative of a leaky ReLU.
         for variable in gan.discriminator.trainable_variables:
             if "bias" in variable.path:
                 variable.assign(random.normal(0, 0.05, variable.shape))

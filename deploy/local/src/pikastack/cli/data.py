@@ -33,7 +33,9 @@ _TABLE_SUFFIXES = {".csv", ".parquet", ".pq"}
     type=click.Choice(["openverse", "commons", "google"]),
     help="Where to search; repeatable.  [default: all that are set up]",
 )
-@click.option("--limit", type=click.IntRange(1), help="Look at no more pictures in each folder or search.")
+@click.option(
+    "--limit", type=click.IntRange(1), help="Maximum number of pictures from each folder or search."
+)
 @session_options
 def scrape(
     session: Session,
@@ -42,7 +44,7 @@ def scrape(
     catalogues: tuple[str, ...],
     limit: int | None,
 ) -> None:
-    """Take pictures in, and make them ready: verified, upright, square, without duplicates.
+    """Collect pictures and prepare them: verified, upright, square, without duplicates.
 
     A SOURCE is a folder, a .zip, a text file with one URL on each line, or a URL itself; --queries searches
     catalogues of free pictures.
@@ -101,10 +103,10 @@ def list_urls(path: Path) -> list[str]:
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--open/--no-open", "opens", default=None, help="Open the page.  [default: on a terminal]")
-@click.option("--terminal", "in_terminal", is_flag=True, help="Without a browser: pictures drawn right here.")
+@click.option("--terminal", "in_terminal", is_flag=True, help="Label in the terminal, without a browser.")
 @session_options
 def label(session: Session, folder: Path | None, opens: bool | None, in_terminal: bool) -> None:
-    """Label pictures: take a labelled FOLDER in, or open the page on which a person labels with the keyboard.
+    """Label pictures: import a labelled FOLDER, or open the page for labelling with the keyboard.
 
     FOLDER is laid out trains/pikachu, trains/others, valids/pikachu, valids/others.
     """
@@ -129,20 +131,20 @@ def label(session: Session, folder: Path | None, opens: bool | None, in_terminal
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Probability from which a picture counts.  [default: the operator's, else the card's]",
+    help="Minimum probability.  [default: the operator's setting, else the model card's]",
 )
 @click.option(
     "--precision",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="In its place: the share of the chosen pictures that must be expected to show Pikachu.",
+    help="Instead: the expected share of chosen pictures that show Pikachu.",
 )
-@click.option("--dry-run", is_flag=True, help="Only tell what would be chosen.")
+@click.option("--dry-run", is_flag=True, help="Show what would be chosen, change nothing.")
 @wait_option
 @session_options
 def filter_pictures(
     session: Session, threshold: float | None, precision: float | None, dry_run: bool, wait: bool
 ) -> None:
-    """Choose the Pikachus: copy every prepared picture that the classifier is sure of to the GAN's bucket."""
+    """Copy every prepared picture that the classifier accepts to the GAN's bucket."""
     if threshold is not None and precision is not None:
         raise click.UsageError("expected --threshold or --precision, received both")
     request = {"threshold": threshold, "precision": precision, "dry_run": dry_run}
@@ -153,12 +155,12 @@ def filter_pictures(
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--reason", default="", help="Why, for those who ask later.")
+@click.option("--reason", default="", help="The reason, kept with the tombstone.")
 @session_options
 def withdraw(session: Session, ids: tuple[str, ...], reason: str) -> None:
-    """Take pictures out for good, by the SHA-256 of the file: from all buckets, never to be collected again.
+    """Withdraw pictures by the SHA-256 of the file: remove them everywhere and never collect them again.
 
-    Models that were trained on them stay; `pikastack models` names them.
+    Models trained on them are kept; `pikastack models` marks them.
     """
     done = session.client.post("/images/withdrawals", {"ids": list(ids), "reason": reason}).json()
     labelled = session.client.post("/labels/withdrawn").json()["removed_from"]
@@ -178,7 +180,7 @@ def withdraw(session: Session, ids: tuple[str, ...], reason: str) -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @session_options
 def is_pikachu(session: Session, files: tuple[str, ...]) -> None:
-    """Ask the classifier about pictures; - reads one from stdin. Exit status 1 if any cannot be read."""
+    """Ask the classifier about pictures (- for stdin). Exit status 1 if any cannot be read."""
     pictures = [(name, sys.stdin.buffer.read() if name == "-" else _read(Path(name))) for name in files]
     answers = actions.ask_is_pikachu(session, pictures)
     lines = []

@@ -64,9 +64,9 @@ def demo(
     port: int | None,
     api_key: str | None,
 ) -> None:
-    """The whole way in one go, from a pile of pictures to a GAN's own, in about 16 minutes on two cores.
+    """Run the whole pipeline, from a pile of pictures to the GAN's own, in about 16 minutes on two cores.
 
-    The services keep running afterwards. Interrupted, it goes on when it is started again.
+    The services keep running afterwards. An interrupted demo continues when started again.
     """
     if (pictures is None) != (labels is None):
         raise click.UsageError("--pictures and --labels go together; without both the project draws its own")

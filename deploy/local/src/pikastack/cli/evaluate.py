@@ -24,9 +24,9 @@ _SEED = 1_000
 )
 @session_options
 def evaluate(session: Session, versions: tuple[str, ...], asks: bool) -> None:
-    """Compare trained GANs: the figures on their cards, and how many of their pictures are taken for Pikachu.
+    """Compare trained GANs by the figures on their cards and by what the classifier says of their pictures.
 
-    Without a VERSION all of them. Pictures are at /gan/models/VERSION/ under sheet, nearest, walk and film.
+    Default: all versions. Pictures are at /gan/models/VERSION/sheet, /nearest, /walk and /film.
     """
     cards = {card["version"]: card for card in session.client.get("/gan/models").json()["models"]}
     unknown = [version for version in versions if version not in cards]

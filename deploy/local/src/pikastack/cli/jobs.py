@@ -16,7 +16,7 @@ WHOLE = 32
 @click.group()
 @group_options
 def jobs() -> None:
-    """See and stop long work."""
+    """List, watch and cancel jobs."""
 
 
 @jobs.command("list")
@@ -25,7 +25,7 @@ def jobs() -> None:
 @click.option("--kind", help="Only jobs of this kind, such as gan-train.")
 @session_options
 def list_jobs(session: Session, limit: int, status: str | None, kind: str | None) -> None:
-    """List the newest jobs. Their ids may be cut short wherever one is asked for."""
+    """List the newest jobs. A unique prefix of an id is enough wherever one is expected."""
     found = session.client.get("/jobs", limit=limit, status=status, kind=kind).json()["jobs"]
     if session.terminal.as_json:
         session.terminal.result({"jobs": found})
@@ -81,7 +81,7 @@ def show(session: Session, job_id: str) -> None:
 @click.argument("job_id")
 @session_options
 def watch(session: Session, job_id: str) -> None:
-    """Follow a job until it is over; exit status 1 when it fails."""
+    """Follow a job until it ends; exit status 1 if it fails."""
     view = session.client.job(_whole_id(session, job_id))
     view = session.terminal.watch(session.client, view, view["name"])
     session.terminal.result(view, escape(describe_job(view)))
@@ -91,7 +91,7 @@ def watch(session: Session, job_id: str) -> None:
 @click.argument("job_id")
 @session_options
 def cancel(session: Session, job_id: str) -> None:
-    """End a job: at once while it queues, else as soon as it next reports progress."""
+    """Cancel a job: immediately if it is queued, otherwise when it next reports progress."""
     view = session.client.delete(f"/jobs/{_whole_id(session, job_id)}").json()
     said = "is cancelled" if view["status"] == "cancelled" else f"is {view['status']}"
     if view["status"] == "running":

@@ -26,7 +26,7 @@ def train() -> None:
 @wait_option
 @session_options
 def train_classifier(session: Session, wait: bool) -> None:
-    """Learn from the labels which pictures show Pikachu."""
+    """Train the classifier on the labels."""
     view = actions.start_or_run(
         session, session.client.post("/classifier/train", {}), "classifier", wait=wait
     )
@@ -55,7 +55,7 @@ def train_gan(
     dataset: str | None,
     wait: bool,
 ) -> None:
-    """Learn to draw what the filter chose. Ctrl-C stops watching, not training."""
+    """Train the GAN on the pictures the filter chose. Ctrl-C stops watching, not training."""
     request = {"preset": preset, "minutes": minutes, "steps": steps, "seed": seed, "dataset": dataset}
     answer = session.client.post("/gan/train", request)
     view = actions.start_or_run(session, answer, "gan", wait=wait)
@@ -80,7 +80,7 @@ def train_gan(
 )
 @click.option("--grid", is_flag=True, help="All pictures on one sheet.")
 @click.option("--format", "kind", type=click.Choice(sorted(set(SUFFIXES.values()))), help="[default: png]")
-@click.option("--quality", type=click.IntRange(1, 100), help="Of JPEG and WebP.  [default: 90]")
+@click.option("--quality", type=click.IntRange(1, 100), help="Quality of JPEG and WebP.  [default: 90]")
 @click.option("--truncation", type=click.FloatRange(0, 2), help="Below 1: more alike, fewer odd ones.")
 @click.option(
     "--size",
@@ -101,7 +101,7 @@ def generate(
     size: str | None,
     **options: Any,
 ) -> None:
-    """Draw pictures and save them."""
+    """Generate pictures and save them."""
     kind = format_of(out, kind)
     # One seed is where a row of pictures begins; a list names each picture's own.
     chosen = {"seed": int(seeds)} if seeds and seeds.isdigit() else {"seeds": seeds}
@@ -186,11 +186,11 @@ def _of_seeds(seeds: list[int]) -> str:
 
 
 @click.command()
-@click.option("--use", nargs=2, metavar="MODEL VERSION", help="Make this version the current one: gan v3.")
+@click.option("--use", nargs=2, metavar="MODEL VERSION", help="Serve this version, such as: gan v3.")
 @click.option("--compare", nargs=2, metavar="BASE OTHER", help="Two classifiers side by side: v1 v2.")
 @session_options
 def models(session: Session, use: tuple[str, str] | None, compare: tuple[str, str] | None) -> None:
-    """List the trained models, choose which version is served, or compare two classifiers."""
+    """List trained models, choose the version to serve, or compare two classifiers."""
     if compare:
         base, other = compare
         answer = session.client.get(f"/classifier/models/comparison?base={base}&other={other}").json()

@@ -35,8 +35,8 @@ def _options(*names: str, with_environment: bool) -> Callable[[Command], Command
         "url": click.option(
             "--url",
             envvar=variable("url"),
-            help="The front door of the stack to talk to.  [environment: PIKASTACK_URL; default: the one "
-            "that runs here]",
+            help="The front door of the stack to talk to.  [environment: PIKASTACK_URL; default: the "
+            "stack on this machine]",
         ),
         "api_key": click.option(
             "--api-key",
@@ -47,7 +47,7 @@ def _options(*names: str, with_environment: bool) -> Callable[[Command], Command
             "--authorities",
             envvar=variable("authorities"),
             type=click.Path(exists=True, dir_okay=False),
-            help="PEM file of those who vouch for an HTTPS stack's certificate.  [environment: "
+            help="PEM file of certificate authorities to trust for an HTTPS stack.  [environment: "
             "PIKASTACK_AUTHORITIES; default: the system's]",
         ),
         "state_path": click.option(
@@ -55,7 +55,7 @@ def _options(*names: str, with_environment: bool) -> Callable[[Command], Command
             "state_path",
             type=click.Path(path_type=Path, file_okay=False),
             envvar=variable("state_path"),
-            help="The stack's state folder; another folder is another stack.  [environment: "
+            help="The stack's state folder; each folder is a separate stack.  [environment: "
             "PIKASTACK_STATE; default: .pikastack in the clone]",
         ),
         "as_json": click.option(
@@ -108,7 +108,7 @@ wait_option = click.option(
     "--wait/--no-wait",
     default=True,
     show_default=True,
-    help="Watch the job until it is over, or just start it.",
+    help="Wait for the job to end, or only start it.",
 )
 
 

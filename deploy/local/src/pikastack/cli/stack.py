@@ -29,15 +29,15 @@ _STYLE = {"up": "green", "starting": "yellow", "restarting": "red", "silent": "r
     "scrape_roots",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A folder that `scrape` may read where it lies; others outside the clone are uploaded. Repeatable.",
+    help="A folder that `scrape` may read in place; other folders are uploaded. Repeatable.",
 )
 @stack_options
 def up(state: StateFolder, terminal: Terminal, port: int | None, scrape_roots: tuple[Path, ...]) -> None:
-    """Start everything on this machine and wait until it answers.
+    """Start the whole stack on this machine and wait until it is ready.
 
-    Object store, queue, three services, their workers and the front door, on 127.0.0.1 only. Finds the stack
-    that runs already. PIKA_ variables of the environment (PIKA_API_KEYS, PIKA_MODEL_RUNTIME, …) reach the
-    services.
+    Object store, queue, three services, their workers and the front door, on 127.0.0.1 only. Finds a stack
+    that is already running. PIKA_ variables of the environment (PIKA_API_KEYS, PIKA_MODEL_RUNTIME, …) reach
+    the services.
     """
     found, ran_already = start(state, terminal, port, scrape_roots)
     where = " (it ran already)" if ran_already else ""
@@ -80,7 +80,7 @@ def start(
 @click.command()
 @stack_options
 def down(state: StateFolder, terminal: Terminal) -> None:
-    """Stop everything; data and models stay. A job that runs writes a checkpoint and goes on after `up`."""
+    """Stop the stack; data and models are kept. A running job saves a checkpoint and resumes after `up`."""
     with terminal.err.status("stopping") as line:
 
         def report(now: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def down(state: StateFolder, terminal: Terminal) -> None:
 @click.command()
 @stack_options
 def status(state: StateFolder, terminal: Terminal) -> None:
-    """Show what runs and where. Exit status 1 when not all of it answers."""
+    """Show what is running and where. Exit status 1 unless every part answers."""
     now = state.running()
     if now is None:
         terminal.result({"status": "down", "state": str(state.root)}, f"no stack runs on {state.root}")
@@ -117,11 +117,11 @@ def status(state: StateFolder, terminal: Terminal) -> None:
 
 @click.command()
 @click.argument("part", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on as lines are written, until Ctrl-C.")
-@click.option("-n", "--lines", "num_lines", default=30, show_default=True, help="Lines of each log.")
+@click.option("-f", "--follow", is_flag=True, help="Follow the log until Ctrl-C.")
+@click.option("-n", "--lines", "num_lines", default=30, show_default=True, help="Number of lines per log.")
 @stack_options
 def logs(state: StateFolder, terminal: Terminal, part: str | None, follow: bool, num_lines: int) -> None:
-    """Show the logs of one PART, or the end of all of them."""
+    """Show the log of one PART, or the end of every log."""
     names = sorted(path.stem for path in state.logs.glob("*.log"))
     if part is not None and part not in names:
         known = ", ".join(names) or "none: the stack has never run"

@@ -64,9 +64,9 @@ _ONE_OR_MANY = {
 def is_pikachu(query: AskQuery) -> Response:
     """Ask whether pictures show Pikachu.
 
-    A picture that is the body itself, or `image` in JSON, gets an answer or a problem: 415 when it is no
-    picture, 422 when it cannot be read. A form's files (one or many, each in a field `file`) and `images` in
-    JSON get a list in the order sent, in which each that cannot be read has its own `problem`.
+    A picture sent as the request body, or as `image` in JSON, gets one answer, or a problem: 415 if it is
+    not a picture, 422 if it cannot be read. Form files (any number, in the field `file`) and `images` in
+    JSON get a list in the order sent, in which a picture that cannot be read has its own `problem`.
     """
     with _ASKING:
         return _ask(query)

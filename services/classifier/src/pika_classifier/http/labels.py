@@ -65,7 +65,7 @@ def _labels() -> LabelSet:
 
 @label_blueprint.post("/labels", responses=answers(LabelsAddedAnswer, status=201))
 def add_labels(body: LabelsRequest) -> tuple[Response, int]:
-    """Label pictures of the images bucket; the latest label of a picture holds."""
+    """Label pictures in the bucket images; the latest label of a picture counts."""
     given = [Label(item.id, item.label, item.split, item.why) for item in body.labels]
     try:
         entry = _labels().add(given, body.annotator)
@@ -99,10 +99,10 @@ _ZIP_BODY = {
     openapi_extensions={"requestBody": _ZIP_BODY},
 )
 def import_labels(query: ImportQuery) -> Response:
-    """Take a labelled folder in.
+    """Import a labelled folder.
 
-    It is a zip laid out trains|valids / pikachu|others, as the body or as a file of a form. The answer counts
-    what was imported, and names every file that was refused, with the reason.
+    Send a zip laid out as trains|valids / pikachu|others, as the request body or as a form file. The response
+    counts what was imported and names every rejected file with the reason.
     """
     with _IMPORTING:
         return _import(query)
@@ -135,7 +135,7 @@ def _not_a_zip(detail: str) -> Problem:
 
 @label_blueprint.delete("/labels/last", responses=answers(UndoneAnswer, 409))
 def undo_last(query: AnnotatorQuery) -> Response:
-    """Take back the annotator's own last labels: those given together, an import as a whole."""
+    """Undo the annotator's own last labels; an import is undone as a whole."""
     try:
         undone = _labels().undo(query.annotator)
     except NothingToUndo as error:
@@ -145,7 +145,7 @@ def undo_last(query: AnnotatorQuery) -> Response:
 
 @label_blueprint.post("/labels/restore", responses=answers(RestoredAnswer, 404, 409))
 def restore_labels(body: RestoreRequest) -> Response:
-    """Let labels that were taken back hold again."""
+    """Restore labels that were undone."""
     try:
         restored = _labels().restore(body.entry, body.annotator)
     except UnknownEntry:
@@ -157,9 +157,9 @@ def restore_labels(body: RestoreRequest) -> Response:
 
 @label_blueprint.post("/labels/withdrawn", responses=answers(RemovedAnswer))
 def remove_withdrawn() -> Response:
-    """Take pictures that were withdrawn out of the labelled set and the bucket pikachu, and name them.
+    """Remove withdrawn pictures from the labelled set and the bucket pikachu.
 
-    Training and filter jobs do so by themselves; this is for who does not want to wait for one.
+    Training and filter jobs do this by themselves; call it to do it immediately.
     """
     store = state().store
     chosen = PictureBucket(store, Bucket.PIKACHU)
@@ -175,7 +175,7 @@ def remove_withdrawn() -> Response:
 
 @label_blueprint.get("/labels", responses=answers(LabelListAnswer))
 def list_labels(query: LabelListQuery) -> Response:
-    """List the labels: how many there are, and one page of them in the order of their ids."""
+    """List labels by picture id, with counts."""
     current = _labels().current()
     ids = sorted(found for found in current if found > query.cursor)
     page = ids[: query.limit]
@@ -190,9 +190,9 @@ def list_labels(query: LabelListQuery) -> Response:
 
 @label_blueprint.get("/labels/next", responses=answers(NextLabelsAnswer, 503))
 def next_labels(query: NextQuery) -> Response:
-    """Suggest pictures to label next: those that the current model is least sure of, and a few random ones.
+    """Suggest pictures to label next: those the current model is least sure of, and every fourth at random.
 
-    With `mode=audit`: random ones among those that the model accepts. Their labels, sent with `why`, certify
+    With `mode=audit`, random pictures among those the model accepts. Their labels, sent with `why`, certify
     the precision of the next filter.
     """
     try:
@@ -231,13 +231,13 @@ def _choose(query: NextQuery, predictor: Predictor | None, without: set[str]) ->
 
 @label_blueprint.get("/labels/disagreements", responses=answers(DisagreementsAnswer))
 def list_disagreements() -> Response:
-    """List pictures to which annotators have given different labels, with who said what; the latest holds."""
+    """List pictures that annotators have labelled differently; the latest label counts."""
     return jsonify({"pictures": _labels().disagreements()})
 
 
 @label_blueprint.get("/labels/export", responses=answers(media("application/zip")))
 def export_labels() -> Response:
-    """Download all labelled pictures as a zip, laid out as the import takes it."""
+    """Download all labelled pictures as a zip, in the layout that the import expects."""
     state().settings.state_dir.mkdir(parents=True, exist_ok=True)
     file = tempfile.TemporaryFile(dir=state().settings.state_dir)  # noqa: SIM115 — the answer closes it
     try:

@@ -39,7 +39,7 @@ models_blueprint = api_blueprint("classifier_jobs", __name__, _TAG)
 
 @models_blueprint.post("/classifier/train", responses=JOB_STARTED)
 def train_classifier(body: ClassifierTrainRequest) -> tuple[Response, int, dict[str, str]]:
-    """Train on all labels, as a job."""
+    """Train the classifier on all labels, as a job."""
     return start_job("classifier-train", body.model_dump())
 
 
@@ -48,9 +48,9 @@ def train_classifier(body: ClassifierTrainRequest) -> tuple[Response, int, dict[
     responses=answers(media("image/svg+xml", "image/png"), 404),
 )
 def model_plot(path: PlotPath) -> Response:
-    """Show a plot of a version's card, on labels it had not seen: reliability, PR curve, mistakes.
+    """Show a plot from a version's card (reliability, PR curve, mistakes), on labels it had not seen.
 
-    Pictures that were withdrawn since are white on the sheet of mistakes.
+    Withdrawn pictures are blank on the sheet of mistakes.
     """
     registry = predictors().registry
     try:
@@ -71,10 +71,10 @@ def model_plot(path: PlotPath) -> Response:
 
 @models_blueprint.get("/classifier/models/comparison", responses=answers(ComparisonAnswer, 404))
 def compare_versions(query: CompareQuery) -> Response:
-    """Compare two versions, on labels that neither had seen when it answered, and on all pictures.
+    """Compare two versions, on labels that neither had seen, and on all pictures.
 
-    `difference` is the other's figure less the base's, over the labels that both answered, with a 95 %
-    interval by resampling those labels in pairs: where it holds 0, the labels do not tell them apart.
+    `difference` is the other version's figure minus the base's, over the labels both have answered, with a
+    95 % interval from a paired bootstrap: if it contains 0, the labels cannot tell the versions apart.
     """
     registry, store = predictors().registry, state().store
     cards = {version: registry.card(version) for version in (query.base, query.other)}
@@ -137,16 +137,15 @@ def plots_of(card: dict[str, Any]) -> dict[str, Any]:
 def start_features() -> tuple[Response, int, dict[str, str]]:
     """Extract the features of all pictures, as a job.
 
-    Several jobs on several workers share the work.
-
-    Training does so by itself; this is for who wants to do it before, or with more workers.
+    Several jobs on several workers share the work. Training does this by itself; call it to do it earlier, or
+    with more workers.
     """
     return start_job("classifier-features", {})
 
 
 @models_blueprint.post("/filter", responses=JOB_STARTED)
 def start_filter(body: FilterRequest) -> tuple[Response, int, dict[str, str]]:
-    """Make the pikachu bucket hold the pictures of images that pass, as a job."""
+    """Fill the bucket pikachu with exactly the pictures that pass the classifier, as a job."""
     if body.model_version is None:
         current_predictor()  # without a model the job could only fail
     return start_job("filter", body.model_dump())
@@ -154,7 +153,7 @@ def start_filter(body: FilterRequest) -> tuple[Response, int, dict[str, str]]:
 
 @models_blueprint.get("/filter/<job_id>/<name>", responses=answers(media("image/png"), 404))
 def filter_sheet(path: SheetPath) -> Response:
-    """Show the pictures nearest to a filter's threshold: accepted ones, or ones that were left out."""
+    """Show the pictures nearest to a filter's threshold: accepted ones, or rejected ones."""
     try:
         data = load_sheet(state().store, path.job_id, path.name)
     except ObjectMissing:

@@ -18,7 +18,7 @@ Threshold = Annotated[
     Field(
         gt=0,
         lt=1,
-        description="Probability from which a picture counts; by default the operator's, or the card's",
+        description="Minimum probability; default: the operator's setting, or what the model card recommends",
     ),
 ]
 
@@ -37,7 +37,7 @@ Precision = Annotated[
     Field(
         gt=0,
         lt=1,
-        description="In place of a threshold: the share of the accepted pictures that must show Pikachu",
+        description="Instead of a threshold: the expected share of accepted pictures that show Pikachu",
     ),
 ]
 
@@ -89,7 +89,7 @@ class ImportQuery(AnnotatorQuery):
     unit: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="Parts of one import share a name of the client's choice, and are taken back together",
+        description="A name shared by the parts of one import, which are then undone together",
     )
 
 
@@ -103,21 +103,21 @@ class RestoreRequest(_Body):
 class LabelListQuery(BaseModel):
     """One page of the labels."""
 
-    cursor: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="next_cursor of the page before")
-    limit: int = Field(100, ge=0, le=1000, description="Labels on one page")
+    cursor: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="next_cursor of the previous page")
+    limit: int = Field(100, ge=0, le=1000, description="Labels per page")
 
 
 class NextQuery(BaseModel):
     """Pictures to label."""
 
     count: int = Field(10, ge=1, le=100, description="How many pictures")
-    seed: int = Field(0, ge=0, description="Which random pictures, where chance decides")
+    seed: int = Field(0, ge=0, description="Seed of the random choices")
     mode: Literal["learn", "audit"] = Field(
-        "learn", description="learn: what teaches most. audit: random ones among those that are accepted"
+        "learn", description="learn: the most informative pictures; audit: random ones among those accepted"
     )
     threshold: Threshold = None
     annotator: Annotator | None = Field(
-        None, description="Whose the pictures are for the next quarter of an hour; nobody else is given them"
+        None, description="Reserve the pictures for this annotator for 15 minutes"
     )
 
 

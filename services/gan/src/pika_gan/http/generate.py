@@ -57,17 +57,19 @@ _A_DAY = 86_400
 def post_generate(body: GenerateRequest) -> Response:
     """Draw new pictures.
 
-    One picture, or a grid, comes as its bytes; several come as base64 in JSON. `Accept` chooses where the
-    request itself does not: `image/webp` for that format, `application/json` for JSON.
+    The response is the bytes of one picture or a grid, or JSON with base64 for several pictures. If the
+    request does not specify the form, `Accept` does: `image/webp` for that format, `application/json` for
+    JSON.
     """
     return _generate(body)
 
 
 @blueprint.get("/generate", responses=_ANSWERS)
 def get_generate(query: GenerateQuery) -> Response:
-    """Draw new pictures: the same with query parameters, for a browser or curl.
+    """Draw new pictures, with query parameters, for a browser or curl.
 
-    With seeds the answer can be kept: it has an ETag, and with `model_version` it is good for a day.
+    A response to a request with seeds can be cached: it has an ETag, and with `model_version` it is valid
+    for a day.
     """
     return _generate(query)
 
@@ -223,10 +225,10 @@ def _as_json(
     openapi_extensions=picture_body(many=False),
 )
 def post_project(query: ProjectQuery) -> Response:
-    """Find the latent whose picture comes nearest to a given one.
+    """Find the latent whose picture is closest to a given one.
 
-    The picture is the body, a file of a form, or base64 in JSON. `POST /generate` draws it, and what lies
-    near it, from `latents`.
+    Send the picture as the request body, a form file, or base64 in JSON. Pass the latent to `POST /generate`
+    to draw it or its neighbours.
     """
     request.max_content_length = state().settings.max_upload_bytes
     with _RECEIVING:

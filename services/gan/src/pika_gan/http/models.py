@@ -35,9 +35,9 @@ _WEBP = answers(media("image/webp"), 404)
 
 @blueprint.post("/gan/train", responses=JOB_STARTED)
 def train_gan(body: GanTrainRequest) -> tuple[Response, int, dict[str, str]]:
-    """Train on the pikachu bucket, as a job.
+    """Train the GAN on the bucket pikachu, as a job.
 
-    The run's samples are at /gan/samples/{job id}.
+    Sample sheets appear at /gan/samples/{job id} while it runs.
     """
     return start_job("gan-train", body.model_dump())
 
@@ -56,13 +56,13 @@ def model_film(path: VersionPath) -> Response:
 
 @blueprint.get("/gan/models/<version>/walk", responses=_WEBP)
 def model_walk(path: VersionPath) -> Response:
-    """Show a walk through a version's latents and back, an animated WebP."""
+    """Show a walk through a version's latent space, an animated WebP."""
     return _file(path.version, "walk")
 
 
 @blueprint.get("/gan/models/<version>/nearest", responses=_PNG)
 def model_nearest(path: VersionPath) -> Response:
-    """Show drawn pictures, and below each the training picture nearest to it; withdrawn ones are white."""
+    """Show drawn pictures, and below each the nearest training picture; withdrawn ones are blank."""
     registry = models().registry
     data, shown = registry.file(path.version, FILES["nearest"]), registry.card(path.version)["nearest_ids"]
     gone = set(withdrawn_ids(state().store))

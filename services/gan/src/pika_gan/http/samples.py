@@ -52,13 +52,13 @@ def _described(run_id: str, status: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.get("/gan/samples", responses=answers(RunsAnswer))
 def list_samples() -> Response:
-    """List all runs, the last started first, each with where its latest sheet and its film are."""
+    """List all training runs, latest first, with links to their sheets and films."""
     return jsonify({"runs": [_described(run_id, status) for run_id, status in list_runs(state().store)]})
 
 
 @blueprint.get("/gan/samples/<run_id>", responses=answers(RunSheetsAnswer, 404))
 def run_samples(path: RunPath) -> Response:
-    """Show one run: its status and all its sheets, by step."""
+    """Show one training run: its status and all its sheets, by step."""
     folder = RunFolder(state().store, path.run_id)
     status = folder.status()
     if status is None:
@@ -78,7 +78,7 @@ def run_sheet(path: SheetPath) -> Response:
     "/gan/samples/<run_id>/latest", responses=answers(media("image/png", headers=("X-Step",)), 404)
 )
 def latest_sheet(path: RunPath) -> Response:
-    """Show the newest sheet; the header X-Step tells its step."""
+    """Show the latest sheet; the header X-Step holds its step."""
     steps = RunFolder(state().store, path.run_id).sheet_steps()
     if not steps:
         raise _missing(path.run_id)
@@ -89,12 +89,12 @@ def latest_sheet(path: RunPath) -> Response:
 
 @blueprint.get("/gan/samples/<run_id>/film", responses=answers(media("image/webp"), 404))
 def run_film(path: RunPath) -> Response:
-    """Show the film of all sheets, an animated WebP; there is one once the run is over."""
+    """Show the film of all sheets, an animated WebP; available when the run has ended."""
     return Response(_read(path.run_id, "film.webp"), content_type="image/webp")
 
 
 @blueprint.get("/gan/samples/<run_id>/log", responses=answers(RunLogAnswer, 404))
 def run_log(path: RunPath) -> Response:
-    """Give the curves of a run."""
+    """Return the curves of a run."""
     text = _read(path.run_id, "log.jsonl").decode()
     return jsonify({"lines": [json.loads(line) for line in text.splitlines() if line.strip()]})

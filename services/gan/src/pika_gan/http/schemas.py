@@ -66,28 +66,31 @@ class GenerateQuery(OptionalBody):
     model_config = ConfigDict(strict=False)  # a query string holds strings only
 
     n: int | None = Field(
-        None, ge=1, le=MAX_PICTURES, description="How many pictures; 1 if nothing else tells"
+        None,
+        ge=1,
+        le=MAX_PICTURES,
+        description="How many pictures; default: 1, or as many as seeds or latents",
     )
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="The first seed; with n: seed, seed + 1, …")
     seeds: Seeds | None = Field(None, description='Seeds: "0,4-6", or a list')
     truncation: float = Field(
-        1.0, ge=0.0, le=2.0, description="Latents are multiplied by it; less is plainer"
+        1.0, ge=0.0, le=2.0, description="Factor for the latents; below 1 pictures are plainer and more alike"
     )
     size: Size | None = Field(
-        None, description="Side in pixels, a power of two from 8 to 512; the model's own if absent"
+        None, description="Side in pixels, a power of two from 8 to 512; default: the model's own"
     )
     format: PictureFormat | None = Field(
         None,
-        description="Of each picture, in small or large letters; png, or what Accept asks for, if absent",
+        description="Format of each picture; default: what Accept asks for, else png",
     )
-    quality: int = Field(90, ge=1, le=100, description="Of JPEG and WebP")
-    grid: bool = Field(False, description="All pictures as one sheet")
+    quality: int = Field(90, ge=1, le=100, description="Quality of JPEG and WebP")
+    grid: bool = Field(False, description="Return all pictures as one sheet")
     response_format: Literal["image", "b64_json"] | None = Field(
         None,
-        description="The picture's bytes, or JSON with base64; by default image for one picture or a grid",
+        description="The picture's bytes, or JSON with base64; default: image for one picture or a grid",
     )
-    return_latents: bool = Field(False, description="Tell the latents too (JSON only)")
-    model_version: str | None = Field(None, description="Such as v2; the current one if absent")
+    return_latents: bool = Field(False, description="Return the latents as well (JSON only)")
+    model_version: str | None = Field(None, description="Such as v2; default: the current version")
 
     @field_validator("format", mode="before")
     @classmethod
@@ -191,7 +194,7 @@ class GenerateRequest(GenerateQuery):
 class ProjectQuery(OptionalBody):
     """Of which model the latent shall be."""
 
-    model_version: str | None = Field(None, description="Such as v2; the current one if absent")
+    model_version: str | None = Field(None, description="Such as v2; default: the current version")
 
 
 class GanTrainRequest(OptionalBody):

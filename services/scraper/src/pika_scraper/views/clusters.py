@@ -29,9 +29,9 @@ clusters_blueprint = api_blueprint("clusters", __name__, _TAG)
 
 @clusters_blueprint.get("/images/clusters", responses=answers(ClustersAnswer, 429))
 def list_clusters(query: PageQuery) -> Response:
-    """List the pictures that have near duplicates: which was kept, which were not, how far apart.
+    """List pictures that have near duplicates, with the distances.
 
-    `distance` counts the bits, of 64, in which the perceptual hashes differ.
+    `distance` is the number of bits (of 64) in which the perceptual hashes differ.
     """
     after = query.cursor
     with _LOOKS:
@@ -46,7 +46,7 @@ def list_clusters(query: PageQuery) -> Response:
     "/images/clusters/<string(length=64):picture_id>", responses=answers(media("image/png"), 404, 429)
 )
 def look_at_cluster(path: PicturePath) -> Response:
-    """Show the picture that was kept and, beside it, up to 63 near duplicates from raw, the nearest first."""
+    """Show a picture beside up to 63 of its near duplicates, nearest first."""
     store = state().store
     with _LOOKS:
         near = clusters(store).get(path.picture_id)

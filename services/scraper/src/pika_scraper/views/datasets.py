@@ -58,9 +58,9 @@ class DatasetPath(BaseModel):
 
 @datasets_blueprint.post("/datasets", responses=JOB_STARTED)
 def start_dataset(body: DatasetBody) -> tuple[Response, int, dict[str, str]]:
-    """Write down which pictures fulfil the conditions now, as a job.
+    """Create a data set: an immutable list of the pictures that match the conditions now, as a job.
 
-    Each time the next version of the name, unless the pictures are those of the latest.
+    Each call creates the next version, unless the pictures are the same as in the latest one.
     """
     where = {name: values for name, values in (body.where or Where()).model_dump().items() if values}
     return start_job("dataset", {"name": body.name, "bucket": body.bucket, "where": where})
@@ -68,7 +68,7 @@ def start_dataset(body: DatasetBody) -> tuple[Response, int, dict[str, str]]:
 
 @datasets_blueprint.get("/datasets", responses=answers(DatasetsAnswer))
 def list_datasets() -> Response:
-    """List all names with their versions, oldest version first."""
+    """List all data sets and their versions, oldest first."""
     store = state().store
     listed = [{"name": name, "versions": datasets.versions_of(store, name)} for name in datasets.names(store)]
     return jsonify({"datasets": listed})
@@ -76,7 +76,7 @@ def list_datasets() -> Response:
 
 @datasets_blueprint.get("/datasets/<name>/<version>", responses=answers(DatasetAnswer, 404))
 def get_dataset(path: DatasetPath) -> Response:
-    """Show one version: what it was made of, and the ids of its pictures, less those withdrawn since."""
+    """Show one version: its conditions and the ids of its pictures, without those withdrawn since."""
     store = state().store
     try:
         found = datasets.load(store, f"{path.name}/{path.version}")

@@ -39,7 +39,7 @@ class UploadQuery(BaseModel):
 
     prepare: bool | None = Field(
         None,
-        description="Then make squares of what is new, as a job. Unless it is given: a zip yes, pictures no.",
+        description="Crop new pictures to squares afterwards, as a job; default: only for a zip",
     )
 
 
@@ -47,22 +47,22 @@ class ListQuery(BaseModel):
     """A page of a bucket."""
 
     bucket: PictureBucketName = Field("images", description="Which bucket")
-    cursor: str = Field("", pattern=CURSOR_PATTERN, description="next_cursor of the page before")
-    limit: int = Field(50, ge=1, le=200, description="Pictures on one page")
+    cursor: str = Field("", pattern=CURSOR_PATTERN, description="next_cursor of the previous page")
+    limit: int = Field(50, ge=1, le=200, description="Pictures per page")
 
 
 class PageQuery(BaseModel):
     """A page."""
 
-    cursor: str = Field("", pattern=CURSOR_PATTERN, description="next_cursor of the page before")
-    limit: int = Field(50, ge=1, le=200, description="Entries on one page")
+    cursor: str = Field("", pattern=CURSOR_PATTERN, description="next_cursor of the previous page")
+    limit: int = Field(50, ge=1, le=200, description="Entries per page")
 
 
 class PicturePath(BaseModel):
     """A picture."""
 
     picture_id: str = Field(
-        description="SHA-256 of the bytes first found, 64 hexadecimal digits",
+        description="SHA-256 of the original bytes, 64 hexadecimal digits",
         json_schema_extra={"pattern": "^[0-9a-f]{64}$"},
     )
 
@@ -72,7 +72,7 @@ class PictureQuery(BaseModel):
 
     bucket: PictureBucketName = Field("images", description="Which bucket")
     size: int | None = Field(
-        None, ge=16, le=1024, description="A thumbnail (JPEG) whose longer side has so many pixels"
+        None, ge=16, le=1024, description="Return a JPEG thumbnail whose longer side has this many pixels"
     )
 
 
@@ -96,12 +96,12 @@ _UPLOAD = {
     openapi_extensions=_UPLOAD,
 )
 def upload_images(query: UploadQuery) -> Any:
-    """Upload pictures: one as the body itself, one or many as files of a form, or a zip as either.
+    """Upload pictures: one as the request body, any number as form files, or a zip as either.
 
-    The answer lists every file in the order sent: its id, or a problem. 201 when something was new, 200 when
-    nothing was. A picture that is the body itself and is refused is answered by its problem: 415 when it is
-    no picture, 422 when it is one that cannot be read. A zip becomes a job, 202; only a small one with
-    `prepare=false` is answered like files.
+    The response lists every file in the order sent, with its id or a problem: 201 if any was new, 200 if none
+    was. If the request body itself is a picture and is rejected, the response is that problem: 415 if it is
+    not a picture, 422 if it cannot be read. A zip starts a job (202); a small one with `prepare=false` is
+    processed like form files.
     """
     with _UPLOADS, received_files(request, state().settings) as files:
         job = zip_as_job(files, state(), then_prepare=query.prepare is not False)
@@ -118,7 +118,7 @@ def upload_images(query: UploadQuery) -> Any:
 
 @images_blueprint.get("/images", responses=answers(PicturesAnswer))
 def list_images(query: ListQuery) -> Response:
-    """List a bucket in the order of the ids, each picture with where it came from."""
+    """List the pictures in a bucket by id, with their provenance."""
     pictures = PictureBucket(state().store, Bucket(query.bucket))
     entries = list(pictures.entries(query.cursor, query.limit + 1))
     page = entries[: query.limit]
@@ -130,7 +130,7 @@ def list_images(query: ListQuery) -> Response:
 
 @images_blueprint.get("/images/near-duplicates", responses=answers(NearDuplicatesAnswer))
 def list_near_duplicates(query: PageQuery) -> Response:
-    """List the pictures in raw that were kept out of images, and whose near duplicates they are."""
+    """List the pictures in raw that are near duplicates of others and excluded from images."""
     store, after = state().store, query.cursor
     start = record_key(after) if after else ""
     keys: list[str] = []
@@ -150,7 +150,7 @@ def list_near_duplicates(query: PageQuery) -> Response:
     responses=answers(media(*CONTENT_TYPES.values(), headers=("ETag", "Cache-Control")), 404),
 )
 def get_image(path: PicturePath, query: PictureQuery) -> Response:
-    """Give a picture as it is in the bucket, or its thumbnail."""
+    """Return a picture as stored, or a thumbnail."""
     pictures = PictureBucket(state().store, Bucket(query.bucket))
     picture_id = path.picture_id
     etag = f"{query.bucket}-{picture_id}-{query.size or 'full'}"

@@ -45,10 +45,10 @@ class ProvenanceQuery(BaseModel):
     bucket: PictureBucketName = Field("images", description="Which bucket")
     format: Format = Field(
         "jsonl",
-        description="A JSON object on each line, CSV with a head line, or Parquet with img2dataset's columns",
+        description="JSON lines, CSV with a header, or Parquet with img2dataset's columns",
     )
-    without_source: list[str] = Field([], description="Leave out origins of these sources; repeatable")
-    without_licence: list[str] = Field([], description="Leave out origins of these licences; repeatable")
+    without_source: list[str] = Field([], description="Exclude origins from these sources; repeatable")
+    without_licence: list[str] = Field([], description="Exclude origins with these licences; repeatable")
 
 
 _DOWNLOAD = media("application/x-ndjson", "text/csv", "application/vnd.apache.parquet")
@@ -56,9 +56,9 @@ _DOWNLOAD = media("application/x-ndjson", "text/csv", "application/vnd.apache.pa
 
 @provenance_blueprint.get("/images/provenance", responses=answers(_DOWNLOAD, 429))
 def download_provenance(query: ProvenanceQuery) -> Response:
-    """Download all origins of a bucket's pictures, in the order of their ids.
+    """Download the provenance of a bucket's pictures, one record per origin.
 
-    Pictures without any give one record.
+    A picture without an origin has one record too.
     """
     place = ExitStack()
     place.enter_context(_DOWNLOADS)

@@ -71,7 +71,7 @@ class ScrapeBody(OptionalBody):
 
 @scraper_blueprint.post("/scrape", responses=JOB_STARTED | {403: {}})
 def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
-    """Take all pictures of a source, as a job."""
+    """Collect all pictures from a source, as a job."""
     names, queries = _source_names(body), _queries(body)
     for name in names:
         request = ScrapeRequest(name, body.location, tuple(body.urls or ()), tuple(queries or ()))
@@ -100,15 +100,15 @@ class PrepareBody(OptionalBody):
 
 @scraper_blueprint.post("/prepare", responses=JOB_STARTED)
 def start_prepare(body: PrepareBody) -> tuple[Response, int, dict[str, str]]:
-    """Make squares of all raw pictures that are new, as a job."""
+    """Crop all new raw pictures to squares, as a job."""
     return start_job("prepare", {"fit": body.fit})
 
 
 @scraper_blueprint.get("/buckets", responses=answers(BucketsAnswer))
 def count_buckets() -> Response:
-    """Count the pictures of each bucket.
+    """Count the pictures in each bucket.
 
-    Near duplicates are in raw and were kept out of images.
+    Near duplicates are in raw and excluded from images.
     """
     store = state().store
     counts = {

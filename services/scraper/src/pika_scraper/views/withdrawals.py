@@ -17,7 +17,7 @@ from pika_scraper.views.images import PageQuery
 _TAG = Tag(name="withdrawals", description="Pictures that somebody wants out")
 _NUM_THREADS = 8
 _ID = r"^[0-9a-f]{64}$"
-_REASON = Field("", max_length=500, description="Why, for those who ask later")
+_REASON = Field("", max_length=500, description="The reason, kept with the tombstone")
 
 withdrawals_blueprint = api_blueprint("withdrawals", __name__, _TAG)
 
@@ -44,17 +44,17 @@ class WithdrawQuery(BaseModel):
 class WithdrawPath(BaseModel):
     """A picture, also one that was not found yet."""
 
-    picture_id: str = Field(pattern=_ID, description="SHA-256 of the bytes as found, 64 hexadecimal digits")
+    picture_id: str = Field(pattern=_ID, description="SHA-256 of the original bytes, 64 hexadecimal digits")
 
 
 @withdrawals_blueprint.post("/images/withdrawals", responses=answers(WithdrawAnswer))
 def withdraw_many(body: WithdrawBody) -> Response:
     """Withdraw pictures.
 
-    They leave raw and images at once, and no scrape or upload brings them back.
+    They are removed from raw and images immediately, and are never collected again.
 
-    Near duplicates that stood behind them are prepared in their place, as a job. The classifier's labels and
-    the bucket pikachu are emptied by `POST /labels/withdrawn`, and by its next training or filter job.
+    Near duplicates that had been excluded because of them are prepared in their place, as a job. Labels and
+    the bucket pikachu are cleaned by `POST /labels/withdrawn`, or by the next training or filter job.
     """
     return jsonify(_withdraw(body.ids, body.reason))
 
@@ -69,7 +69,7 @@ def withdraw_one(path: WithdrawPath, query: WithdrawQuery) -> Response:
 
 @withdrawals_blueprint.get("/images/withdrawals", responses=answers(WithdrawalsAnswer))
 def list_withdrawals(query: PageQuery) -> Response:
-    """List tombstones in the order of their ids."""
+    """List the tombstones of withdrawn pictures, by id."""
     store = state().store
     ids = withdrawn_ids(store, query.cursor, query.limit + 1)
     page = ids[: query.limit]
@@ -82,9 +82,9 @@ def list_withdrawals(query: PageQuery) -> Response:
     "/images/withdrawals/<string(length=64):picture_id>", responses=answers(ReadmittedAnswer, 404)
 )
 def readmit_one(path: WithdrawPath) -> Response:
-    """Take a tombstone away.
+    """Remove a tombstone.
 
-    The picture itself does not come back, and may be collected again.
+    The picture itself is not restored, but may be collected again.
     """
     if not readmit(state().store, path.picture_id):
         detail = "No picture of that id is withdrawn."
