@@ -1,12 +1,24 @@
 """The three services behind the real front door, on real servers, without workers: jobs stay queued."""
 
+import io
 import os
 import sysconfig
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from servers import answers, free_ports, process, service, wait_for
+import numpy as np
+import pytest
+from servers import answers, environment_on, free_ports, process, service, wait_for, worker
+
+from pika_kit.images import encode_png, sha256
+from pika_kit.models import Registry
+from pika_kit.pictures import PictureBucket
+from pika_kit.queue import JobQueue
+from pika_kit.settings import Settings
+from pika_kit.stages import Bucket
+from pika_kit.storage import Store
 
 ROOT = Path(__file__).parent.parent
 SERVICES = ("scraper", "classifier", "gan")
@@ -33,4 +45,74 @@ def front_door(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
         stack.enter_context(process(command, folder / "front.log", os.environ | settings))
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: answers(f"{url}/health/ready"), "the front door is ready")
+        yield url
+
+
+def squares(num: int, *, is_yellow: bool, seed: int) -> list[bytes]:
+    """PNGs of 256×256: a yellow disc, or a blue square."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:256, 0:256]
+    found = []
+    for _ in range(num):
+        picture = np.full((256, 256, 3), random.integers(180, 256, 3), np.uint8)
+        down, right = rows - random.uniform(90, 166), columns - random.uniform(90, 166)
+        if is_yellow:
+            picture[down**2 + right**2 < random.uniform(30, 70) ** 2] = (250, 210, 40)
+        else:
+            picture[np.maximum(abs(down), abs(right)) < random.uniform(30, 70)] = (50, 80, 200)
+        found.append(encode_png(picture))
+    return found
+
+
+def labelled_zip() -> bytes:
+    """Ten of each kind and split, in the article's layout."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, split in enumerate(("trains", "valids")):
+            for label in ("pikachu", "others"):
+                for index, data in enumerate(squares(10, is_yellow=label == "pikachu", seed=number)):
+                    archive.writestr(f"{split}/{label}/{index}.png", data)
+    return buffer.getvalue()
+
+
+def _fill(store: Store) -> None:
+    for bucket in (Bucket.RAW, Bucket.IMAGES, Bucket.PIKACHU):
+        pictures = PictureBucket(store, bucket)
+        for data in squares(40, is_yellow=True, seed=7):
+            pictures.add(sha256(data), data, "png", {"id": sha256(data), "origins": [{"source": "upload"}]})
+
+
+def _label(store: Store) -> None:
+    from pika_classifier.labels.archive import import_zip
+    from pika_classifier.labels.log import LabelSet
+
+    import_zip(labelled_zip(), LabelSet(store), "a test", None)
+
+
+def _train(queue: JobQueue, environment: dict[str, str], folder: Path) -> None:
+    for name, kind, arguments in (
+        ("classifier", "classifier-train", {"preset": "tiny"}),
+        ("gan", "gan-train", {"preset": "tiny", "steps": 10}),
+    ):
+        job = queue.enqueue(kind, arguments)
+        with worker(name, environment, folder):
+            view = wait_for(
+                lambda job=job: (found := queue.get(job.id)).is_over and found, f"{kind} ends", 240
+            )
+        assert view.status == "finished", view.error
+
+
+@pytest.fixture(scope="session")
+def filled_front_door(running_servers, tmp_path_factory):
+    """The front door's URL; behind it pictures, labels, a model of each kind, and no worker."""
+    folder = tmp_path_factory.mktemp("contract")
+    environment = environment_on(running_servers, folder)
+    settings = Settings.from_environment(environment)
+    store, queue = Store.connect(settings), JobQueue.connect(settings)
+    store.ensure_buckets()
+    _fill(store)
+    _label(store)
+    _train(queue, environment, folder)
+    Registry(store, "gan").activate("v1")  # what so short a training draws is served only when told to
+    with front_door(environment, folder) as url:
         yield url

@@ -1,42 +1,9 @@
-"""Schemathesis, with all its checks, against the document of the whole stack at its front door."""
+"""A few requests of each operation, as schemathesis thinks them up; tests/e2e asks many more."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
-from servers import scripts
-
-HERE = Path(__file__).parent
-
-
-def run_schemathesis(url: str, folder: Path, *options: str) -> None:
-    """Fails with the report where schemathesis finds anything."""
-    done = subprocess.run(
-        [
-            scripts() / "schemathesis",
-            *("--config-file", HERE / "schemathesis.toml"),
-            "run",
-            f"{url}/openapi.json",
-            *options,
-        ],
-        env={**os.environ, "SCHEMATHESIS_HOOKS": "media_types", "PYTHONPATH": str(HERE)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    print(done.stdout[-6000:], file=sys.stderr)
-    assert done.returncode == 0, f"{done.stdout[-20000:]}\n{done.stderr[-3000:]}"
+from contract.running import run_schemathesis
 
 
 def test_a_few_requests_of_each_operation(filled_front_door, tmp_path):
     run_schemathesis(
-        filled_front_door, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "5"
+        filled_front_door, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "3"
     )
-
-
-@pytest.mark.slow
-def test_many_requests_of_each_operation(filled_front_door, tmp_path):
-    run_schemathesis(filled_front_door, tmp_path, "--max-examples", "100")

@@ -1,0 +1,7 @@
+"""The whole interface, by schemathesis with all its checks: many requests, and chains of them."""
+
+from contract.running import run_schemathesis
+
+
+def test_many_requests_of_each_operation(filled_front_door, tmp_path):
+    run_schemathesis(filled_front_door, tmp_path, "--max-examples", "10")
