@@ -173,8 +173,8 @@ PRESETS: dict[str, Preset] = {
         ),
         # A picture worth looking at after about ten minutes on two cores.
         Preset(name="cpu-32", resolution=32, pictures="figures", poses=8),
-        # Whole figures from half an hour on two cores: cpu-32, and then one level more. Transposed convolutions
-        # are a quarter quicker there, and leave a checkerboard on bodies.
+        # Whole figures from half an hour on two cores: cpu-32, and then one level more. Transposed
+        # convolutions would be quicker there, and leave a checkerboard on bodies.
         Preset(
             name="cpu-64",
             resolution=64,
