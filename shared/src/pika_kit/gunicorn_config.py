@@ -31,6 +31,8 @@ errorlog = "-"
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 — a heartbeat file must not wait for a disk
 # Gunicorn 27 would open a control socket in the home folder.
 control_socket_disable = True
+# Five hundred characters of any script, percent-encoded, fit into a parameter.
+limit_request_line = 8190
 
 
 def _share_metrics() -> None:
