@@ -43,7 +43,7 @@ def large_png() -> bytes:
 
 
 def slow_jpeg() -> bytes:
-    """A progressive JPEG of 25 megapixels whose last scan is repeated up to the limit: two seconds."""
+    """A progressive JPEG of 25 megapixels whose last scan is repeated up to the limit: one or two seconds."""
     buffer = io.BytesIO()
     Image.new("RGB", (5000, 5000), (250, 3, 4)).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
@@ -87,8 +87,10 @@ def test_a_picture_that_takes_too_much_memory_is_refused_alone(make_picture):
 def test_a_picture_that_takes_too_much_of_a_core_is_refused_alone(make_picture):
     with Decoders(1, DecodeLimits(cpu_seconds=0)) as decoders:
         assert decoders.examine(make_picture(1)).width == 120
+        # The kernel counts whole seconds: a quick machine may be done just before the next one begins.
         with pytest.raises(PictureError) as refused:
-            decoders.examine(slow_jpeg())
+            for _ in range(3):
+                decoders.examine(slow_jpeg())
         assert refused.value.code == "too_slow"
         assert decoders.examine(make_picture(1)).width == 120
 
