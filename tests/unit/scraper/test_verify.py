@@ -42,6 +42,15 @@ def large_png() -> bytes:
     return buffer.getvalue()
 
 
+def examined(decoders, data) -> str | None:
+    """Why a picture is refused, or None."""
+    try:
+        decoders.examine(data)
+    except PictureError as error:
+        return error.code
+    return None
+
+
 def slow_jpeg() -> bytes:
     """A progressive JPEG of 25 megapixels whose last scan is repeated up to the limit: one or two seconds."""
     buffer = io.BytesIO()
@@ -88,10 +97,8 @@ def test_a_picture_that_takes_too_much_of_a_core_is_refused_alone(make_picture):
     with Decoders(1, DecodeLimits(cpu_seconds=0)) as decoders:
         assert decoders.examine(make_picture(1)).width == 120
         # The kernel counts whole seconds: a quick machine may be done just before the next one begins.
-        with pytest.raises(PictureError) as refused:
-            for _ in range(3):
-                decoders.examine(slow_jpeg())
-        assert refused.value.code == "too_slow"
+        refused = [examined(decoders, slow_jpeg()) for _ in range(3)]
+        assert "too_slow" in refused
         assert decoders.examine(make_picture(1)).width == 120
 
 

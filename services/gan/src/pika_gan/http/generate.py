@@ -14,15 +14,9 @@ from flask import Response, jsonify, request
 from flask_openapi3 import Tag
 
 from pika_gan.data import resize
+from pika_gan.http.answers import GenerateAnswer, ProjectAnswer
 from pika_gan.http.current import models
-from pika_gan.http.schemas import (
-    MAX_PIXELS,
-    GenerateAnswer,
-    GenerateQuery,
-    GenerateRequest,
-    ProjectAnswer,
-    ProjectQuery,
-)
+from pika_gan.http.schemas import MAX_PIXELS, GenerateQuery, GenerateRequest, ProjectQuery
 from pika_gan.invert import project
 from pika_gan.latents import MAX_SEED, latents_of, to_uint8
 from pika_gan.serving import LoadedModel

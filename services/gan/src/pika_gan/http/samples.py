@@ -8,13 +8,8 @@ from typing import Any
 from flask import Response, jsonify
 from flask_openapi3 import Tag
 
-from pika_gan.http.schemas import (
-    RunLogAnswer,
-    RunPath,
-    RunsAnswer,
-    RunSheetsAnswer,
-    SheetPath,
-)
+from pika_gan.http.answers import RunLogAnswer, RunsAnswer, RunSheetsAnswer
+from pika_gan.http.schemas import RunPath, SheetPath
 from pika_gan.runs import RunFolder, RunMissing, list_runs
 from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.service import Problem, state
