@@ -96,3 +96,14 @@ def test_programs_get_json_at_the_front_door(stack):
     assert {"/generate", "/is-pikachu", "/scrape", "/jobs", "/health/ready"} <= set(document["paths"])
     assert stack.request("GET", "/studio/../Caddyfile").status == 404
     assert stack.request("GET", "/studio/nothing").json["type"] == "urn:pikastack:problem:not-found"
+    assert stack.request("POST", "/openapi.json").status == 405
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_kept"), [("mine-1", True), ('", "status": 200, "x": "', False), ("a" * 65, False)]
+)
+def test_a_clients_request_id_is_kept_where_it_does_no_harm(stack, sent, is_kept):
+    answer = stack.request("GET", "/nothing-there", headers={"X-Request-Id": sent})
+    assert (answer.json["status"], answer.json["type"]) == (404, "urn:pikastack:problem:not-found")
+    assert answer.json["request_id"] == answer.headers["X-Request-Id"]
+    assert (answer.headers["X-Request-Id"] == sent) is is_kept

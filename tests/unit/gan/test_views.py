@@ -184,6 +184,8 @@ def test_a_seeded_picture_can_be_kept(client):
         assert changed.headers["ETag"] != etag
     named = client.get("/generate?seed=3&model_version=v1")
     assert "max-age=86400" in named.headers["Cache-Control"]
+    posted = client.post("/generate", json={"seed": 3}, headers={"If-None-Match": etag})
+    assert (posted.status_code, posted.headers["Cache-Control"]) == (200, "no-store")
     by_chance = client.get("/generate")
     assert (by_chance.headers["Cache-Control"], by_chance.headers.get("ETag")) == ("no-store", None)
 

@@ -74,7 +74,8 @@ def _generate(asked: GenerateQuery) -> Response:
     _check_size(asked, model)
     kind, as_json = _form(asked)
     headers = {"X-Model-Version": model.version, "Cache-Control": "no-store", "Vary": "Accept"}
-    if asked.seed is not None or asked.seeds is not None:
+    is_seeded = asked.seed is not None or asked.seeds is not None
+    if is_seeded and request.method != "POST":
         headers |= _how_long_good(asked, model, kind)
     if not as_json and headers.get("ETag") and request.if_none_match.contains(headers["ETag"].strip('"')):
         return Response(status=304, headers=headers)
