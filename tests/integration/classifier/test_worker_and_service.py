@@ -1,20 +1,18 @@
 """The classifier on real servers: labels over HTTP, a worker that trains and filters, gunicorn."""
 
-import io
 import json
 import os
 import signal
 import time
-import zipfile
 from contextlib import contextmanager
 
-import numpy as np
 import psutil
 import pytest
 import urllib3
+from front_door import labelled_zip, squares
 from servers import free_ports, process, scripts, wait_for, worker
 
-from pika_kit.images import encode_png, sha256
+from pika_kit.images import sha256
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.queue import JobView
@@ -23,32 +21,6 @@ from pika_kit.stages import Bucket
 MEMORY_LIMIT = 250 * 2**20
 READY_SECONDS = 3.0
 NUM_IMAGES = 300
-
-
-def drawn(num: int, *, is_yellow: bool, seed: int) -> list[bytes]:
-    """PNGs of 256×256: a yellow disc, or a blue square, somewhere on a pale ground."""
-    random = np.random.default_rng(seed)
-    rows, columns = np.mgrid[0:256, 0:256]
-    found = []
-    for _ in range(num):
-        picture = np.full((256, 256, 3), random.integers(180, 256, 3), np.uint8)
-        down, right = rows - random.uniform(90, 166), columns - random.uniform(90, 166)
-        if is_yellow:
-            picture[down**2 + right**2 < random.uniform(30, 70) ** 2] = (250, 210, 40)
-        else:
-            picture[np.maximum(abs(down), abs(right)) < random.uniform(30, 70)] = (50, 80, 200)
-        found.append(encode_png(picture))
-    return found
-
-
-def label_zip() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for number, split in enumerate(("trains", "valids")):
-            for label in ("pikachu", "others"):
-                for index, data in enumerate(drawn(10, is_yellow=label == "pikachu", seed=number)):
-                    archive.writestr(f"labeled/{split}/{label}/{index}.png", data)
-    return buffer.getvalue()
 
 
 @contextmanager
@@ -89,7 +61,7 @@ def images(store) -> dict[str, bool]:
     """Picture id → whether it is yellow, for everything in the images bucket."""
     bucket, found = PictureBucket(store, Bucket.IMAGES), {}
     for is_yellow in (True, False):
-        for data in drawn(NUM_IMAGES // 2, is_yellow=is_yellow, seed=5):
+        for data in squares(NUM_IMAGES // 2, is_yellow=is_yellow, seed=5):
             bucket.add(sha256(data), data, "png", {"source": "drawn by a test"})
             found[sha256(data)] = is_yellow
     return found
@@ -97,10 +69,10 @@ def images(store) -> dict[str, bool]:
 
 def test_the_way_from_labels_to_chosen_pictures(store, queue, images, stack_environment, tmp_path):
     with serving(stack_environment, tmp_path) as (url, pid, seconds):
-        yellow = drawn(1, is_yellow=True, seed=99)[0]
+        yellow = squares(1, is_yellow=True, seed=99)[0]
         assert call("POST", f"{url}/is-pikachu", body=yellow, headers={"Content-Type": "image/png"})[0] == 503
         status, report = call(
-            "POST", f"{url}/labels/import", body=label_zip(), headers={"Content-Type": "application/zip"}
+            "POST", f"{url}/labels/import", body=labelled_zip(), headers={"Content-Type": "application/zip"}
         )
         assert (status, report["imported"], report["refused"]) == (200, 40, 0)
         status, job = call("POST", f"{url}/classifier/train", json={"preset": "tiny"})
@@ -163,7 +135,7 @@ def test_odd_files_get_an_answer_or_a_refusal(store, queue, test_data, stack_env
     files = sorted(path for path in (test_data / "odd-files").iterdir() if path.name != "README.md")
     assert len(files) == 48
     with serving(stack_environment, tmp_path) as (url, pid, _):
-        call("POST", f"{url}/labels/import", body=label_zip(), headers={"Content-Type": "application/zip"})
+        call("POST", f"{url}/labels/import", body=labelled_zip(), headers={"Content-Type": "application/zip"})
         _, job = call("POST", f"{url}/classifier/train", json={"preset": "tiny"})
         with worker("classifier", stack_environment, tmp_path):
             assert ended(queue, job["id"]).status == "finished"
