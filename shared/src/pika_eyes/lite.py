@@ -36,11 +36,11 @@ _EPSILON = 1e-3  # of all batch normalisations
 
 @dataclass(frozen=True)
 class Lite:
-    """One member of the family, and the package that carries its weights.
+    """One member of the family and the package that provides its weights.
 
     Attributes:
-        width, depth: factors on the filters and on the repeats of the stages.
-        file, sha256: the weights' file inside the package, and what it must be.
+        width, depth: scale factors for the number of filters and of blocks in a stage.
+        file, sha256: path of the weights file inside the package, and its expected hash.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Lite:
     sha256: str
 
     def stages(self) -> list[tuple[int, int, int, int, int]]:
-        """As `_STAGES`, scaled: filters to a multiple of 8, repeats rounded up; first and last once."""
+        """Return `_STAGES` scaled by width and depth; the first and last stage keep their single block."""
         last = len(_STAGES) - 1
         return [
             (
@@ -65,10 +65,10 @@ class Lite:
         ]
 
     def weights_path(self) -> Path:
-        """Where the installed package keeps its file, whose content is checked.
+        """Return the path of the weights file in the installed package, after checking its hash.
 
         Raises:
-            FileNotFoundError: the package is not installed, or its file is another one.
+            FileNotFoundError: the package is not installed, or its file has another hash.
         """
         try:
             path = Path(str(importlib.metadata.distribution(self.package).locate_file(self.file)))
@@ -82,7 +82,7 @@ class Lite:
 
 
 def _round_filters(filters: float, divisor: int = 8) -> int:
-    """To the nearest multiple, but never down by more than a tenth (the reference implementation's rule)."""
+    """Round to the nearest multiple, never down by more than 10 % (as the reference implementation)."""
     rounded = max(divisor, int(filters + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * filters else rounded
 
@@ -100,22 +100,24 @@ LITES = {lite.name: lite for lite in (LITE0, LITE1, LITE2)}
 
 
 def normalise(pictures: keras.KerasTensor) -> keras.KerasTensor:
-    """Pixels 0–255 of any dtype → what the family was trained on: (x − 127) / 128, float32."""
+    """Map pixels 0–255 of any dtype to the range the family was trained on: (x − 127) / 128, float32."""
     return keras.layers.Rescaling(1 / 128, -127 / 128)(pictures)
 
 
 def build_lite(lite: Lite, size: int, taps: tuple[str, ...] = ()) -> keras.Model:
-    """A frozen network with its weights: float32 (N, size, size, 3), normalised, in.
+    """Build a frozen network with ImageNet weights; its input is (N, size, size, 3), normalised.
 
     Args:
-        size: side in pixels, a multiple of 32; the network was trained at 224, 240 or 260.
-        taps: names of feature maps (see `feature_maps`) to give instead of the pooled features.
+        lite: `LITE0`, `LITE1` or `LITE2`.
+        size: side in pixels, a multiple of 32; the networks were trained at 224, 240 and 260.
+        taps: names of feature maps (see `feature_maps`) to return instead of the pooled features.
 
     Returns:
-        A model that gives float32 (N, 1280), or the list of the maps that were asked for.
+        A model that returns pooled features (N, 1280) float32, or a list of the requested maps.
 
     Raises:
-        ValueError: no such map. FileNotFoundError: see `Lite.weights_path`.
+        ValueError: a tap has no such name.
+        FileNotFoundError: see `Lite.weights_path`.
     """
     pixels = keras.Input((size, size, 3), name="normalised")
     maps = feature_maps(lite, pixels)
@@ -130,9 +132,9 @@ def build_lite(lite: Lite, size: int, taps: tuple[str, ...] = ()) -> keras.Model
 
 
 def feature_maps(lite: Lite, x: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
-    """Normalised pictures (N, S, S, 3) → the maps by name: stage1 … stage7 (S/2 … S/32 a side) and head.
+    """Compute all feature maps of normalised pictures (N, S, S, 3), by name: stage1 … stage7, head.
 
-    Layers are named as in the weights' file.
+    Layers have the names used in the weights file.
     """
     maps = {}
     x = _normalised(_conv("_conv_stem", x, _STEM_FILTERS, 3, 2), "_bn0")
@@ -151,7 +153,7 @@ def feature_maps(lite: Lite, x: keras.KerasTensor) -> dict[str, keras.KerasTenso
 def _block(
     name: str, x: keras.KerasTensor, filters: int, *, kernel: int, stride: int, expansion: int
 ) -> keras.KerasTensor:
-    """Inverted bottleneck: 1×1 up, depthwise, 1×1 down, with a shortcut where the shapes agree."""
+    """Add an inverted bottleneck: 1×1 expand, depthwise, 1×1 project; a shortcut where the shapes agree."""
     y, filters_in = x, x.shape[-1]
     if expansion > 1:
         y = _normalised(_conv(f"{name}_expand_conv", y, filters_in * expansion, 1, 1), f"{name}_bn0")
@@ -177,12 +179,12 @@ def _normalised(x: keras.KerasTensor, name: str, activate: bool = True) -> keras
 
 
 def _layer_name(name: str) -> str:
-    """Keras allows no dot in a name."""
+    """Replace dots, which Keras does not allow in layer names."""
     return name.replace(".", "-").strip("_")
 
 
 def load_weights(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
-    """Put the file's tensors into the layers of their names; every layer with weights must find its own."""
+    """Copy the file's tensors into the layers of the same names; none may be missing."""
     by_layer: dict[str, dict[str, np.ndarray]] = {}
     for name, values in tensors.items():
         layer, _, part = name.rpartition(".")

@@ -1,8 +1,8 @@
 """Read the tensors of a PyTorch file without PyTorch.
 
-Both layouts of `torch.save` hold a pickle. It is read by an unpickler that knows three things (an ordered
-dictionary, a storage, a tensor made of one) and refuses everything else, so that no file can run code.
-This module reads the older layout, a row of pickles followed by raw storages.
+Both layouts of `torch.save` contain a pickle. The unpickler here knows three names (an ordered dictionary, a
+storage, a tensor built on one) and rejects everything else, so that no file can execute code. This module
+reads the legacy layout: a sequence of pickles followed by the raw storages.
 """
 
 import collections
@@ -18,11 +18,11 @@ _DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
 class NotATensorFile(ValueError):
-    """The file is not of the layout that is read here, or wants more than tensors."""
+    """The file has another layout, or contains more than tensors."""
 
 
 class _Storage:
-    """A stretch of numbers; its values come after all pickles."""
+    """A flat array of numbers; its values follow after all pickles."""
 
     def __init__(self, dtype: np.dtype, size: int) -> None:
         self.dtype, self.size = dtype, size
@@ -36,7 +36,7 @@ class _LazyTensor:
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
     def array(self) -> np.ndarray:
-        """The tensor's values as a fresh array; refuses strides that lead out of the storage."""
+        """Return the tensor's values as a new array; strides that leave the storage are rejected."""
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
         if min((self.offset, *self.strides, *self.shape)) < 0 or last >= self.storage.size:
             raise NotATensorFile(f"a tensor of shape {self.shape} reaches outside its storage")
@@ -59,7 +59,7 @@ class _Unpickler(pickle.Unpickler):
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """The only three names that a file of tensors needs."""
+        """Resolve the three names that a file of tensors needs."""
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -69,7 +69,7 @@ class _Unpickler(pickle.Unpickler):
         raise NotATensorFile(f"expected tensors only, received {module}.{name}")
 
     def persistent_load(self, reference: Any) -> _Storage:
-        """("storage", dtype, key, device, number of values, view) → the storage of that key."""
+        """Resolve ("storage", dtype, key, device, number of values, view) to the storage with that key."""
         kind, dtype, key, _device, size, view = reference
         if kind != "storage" or view is not None:
             raise NotATensorFile(f"expected a whole storage, received {kind!r}")
@@ -77,10 +77,10 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """All tensors of a state dictionary, by name.
+    """Read all tensors of a state dictionary, by name.
 
     Raises:
-        NotATensorFile: another layout, or anything in it besides tensors.
+        NotATensorFile: the file has another layout, or contains anything besides tensors.
     """
     with path.open("rb") as file:
         if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _PROTOCOL:

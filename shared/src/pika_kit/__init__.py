@@ -1,1 +1,1 @@
-"""What every pikastack service needs: storage, jobs, models, images, the Flask base."""
+"""What every pikastack service shares: storage, jobs, models, images and the Flask application."""

@@ -1,4 +1,4 @@
-"""What requests are made of: bodies that may be left out, and one of several names."""
+"""Building blocks of request models: optional bodies, and strings restricted to known names."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,9 +8,9 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class OneOf:
-    """Of a string field: `Annotated[str, OneOf(PRESETS)]` takes these names only, and documents list them.
+    """Restrict a string field to given names: `Annotated[str, OneOf(PRESETS)]`; the schema lists them.
 
-    As `Literal`, for names that are known only when the program runs.
+    Like `Literal`, for names that are only known at run time.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -21,7 +21,7 @@ class OneOf:
 
 
 class OptionalBody(BaseModel):
-    """No body is an empty object. Values are taken as they are: no "4" for 4."""
+    """A request model whose body may be omitted. Types are strict: "4" is not accepted for 4."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 

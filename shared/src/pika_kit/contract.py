@@ -1,9 +1,9 @@
-"""What a service's OpenAPI document says beside its views' own schemas.
+"""What a service's OpenAPI document says beyond the views' own schemas.
 
     @blueprint.get("/things/<name>", responses=answers(ThingAnswer, 404))
 
-A view names the model of its success and the problems it may answer with. `finish` adds what holds for every
-operation (a missing key, an unknown parameter, a store that is away), and makes problems problem+json.
+A view names its success model and the problems it may return. `finish` adds what applies to every operation
+(a missing key, an unknown parameter, an unreachable store) and gives problems their media type.
 """
 
 import json
@@ -18,7 +18,7 @@ PROBLEM_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
 _EXAMPLE_ID = "3f2b8c1d9a4e4f0b8c7d6e5f4a3b2c1d"
 
-# status → (type, title, detail) of the example; the types of an operation are in its own description.
+# status → (type, title, detail) for the example; an operation's own types are in its description.
 _EXAMPLES = {
     400: ("json-unreadable", "The body cannot be read as JSON", "Expecting value at line 1, column 9"),
     401: (
@@ -67,7 +67,7 @@ _IDEMPOTENCY_KEY = {
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one field."""
+    """One invalid field."""
 
     where: str = Field(description="The field's name, with dots before what lies inside it")
     expected: str
@@ -75,7 +75,7 @@ class FieldProblem(BaseModel):
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457: what is wrong, and what was expected."""
+    """A problem (RFC 9457): what is wrong and what was expected."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -97,7 +97,7 @@ _MODELS: dict[str, type[BaseModel]] = {}
 
 
 def api_blueprint(name: str, import_name: str, tag: Tag) -> APIBlueprint:
-    """A blueprint whose operations are named like their views; these names are unique in the whole stack."""
+    """A blueprint that names operations after their views; view names are unique across the stack."""
     return APIBlueprint(name, import_name, abp_tags=[tag], operation_id_callback=_own_name)
 
 
@@ -106,9 +106,7 @@ def _own_name(*, name: str, path: str, method: str) -> str:  # noqa: ARG001 — 
 
 
 def answers(success: type[BaseModel] | dict[str, Any], *problems: int, status: int = 200) -> Responses:
-    """The `responses` of a view: what it gives (a model, or what `media` makes), and the statuses of its own
-    problems.
-    """
+    """Build a view's `responses`: its success (a model or a `media` result) and problem statuses."""
     found = (
         success
         if isinstance(success, dict)
@@ -118,12 +116,12 @@ def answers(success: type[BaseModel] | dict[str, Any], *problems: int, status: i
 
 
 def example(value: dict[str, Any], *, extra: Literal["allow", "ignore"] = "ignore") -> ConfigDict:
-    """A model's `model_config` with an example of it; `extra="allow"` where it may hold more fields."""
+    """Build a `model_config` with an example; use `extra="allow"` for models with open-ended fields."""
     return ConfigDict(json_schema_extra={"examples": [value]}, extra=extra)
 
 
 def in_json(model: type[BaseModel]) -> dict[str, Any]:
-    """The `content` of an answer in JSON."""
+    """Build the `content` of a JSON response."""
     known = _MODELS.setdefault(model.__name__, model)
     if known is not model:
         raise ValueError(f"expected one model of this name, received {known} and {model}")
@@ -133,7 +131,7 @@ def in_json(model: type[BaseModel]) -> dict[str, Any]:
 def media(
     *content_types: str, description: str = "The bytes", headers: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """A success that is no JSON: bytes of one of `content_types`; the `headers` are strings."""
+    """Describe a non-JSON success: bytes of one of `content_types`; `headers` are strings."""
     return {
         "description": description,
         "headers": {name: {"schema": {"type": "string"}} for name in headers},
@@ -142,16 +140,14 @@ def media(
 
 
 def _schema_of(content_type: str) -> dict[str, Any]:
-    """Of events each has a schema of its own, if any."""
+    """Server-sent events describe each event's own schema, if any."""
     if content_type == "text/event-stream":
         return {}
     return {"schema": {"type": "string", "format": "binary"}}
 
 
 def picture_body(*, many: bool) -> dict[str, Any]:
-    """An operation's `openapi_extensions`: its body is a picture, or several, in the forms that `received`
-    reads.
-    """
+    """Build the `openapi_extensions` of an operation that takes pictures (see `received`)."""
     base64 = {
         "type": "string",
         "format": "byte",
@@ -178,7 +174,7 @@ def picture_body(*, many: bool) -> dict[str, Any]:
 
 
 def form_with(file: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a form with nothing but the field `file`."""
+    """Build the schema of a form with the single field `file`."""
     return {
         "type": "object",
         "properties": {"file": file},
@@ -188,7 +184,7 @@ def form_with(file: dict[str, Any]) -> dict[str, Any]:
 
 
 def finish(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with what holds for every operation; `document` itself is changed."""
+    """Add to `document`, in place, what applies to every operation, and return it."""
     components = document["components"]
     schemas = components["schemas"]
     for item in document["paths"].values():
@@ -214,7 +210,7 @@ def finish(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settle_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """A body whose fields may all be left out may be left out itself."""
+    """Mark a body as optional when all of its fields are."""
     body = operation.get("requestBody")
     if body and set(body["content"]) == {JSON_TYPE}:
         name = body["content"][JSON_TYPE]["schema"]["$ref"].rsplit("/", 1)[-1]
@@ -222,7 +218,7 @@ def _settle_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _add_models(document: dict[str, Any]) -> None:
-    """All that is referred to, and no model's own copy of another one."""
+    """Move nested definitions into shared components, so that each model is defined once."""
     schemas = document["components"]["schemas"]
     schemas.pop("ValidationErrorModel", None)
     while True:
@@ -251,7 +247,7 @@ def _add_problems(path: str, operation: dict[str, Any]) -> None:
         codes |= {"413", "415"} | ({"400"} if JSON_TYPE in body["content"] else set())
     for code in codes:
         is_own = responses.get(code, {}).get("content") and code != "422"
-        if not is_own:  # readiness answers 503 in its own words
+        if not is_own:  # readiness has a 503 response of its own
             responses[code] = {"$ref": f"#/components/responses/Problem{code}"}
     operation["responses"] = dict(sorted(responses.items()))
 
@@ -280,7 +276,7 @@ def _sentence(model: type[BaseModel]) -> str:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter is left out, and never null."""
+    """Parameters may be omitted but are never null, so drop the null alternative."""
     if "anyOf" not in schema:
         return {name: value for name, value in schema.items() if name != "default" or value is not None}
     kinds = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]

@@ -1,9 +1,9 @@
-"""Data sets: which pictures a training saw, under a name and a version, never changed again.
+"""Data sets: immutable lists of pictures with a name and a version, so that a training run can be repeated.
 
     images bucket: datasets/<name>/v3.json     a `Manifest`
 
-Its `pictures` are pairs of an id and the ETag that the store gave the picture's bytes. Withdrawn pictures
-stay in the manifest, which is a record, and are left out by everybody who reads one.
+`pictures` holds pairs of a picture's id and the ETag of its stored bytes. Withdrawn pictures stay in the
+manifest, which is a record; readers leave them out.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _VERSION = re.compile(r"v([1-9][0-9]{0,8})")
 
 
 class UnknownDataset(LookupError):
-    """There is no data set of that name and version."""
+    """There is no data set with this name and version."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Manifest:
     """One version of a data set.
 
     Attributes:
-        bucket: that its pictures lie in, "images" or "pikachu".
-        where: the conditions that its pictures fulfilled when it was made.
-        sha256: over the sorted lines `id etag`: the same pictures give the same hash.
+        bucket: where its pictures are stored, "images" or "pikachu".
+        where: the conditions that selected its pictures when it was made.
+        sha256: hash over the sorted lines `id etag`; equal for equal pictures.
     """
 
     name: str
@@ -47,16 +47,16 @@ class Manifest:
 
     @property
     def reference(self) -> str:
-        """`name/version`."""
+        """The full name, `name/version`."""
         return f"{self.name}/{self.version}"
 
     @property
     def ids(self) -> list[str]:
-        """Of all its pictures, withdrawn ones too."""
+        """The ids of all its pictures, including withdrawn ones."""
         return [picture_id for picture_id, _ in self.pictures]
 
     def summary(self) -> dict[str, Any]:
-        """All but the pictures, which are counted."""
+        """Everything except the pictures, which are only counted."""
         told = {name: value for name, value in asdict(self).items() if name != "pictures"}
         return told | {"num_pictures": len(self.pictures)}
 
@@ -64,7 +64,7 @@ class Manifest:
 def save(
     store: Store, name: str, bucket: Bucket, where: dict[str, Any], pictures: Iterable[tuple[str, str]]
 ) -> Manifest:
-    """Write the next version; the latest one is given back where it holds the same pictures already."""
+    """Write the next version, or return the latest one if it holds the same pictures."""
     listed = sorted(pictures)
     digest = hashlib.sha256("".join(f"{one} {etag}\n" for one, etag in listed).encode()).hexdigest()
     while True:
@@ -76,13 +76,13 @@ def save(
         version = f"v{_number(known[-1]) + 1 if known else 1}"
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
         made = Manifest(name, version, bucket.value, where, made_at, digest, listed)
-        # Another job may have made this version a moment ago: then the next one is tried.
+        # Another job has just written this version: try the next number.
         if store.put_json(Bucket.IMAGES, _key(name, version), asdict(made), only_if_absent=True):
             return made
 
 
 def load(store: Store, reference: str) -> Manifest:
-    """A data set by `name/version`, or the latest of a name; raises UnknownDataset."""
+    """Read a data set by `name/version`, or the latest version by `name`. Raises UnknownDataset."""
     name, _, version = reference.partition("/")
     if not version:
         known = versions_of(store, name)
@@ -97,13 +97,13 @@ def load(store: Store, reference: str) -> Manifest:
 
 
 def usable_ids(store: Store, manifest: Manifest) -> list[str]:
-    """The ids of a data set that were not withdrawn since it was made."""
+    """Return the ids of a data set's pictures without those withdrawn since it was made."""
     gone = set(withdrawn_ids(store))
     return [found for found in manifest.ids if found not in gone]
 
 
 def versions_of(store: Store, name: str) -> list[str]:
-    """The versions of a name, oldest first."""
+    """List the versions of a data set, oldest first."""
     prefix = f"{_PREFIX}{name}/"
     found = [
         info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(Bucket.IMAGES, prefix)
@@ -112,7 +112,7 @@ def versions_of(store: Store, name: str) -> list[str]:
 
 
 def names(store: Store) -> list[str]:
-    """The names of all data sets, in alphabetical order."""
+    """List the names of all data sets in alphabetical order."""
     return sorted({info.key.split("/")[1] for info in store.list(Bucket.IMAGES, _PREFIX)})
 
 

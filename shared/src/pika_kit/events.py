@@ -1,7 +1,7 @@
-"""Server-sent events about jobs: one poller asks the queue's server for all watchers of a process.
+"""Server-sent events about jobs: one poller per process asks the queue server for all watchers.
 
-Each watcher still holds a thread, so their number is bounded, and so is the time that one may stay; a
-browser's EventSource comes back by itself, and our client asks without events where there is no place.
+Each watcher occupies a thread, so their number and their time are bounded. A browser's EventSource reconnects
+by itself; our own client falls back to polling when there is no free place.
 """
 
 import json
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 
 class TooManyWatchers(RuntimeError):
-    """So many watch already; `args[0]` is how many may."""
+    """Too many clients are watching; `args[0]` is the limit."""
 
 
 class _Watcher:
-    """What one watcher has not seen yet: the latest view only, because events tell a state."""
+    """What one watcher has not seen yet. Only the latest view is kept, because an event describes a state."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -36,7 +36,7 @@ class _Watcher:
         self.is_gone = False
 
     def offer(self, view: JobView | None) -> None:
-        """Called by the poller; None where there is no such job any more."""
+        """Receive a view from the poller; None means that the job no longer exists."""
         if view is None:
             self.is_gone = True
         if view != self.view or self.is_gone:
@@ -45,7 +45,7 @@ class _Watcher:
 
 
 class EventHub:
-    """The watchers of one process, and the thread that asks for them while there are any."""
+    """The watchers of one process, and the poller thread that runs while there are any."""
 
     def __init__(self, queue: JobQueue, max_watchers: int = MAX_WATCHERS) -> None:
         self._queue = queue
@@ -55,10 +55,10 @@ class EventHub:
         self._poller: threading.Thread | None = None
 
     def events(self, job_id: str, lifetime_seconds: float = LIFETIME_SECONDS) -> Iterator[str]:
-        """The stream's text: `progress` with the job's view at each change, then `end` with the last one.
+        """Stream text: a `progress` event with the job's view at each change, then `end` with the last view.
 
         Raises:
-            TooManyWatchers: at once, before the first line.
+            TooManyWatchers: immediately, before the first line.
         """
         watcher = _Watcher(job_id)
         with self._lock:
@@ -71,7 +71,7 @@ class EventHub:
         return _Stream(self, watcher, lifetime_seconds)
 
     def leave(self, watcher: _Watcher) -> None:
-        """Make room for another watcher."""
+        """Free a watcher's place."""
         with self._lock:
             self._watchers.discard(watcher)
 
@@ -85,7 +85,7 @@ class EventHub:
             try:
                 views = self._queue.get_many({watcher.job_id for watcher in watchers})
             except QueueUnavailable:
-                views = None  # the watchers hear a sign of life and wait
+                views = None  # keep watchers waiting; they send a comment meanwhile
             except Exception:
                 log.exception("the poller of job events goes on")
                 views = None
@@ -96,7 +96,7 @@ class EventHub:
 
 
 class _Stream(Iterator[str]):
-    """One watcher's lines. A class and not a generator, so that it leaves also when it was never begun."""
+    """One watcher's lines: a class, not a generator, so that closing it unread frees its place."""
 
     def __init__(self, hub: EventHub, watcher: _Watcher, lifetime_seconds: float) -> None:
         self._hub, self._watcher = hub, watcher
@@ -110,7 +110,7 @@ class _Stream(Iterator[str]):
             raise StopIteration
         wait = min(HEARTBEAT_SECONDS, self._ends_at - time.monotonic())
         if not self._watcher.changed.wait(wait):
-            # A comment line keeps proxies from closing a quiet stream.
+            # A comment line keeps proxies from closing an idle stream.
             return ": still here\n\n"
         self._watcher.changed.clear()
         view = self._watcher.view
@@ -124,6 +124,6 @@ class _Stream(Iterator[str]):
         return f"{head}id: {self._number}\nevent: {name}\ndata: {json.dumps(view.to_json())}\n\n"
 
     def close(self) -> None:
-        """Called by the web server when the client is gone."""
+        """Free the place; the web server calls this when the client disconnects."""
         self._is_over = True
         self._hub.leave(self._watcher)

@@ -1,6 +1,6 @@
-"""One job at a time, on all hosts: a lock in the queue's server that is kept alive while its job runs.
+"""A distributed lock in the queue server, kept alive while its job runs.
 
-For what two jobs must not do at once, such as making one bucket agree with two different decisions.
+For work that two jobs must not do at once, such as making one bucket match two different decisions.
 """
 
 import logging
@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 def exclusively(
     connection: Redis, name: str, owner: str, on_wait: Callable[[], None], on_lost: Callable[[], None]
 ) -> Iterator[None]:
-    """Hold the lock `name` for the duration of a `with`.
+    """Hold the lock `name` for the duration of a `with` block.
 
     Args:
-        owner: the job's id; the same job gets its lock back at once when it runs again.
-        on_wait: called again and again while another job holds it; what it raises ends the waiting.
-        on_lost: called from another thread when the lock is gone and another job may hold it, as after a long
-            outage.
+        owner: the job's id; a job that runs again gets its lock back immediately.
+        on_wait: called repeatedly while another job holds the lock; an exception ends the wait.
+        on_lost: called from another thread when the lock has expired and another job may hold it, as after a
+            long outage.
 
     Raises:
-        RedisError: the queue's server does not answer when the lock is asked for.
+        RedisError: the queue server does not answer when the lock is requested.
     """
     lock = connection.lock(f"pika:exclusive:{name}", timeout=LEASE_SECONDS, thread_local=False)
     pause = threading.Event()
@@ -47,13 +47,13 @@ def exclusively(
     finally:
         over.set()
         keeper.join(2 * ASK_SECONDS)
-        # A lock that cannot be given back now is given up when its lease is over.
+        # A lock that cannot be released now expires with its lease.
         with suppress(LockError, RedisError):
             lock.release()
 
 
 def _take(lock: Lock, owner: str) -> bool:
-    """Take a free lock, or one that an earlier run of the same job has left."""
+    """Take the lock if it is free or was left by an earlier run of the same job."""
     if lock.acquire(blocking=False, token=owner):
         return True
     lock.local.token = owner.encode()

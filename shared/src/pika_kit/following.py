@@ -1,7 +1,7 @@
-"""The one follower of a model's current version, for every service that serves one.
+"""Follow a model's current version; used by every service that serves a model.
 
-A thread asks for the alias, and loads and warms a new version beside the one in use; then it switches in one
-step. A request only ever takes what is loaded. While the store is away the loaded version goes on serving.
+A thread watches the alias, loads and warms up a new version beside the old one, and then switches in one
+step. Requests only use what is already loaded. During a storage outage the loaded version keeps serving.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ Load = Callable[[str, Runtime, dict[str, Any]], M]
 class Follower(Generic[M]):
     """The models of one front end: the current version, and a few others on request.
 
-    Safe to share between threads. Nothing happens before the first call, so it may be made before a fork.
+    Thread-safe. Nothing happens before the first call, so it can be created before a fork.
     """
 
     def __init__(self, registry: Registry, settings: Settings, load: Load[M]) -> None:
@@ -50,14 +50,17 @@ class Follower(Generic[M]):
         self._others: OrderedDict[str, M] = OrderedDict()
 
     def version(self) -> str | None:
-        """The version that is loaded and serves now, or None."""
+        """The version that is loaded and serving, or None."""
         return self._current[0] if self._current else None
 
     def get(self, version: str | None = None) -> M:
-        """The named version, or the current one, at most FOLLOW_SECONDS and its loading behind the alias.
+        """Return the named version, or the current one.
+
+        The current one lags the alias by at most FOLLOW_SECONDS plus the time to load it.
 
         Raises:
-            NoModel: the current version is asked for, and there is none. UnknownVersion: no such version.
+            NoModel: the current version is requested and there is none.
+            UnknownVersion: there is no such version.
         """
         if self._current is None:
             self.refresh()
@@ -69,9 +72,9 @@ class Follower(Generic[M]):
         return self._other(version)
 
     def refresh(self) -> None:
-        """Look at the alias now, and switch where it has changed; from the first call on also by itself."""
+        """Read the alias now and switch if it has changed; the first call also starts the watching thread."""
         self._start_following()
-        # The alias is read inside the lock: who read it earlier must not switch back later.
+        # The alias is read under the lock: a thread that read it earlier must not switch back later.
         with self._following:
             version = self.registry.current()
             if version is None or (self._current and self._current[0] == version):
@@ -83,7 +86,7 @@ class Follower(Generic[M]):
             log.info("%s %s is loaded and serves now", self.registry.name, version)
             if previous:
                 with self._loading:
-                    self._keep(*previous)  # a rollback comes soon, if it comes
+                    self._keep(*previous)  # kept for a rollback
         evict(self._settings.state_dir / "models" / self.registry.name)
 
     def _start_following(self) -> None:
@@ -128,8 +131,9 @@ class Follower(Generic[M]):
 def load_version(
     registry: Registry, settings: Settings, version: str | None = None
 ) -> tuple[str, Runtime, dict[str, Any]]:
-    """(version, its runtime, its card) of the given version or the current one. Only the files that the
-    runtime reads are downloaded.
+    """Load a version or the current one: (version, its runtime, its card).
+
+    Downloads only the files that the runtime reads.
 
     Raises:
         NoModel, UnknownVersion: see `Registry.fetch`.
@@ -140,15 +144,16 @@ def load_version(
 
 
 def evict(folder: Path, keep: int = MAX_ON_DISK) -> list[Path]:
-    """Delete all but the `keep` versions used last; a runtime that is loaded needs its files no more.
+    """Delete all but the `keep` most recently used versions from the cache and return the deleted ones.
 
-    What was used in the last minutes stays: another process may be about to load it. Returns what went.
+    Loaded runtimes no longer need their files. Recently used ones stay, because another process may be about
+    to load them.
     """
     if not folder.exists():
         return []
     used: dict[Path, float] = {}
     for path in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # a download that was just renamed, or evicted elsewhere
+        with contextlib.suppress(FileNotFoundError):  # renamed or evicted by another process
             used[path] = path.stat().st_mtime
     by_use = sorted(used, key=used.__getitem__, reverse=True)
     old = [path for path in by_use[keep:] if time.time() - used[path] > _IN_USE_SECONDS]

@@ -1,11 +1,11 @@
-"""How many requests do something expensive at once; the others wait their turn without holding anything.
+"""Limit how many requests do something expensive at once; the others wait without holding resources.
 
     DRAWING = Gate("drawing", at_once=2)
     with DRAWING:
         ...
 
-A front end has many threads, because one that waits costs next to nothing, and few places, because what is
-behind the gate costs memory or a core. So health is answered at once however many clients wait.
+A front end has many threads, because a waiting one costs next to nothing, but only as many places as memory
+and cores allow. Health checks are therefore answered immediately, however many clients wait.
 """
 
 import threading
@@ -23,13 +23,13 @@ WAIT_SECONDS = 100.0
 
 
 class Gate:
-    """At most `at_once` requests inside; further ones wait, and too many are turned away with 429.
+    """Admit at most `at_once` requests; others wait, and beyond `max_waiting` are rejected with 429.
 
     Args:
-        what: for the message: "drawing".
-        at_once: places; follows from memory or cores.
-        max_waiting: so many wait at most.
-        seconds: so long one waits at most.
+        what: the activity, for the error message: "drawing".
+        at_once: number of places; follows from memory or cores.
+        max_waiting: how many may wait.
+        seconds: how long one may wait.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Gate:
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
-        """Take a place; raises Problem (429) where too many wait, or it takes too long."""
+        """Take a place. Raises Problem (429) if too many wait already or the wait takes too long."""
         if self._places.acquire(blocking=False):
             return
         with self._lock:
@@ -72,9 +72,9 @@ class Gate:
 
 
 class Cached(Generic[T]):
-    """One answer for all who ask within `seconds`; one of them fetches the next one, the others get the last.
+    """Share one answer among all callers within `seconds`; only one of them fetches the next.
 
-    So a check of a server that hangs holds one thread, and never as many as there are people asking.
+    A check of a hanging server thus blocks one thread, not one for each caller.
     """
 
     def __init__(self, fetch: Callable[[], T], seconds: float) -> None:
@@ -85,7 +85,7 @@ class Cached(Generic[T]):
         self._answer: T | None = None
 
     def get(self) -> T:
-        """The answer, at most `seconds` old, or older while it is being fetched anew."""
+        """Return an answer at most `seconds` old, or an older one while a new one is being fetched."""
         if time.monotonic() - self._fetched_at < self._seconds:
             return cast(T, self._answer)
         is_first = self._fetched_at == float("-inf")

@@ -1,4 +1,4 @@
-"""Gunicorn's log in the form of `logs`, with the request's id."""
+"""Gunicorn's log in the format of `logs`, with request ids."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ def _of_the_request() -> dict[str, str]:
 
 
 class GunicornLogger(Logger):
-    """Gunicorn's own log in the same form, with a line for each request but for healthy looks at health."""
+    """Gunicorn's logger in our format: one line per request, except successful health checks."""
 
     def setup(self, cfg: Any) -> None:
-        """As gunicorn asks for it, when it starts."""
+        """Configure handlers; gunicorn calls this at start."""
         super().setup(cfg)
         for logger in (self.error_log, self.access_log):
             for handler in logger.handlers:
@@ -26,7 +26,7 @@ class GunicornLogger(Logger):
         configure(_of_the_request)  # the services' own loggers
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> None:  # noqa: ARG002
-        """Called once for each request."""
+        """Log one request."""
         path, status = environ.get("PATH_INFO", ""), int(str(resp.status).split(" ", 1)[0])
         if _HEALTH in path and status < 400:
             return

@@ -1,9 +1,9 @@
-"""Whether the process beside this one works: `python -IS healthcheck.py service|worker`.
+"""Check the health of the process beside this one: `python -IS healthcheck.py service|worker`.
 
-For containers, whose engine runs it all the time: exit status 0 is healthy, 1 not, with a line that says why.
-`service` asks the service on PIKA_BIND's port; `worker` looks when the worker in PIKA_STATE_DIR reached the
-queue's server last. Imports the standard library only and none of our modules, so that a look costs a few
-milliseconds.
+For containers, whose engine runs it periodically: exit status 0 is healthy, 1 is not, with one line that
+explains why. `service` queries the service on PIKA_BIND's port; `worker` checks when the worker in
+PIKA_STATE_DIR last reached the queue server. Imports only the standard library and none of our modules, so
+that a check takes a few milliseconds.
 """
 
 import os
@@ -17,8 +17,8 @@ TIMEOUT_SECONDS = 3.0
 
 
 def service_problem(port: int) -> str | None:
-    """What keeps the service on 127.0.0.1:`port` from being ready, or None."""
-    import socket  # spares the check of a worker a third of its time
+    """Return why the service on 127.0.0.1:`port` is not ready, or None if it is."""
+    import socket  # imported here, because the worker's check does not need it
 
     request = b"GET /health/ready HTTP/1.0\r\nHost: localhost\r\n\r\n"
     answer = b""
@@ -35,7 +35,7 @@ def service_problem(port: int) -> str | None:
 
 
 def worker_problem(state_dir: str) -> str | None:
-    """What is wrong with the worker whose state folder this is, or None: its last heartbeat is recent."""
+    """Return what is wrong with the worker of this state folder, or None if its last heartbeat is recent."""
     try:
         silent = time.time() - os.stat(os.path.join(state_dir, ALIVE_FILE)).st_mtime
     except OSError:
@@ -46,7 +46,7 @@ def worker_problem(state_dir: str) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """0 when healthy."""
+    """Return 0 if healthy."""
     if arguments == ["service"]:
         problem = service_problem(int(os.environ.get("PIKA_BIND", "127.0.0.1:8000").rsplit(":", 1)[1]))
     elif arguments == ["worker"]:

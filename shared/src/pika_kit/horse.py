@@ -1,6 +1,6 @@
-"""The child in which a worker runs one job: `python -m pika_kit.horse`, started by `pika_kit.worker` only.
+"""The child process in which a worker runs one job: `python -m pika_kit.horse`, started by `pika_kit.worker`.
 
-Everything it needs comes in the environment: the settings, and which worker, job and execution it is for.
+The environment carries everything it needs: the settings and the ids of worker, job and execution.
 """
 
 import ctypes
@@ -23,7 +23,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_worker() -> None:
-    """Be killed when the worker dies, so that the job, which then runs again elsewhere, has one writer."""
+    """Ask the kernel to kill this process with its worker: the job then has one writer elsewhere."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(os.environ["PIKA_WORKER_PID"]):
@@ -31,7 +31,7 @@ def die_with_worker() -> None:
 
 
 def main() -> int:
-    """Fetch the job that the environment names and perform it; the exit status is RQ's."""
+    """Fetch the job named by the environment and perform it; the exit status is RQ's."""
     die_with_worker()
     logs.configure(lambda: {"job_id": os.environ["RQ_JOB_ID"]})
     try:
@@ -44,8 +44,8 @@ def main() -> int:
 
 
 def _perform(connection: Any) -> None:
-    """Does not return: RQ ends the process."""
-    # Not looked up in the queue's server, where the worker's record may have expired during an outage.
+    """Never returns: RQ ends the process."""
+    # Not read from the queue server, where the worker's record may have expired during an outage.
     worker = PikaWorker(
         [os.environ["PIKA_QUEUE"]],
         name=os.environ["RQ_WORKER_ID"],
@@ -56,7 +56,7 @@ def _perform(connection: Any) -> None:
     (queue,) = worker.queues
     job = Job.fetch(os.environ["RQ_JOB_ID"], connection=connection, serializer=SERIALIZER)
     if job.func_name != PERFORM:
-        # RQ would import and call anything; who can write to the queue shall not run what they like.
+        # RQ would import and call any function; only known ones may run, even if the queue is compromised.
         sys.exit(f"horse: job {job.id} asks for {job.func_name}; expected {PERFORM}")
     execution = Execution.fetch(os.environ["RQ_EXECUTION_ID"], job.id, connection=connection)
     execution._job = job

@@ -1,8 +1,8 @@
-"""Bytes of unknown origin → a verified picture: upright, RGB, eight bits, with its content hash.
+"""Untrusted bytes → a verified picture: upright, RGB, eight bits, with its content hash.
 
-Formats are known by content, never by name: JPEG (of an MPO its first picture), PNG (of an APNG its first
-frame), WebP, GIF (first frame) and BMP. Everything here may run in many threads at once; no process-wide
-switch of Pillow is ever turned while pictures are read, `LOAD_TRUNCATED_IMAGES` stays off.
+Formats are recognised by content, never by name: JPEG (the first picture of an MPO), PNG (the first frame of
+an APNG), WebP, GIF (first frame) and BMP. Every function is thread-safe: no process-wide option of Pillow is
+changed, and `LOAD_TRUNCATED_IMAGES` stays off.
 
     picture = decode(data)                     # raises PictureError(code, detail), and nothing else
     png = encode_png(square(picture.pixels))   # 256×256
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Imported by name: with `formats=` given, Pillow loads no plugin that has not been loaded already.
+# Imported by name: with `formats=` given, Pillow loads no further plugins.
 from PIL import (
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
@@ -44,14 +44,14 @@ MAX_JPEG_SCANS = 100
 repeated tens of thousands of times in a megabyte, which takes minutes to decode."""
 _SCAN = b"\xff\xda"
 
-# A picture of 25 megapixels takes some 200 MB while it is decoded: one at a time, whatever the callers do.
+# Decoding 25 megapixels takes about 200 MB, so only one such picture is decoded at a time.
 _LARGE_PIXELS = 4_000_000
 LARGE = threading.Semaphore(1)
 
-# The first 8 rows of the DCT-II matrix of 32 points, unnormalised: 2·cos(π·frequency·(2·position + 1) / 64).
+# The first 8 rows of the 32-point DCT-II matrix, unnormalised: 2·cos(π·frequency·(2·position + 1) / 64).
 _COSINES = 2 * np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1))
 
-# Once, when the module is loaded: `warnings.catch_warnings` around each call would not be thread-safe.
+# Once, at import: `warnings.catch_warnings` around each call would not be thread-safe.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif", "bmp": "bmp"}
@@ -76,7 +76,7 @@ _OTHER_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
 _KNOWN = "JPEG, PNG, WebP, GIF or BMP"
 
 _ORIENTATION_TAG = 0x0112
-# EXIF 2.32, tag Orientation: how a stored picture is turned to stand upright. 1 is upright already.
+# EXIF 2.32, tag Orientation: the transformation that makes a stored picture upright. 1 means none.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -90,10 +90,10 @@ _SWAPS_SIDES = {_UPRIGHT[5], _UPRIGHT[6], _UPRIGHT[7], _UPRIGHT[8]}
 
 
 class PictureError(ValueError):
-    """The bytes are no picture that is read here; `code` is stable, `detail` is for people.
+    """The bytes are not a supported picture; `code` is stable, `detail` is for people.
 
-    Codes: "empty", "not_a_picture", "unsupported_format" (a picture, but of no format read here),
-    "too_many_pixels", "too_many_scans", "damaged" (begins like a picture and cannot be read to its end).
+    Codes: "empty", "not_a_picture", "unsupported_format" (a picture in another format), "too_many_pixels",
+    "too_many_scans", "damaged" (starts like a picture but cannot be read to its end).
     """
 
     CODES = ("empty", "not_a_picture", "unsupported_format", "too_many_pixels", "too_many_scans", "damaged")
@@ -108,11 +108,11 @@ class Picture:
     """A decoded picture.
 
     Attributes:
-        pixels: uint8 (H, W, 3), RGB, upright, transparency laid on white; smaller than the original where
-            `decode` was told how much is needed.
-        format: "jpeg", "png", "webp", "gif" or "bmp": what the content is, whatever the name said.
+        pixels: uint8 (H, W, 3), RGB, upright, transparency composed onto white; smaller than the original if
+            `decode` was told how many pixels are needed.
+        format: "jpeg", "png", "webp", "gif" or "bmp", from the content and not from a name.
         width, height: of the original, upright, in pixels.
-        sha256: of the bytes, as hexadecimal digits.
+        sha256: of the bytes, in hexadecimal.
     """
 
     pixels: Pixels
@@ -123,14 +123,14 @@ class Picture:
 
 
 def sniff(data: bytes) -> str | None:
-    """What the first bytes say: a format of `EXTENSIONS`, "other" (a picture not read here), or None."""
+    """Recognise the first bytes: a format of `EXTENSIONS`, "other" (unsupported), or None."""
     head = data[:512]
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
-    # "BM" alone begins many a text; a bitmap's second header also tells its own size.
+    # Many texts begin with "BM"; a bitmap's second header also states its own size.
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
         return "bmp"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -142,16 +142,16 @@ def sniff(data: bytes) -> str | None:
 def decode(
     data: bytes, *, at_least: int | None = None, large: AbstractContextManager[Any] = LARGE
 ) -> Picture:
-    """Verify and decode one picture, all of it.
+    """Verify and decode one picture completely.
 
     Args:
-        data: the bytes as found.
-        at_least: how many pixels the shorter side must keep; large pictures are then decoded smaller, which
-            is many times cheaper for a JPEG.
-        large: entered while a picture of many pixels is decoded, so that few are in memory at once.
+        data: the bytes of the file.
+        at_least: how many pixels the shorter side must keep; larger pictures are then decoded at a reduced
+            size, which is many times cheaper for a JPEG.
+        large: context manager entered while a large picture is decoded, to limit how many are in memory.
 
     Raises:
-        PictureError: for everything that is not a readable picture of at most `MAX_PIXELS`.
+        PictureError: the bytes are not a readable picture of at most `MAX_PIXELS`.
     """
     if not data:
         raise PictureError("empty", "expected a picture, received 0 bytes")
@@ -163,7 +163,7 @@ def decode(
         )
     if found == "other":
         raise PictureError("unsupported_format", f"expected {_KNOWN}, received another format")
-    # The two bytes never stand in a scan's data; those of a thumbnail inside count too, and are one or two.
+    # These two bytes never occur inside a scan's data. Scans of an embedded thumbnail count too: one or two.
     if found == "jpeg" and data.count(_SCAN) > MAX_JPEG_SCANS:
         raise PictureError(
             "too_many_scans", f"expected at most {MAX_JPEG_SCANS} scans, received {data.count(_SCAN):,}"
@@ -179,37 +179,37 @@ def decode(
     except UnidentifiedImageError as error:
         raise PictureError("damaged", f"begins like {found} and its header cannot be read") from error
     except Exception as error:
-        # Pillow's decoders let struct.error, SyntaxError, KeyError, MemoryError and more out for bad bytes;
-        # which ones changes from release to release, and none of them is a fault of the caller.
+        # Pillow's decoders raise struct.error, SyntaxError, KeyError, MemoryError and more for bad bytes, and
+        # which ones differs between releases. None of them is the caller's fault.
         raise PictureError("damaged", f"begins like {found} and cannot be read: {error}") from error
     return Picture(pixels, found, width, height, sha256(data))
 
 
 def sha256(data: bytes) -> str:
-    """The content hash which is a picture's id everywhere: 64 hexadecimal digits."""
+    """Return the content hash, 64 hexadecimal digits, which identifies a picture everywhere."""
     return hashlib.sha256(data).hexdigest()
 
 
 def square(pixels: Pixels, size: int = 256) -> Pixels:
-    """Crop around the centre to a square and resize to uint8 (size, size, 3), Lanczos filter."""
+    """Crop to the central square and resize to uint8 (size, size, 3) with a Lanczos filter."""
     image = ImageOps.fit(Image.fromarray(pixels), (size, size), method=Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
 def thumbnail(pixels: Pixels, size: int) -> Pixels:
-    """The whole picture, shrunk so that its longer side has at most `size` pixels; never enlarged."""
+    """Shrink the whole picture until its longer side has at most `size` pixels; never enlarge it."""
     image = Image.fromarray(pixels)
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """Lossless; zlib level 1, three times as fast as the default for a tenth more bytes."""
+    """Encode as PNG with zlib level 1: three times as fast as the default, 10 % larger."""
     return _save(pixels, "PNG", compress_level=1)
 
 
 def encode(pixels: Pixels, format: str = "png", quality: int = 90) -> bytes:
-    """Encode uint8 (H, W, 3) as "png", "jpeg" or "webp"; `quality` (1–100) is for the latter two."""
+    """Encode uint8 (H, W, 3) as "png", "jpeg" or "webp"; `quality` (1–100) applies to the latter two."""
     if format == "png":
         return encode_png(pixels)
     if format == "jpeg":
@@ -220,29 +220,29 @@ def encode(pixels: Pixels, format: str = "png", quality: int = 90) -> bytes:
 
 
 def perceptual_hash(picture: Pixels | Image.Image) -> str:
-    """64 bits as 16 hexadecimal digits: which low frequencies of the picture's cosine transform are strong.
+    """Compute a perceptual hash: 64 bits as 16 hexadecimal digits.
 
-    Pictures that look alike differ in few bits (`hash_distance`). The pHash of Zauner (2010), with the sizes
-    that `imagehash.phash` has: 32 × 32 grey values, of whose DCT-II the 8 × 8 lowest frequencies are compared
-    with their median.
+    Similar pictures differ in few bits (`hash_distance`). This is the pHash of Zauner (2010) with the sizes
+    of `imagehash.phash`: the 8 × 8 lowest frequencies of the DCT-II of 32 × 32 grey values are compared with
+    their median.
     """
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     grey = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
     low = _COSINES @ np.asarray(grey, np.float64) @ _COSINES.T
-    # Frequencies that a symmetric picture lacks are rounding errors, of either sign; rounded, they are 0.
+    # Symmetric pictures lack some frequencies; rounding keeps rounding errors of either sign at 0.
     low = low.round(6)
     return np.packbits(low > np.median(low)).tobytes().hex()
 
 
 def hash_distance(first: str, second: str) -> int:
-    """In how many of their bits two hexadecimal hashes differ, 0–64."""
+    """Count the bits in which two hexadecimal hashes differ, 0–64."""
     if len(first) != len(second):
         raise ValueError(f"expected two hashes of one length, received {first!r} and {second!r}")
     return (int(first, 16) ^ int(second, 16)).bit_count()
 
 
 def sheet(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
-    """Lay uint8 (N, H, W, 3) out in rows as one picture, `gap` white pixels between."""
+    """Arrange uint8 (N, H, W, 3) in a grid, with `gap` white pixels between pictures."""
     if pixels.ndim != 4 or pixels.shape[0] == 0 or pixels.shape[3] != 3:
         raise ValueError(f"expected uint8 (N, H, W, 3) with N ≥ 1, received {pixels.shape}")
     num_pictures, height, width, _ = pixels.shape
@@ -256,12 +256,12 @@ def sheet(pixels: Pixels, columns: int | None = None, gap: int = 2) -> Pixels:
 
 
 def sheet_columns(num_pictures: int) -> int:
-    """How many pictures `sheet` lays into a row unless it is told."""
+    """Return the default number of columns of `sheet`."""
     return math.ceil(math.sqrt(num_pictures))
 
 
 def blank_tiles(pixels: Pixels, tiles: Iterable[int], columns: int, gap: int = 2) -> Pixels:
-    """A sheet of square pictures, as `sheet` lays them out, with some of them painted white."""
+    """Arrange square pictures as `sheet` does, with some of them blanked."""
     side = (pixels.shape[1] + gap) // columns
     result = pixels.copy()
     for index in tiles:
@@ -273,7 +273,7 @@ def blank_tiles(pixels: Pixels, tiles: Iterable[int], columns: int, gap: int = 2
 def _read(
     data: bytes, found: str, at_least: int | None, large: AbstractContextManager[Any]
 ) -> tuple[Pixels, int, int]:
-    """Pixels, upright and RGB, and the original's upright width and height; raises whatever Pillow raises."""
+    """Decode to upright RGB pixels and the original's upright width and height."""
     with Image.open(io.BytesIO(data), formats=(found,)) as image:
         _check_size(image)
         width, height = image.size
@@ -284,7 +284,7 @@ def _read(
             transposition = _UPRIGHT.get(_orientation(image))
             result = _rgb(image)
             if at_least is not None:
-                # At twice the wanted size a box filter is still no loss to the better filter that follows.
+                # Down to twice the target size a box filter loses nothing that the Lanczos filter would keep.
                 factor = min(result.size) // (2 * at_least)
                 result = result.reduce(factor) if factor > 1 else result
             if transposition is not None:
@@ -310,7 +310,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode of the five formats → RGB; transparency on white, 16 bits scaled to 8 instead of clipped."""
+    """Convert any mode of the five formats to RGB; transparency onto white, 16 bits scaled to 8."""
     if image.mode.startswith("I"):
         return _eight_bits(image).convert("RGB")
     if image.has_transparency_data:
@@ -322,7 +322,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit greyscale (modes I;16 and I) → mode L; 65535 becomes 255."""
+    """Convert 16-bit greyscale (modes I;16 and I) to mode L; 65535 becomes 255."""
     values = np.asarray(image).astype(np.int64)
     return Image.fromarray((np.clip(values, 0, 65535) // 257).astype(np.uint8))
 

@@ -1,4 +1,4 @@
-"""The views of jobs, the same in every service: list, one, its events as they happen, cancel."""
+"""The job endpoints, the same in every service: list, show, stream events, cancel."""
 
 from typing import Annotated, Any, Literal
 
@@ -34,13 +34,13 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class JobPath(BaseModel):
-    """A job."""
+    """Path parameters of one job."""
 
     job_id: str = Field(description="The job's id, from the Location header of the 202 answer")
 
 
 class JobListQuery(BaseModel):
-    """Which jobs."""
+    """Query parameters that select jobs."""
 
     limit: int = Field(50, ge=1, le=500, description="Maximum number of jobs, newest first")
     status: JobStatus | None = Field(None, description="Only jobs of this status")
@@ -48,7 +48,7 @@ class JobListQuery(BaseModel):
 
 
 class ProgressAnswer(BaseModel):
-    """How far a job is."""
+    """A job's progress."""
 
     done: int
     total: int | None = Field(description="Null where nobody knows")
@@ -57,7 +57,7 @@ class ProgressAnswer(BaseModel):
 
 
 class JobAnswer(BaseModel):
-    """Long work, as its client sees it."""
+    """A job as its client sees it."""
 
     model_config = example(_EXAMPLE)
 
@@ -77,7 +77,7 @@ class JobAnswer(BaseModel):
 
 
 class JobListAnswer(BaseModel):
-    """Jobs, the newest first."""
+    """Jobs, newest first."""
 
     model_config = example({"jobs": [_EXAMPLE]})
 
@@ -89,10 +89,10 @@ JOB_STARTED = answers(JobAnswer, status=202)
 
 
 def start_job(name: str, arguments: dict[str, Any]) -> tuple[Response, int, dict[str, str]]:
-    """Start a job for the current request; one that comes again with its `Idempotency-Key` gets the same job.
+    """Start a job for the current request; a repeated `Idempotency-Key` returns the same job.
 
     Raises:
-        OnceConflict: the key came before, with another request.
+        OnceConflict: the key was used before for a different request.
     """
     once = once_of({"job": name, "arguments": arguments})
     if once is None:
@@ -102,7 +102,7 @@ def start_job(name: str, arguments: dict[str, Any]) -> tuple[Response, int, dict
 
 
 def once_of(what: Any) -> Once | None:
-    """The current request's idempotency key with `what` it asks for (JSON-able); None where it has no key."""
+    """Return the request's idempotency key with what it asks for (JSON-able), or None without a key."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -110,7 +110,7 @@ def once_of(what: Any) -> Once | None:
 
 
 def job_accepted(view: JobView, was_there: bool = False) -> tuple[Response, int, dict[str, str]]:
-    """The answer to a request that started a job: 202, the job's view, and where to look it up."""
+    """Build the response to a request that started a job: 202, the job, and its Location."""
     headers = {"Location": f"/jobs/{view.id}"}
     if was_there:
         headers["Idempotency-Replayed"] = "true"
@@ -155,7 +155,7 @@ def job_events(path: JobPath) -> Response:
     ten minutes at most; an EventSource reconnects by itself. 429 if too many clients are watching.
     """
     service = current_app.config["PIKA"]
-    service.queue.get(path.job_id)  # an unknown job is a problem and no empty stream
+    service.queue.get(path.job_id)  # an unknown job must be a problem, not an empty stream
     return Response(
         service.hub.events(path.job_id),
         content_type="text/event-stream",

@@ -10,7 +10,7 @@ from pika_kit.stages import Bucket
 
 
 class JsonStore(Protocol):
-    """What a store needs for it."""
+    """The store methods that `update` needs."""
 
     def read_json(self, bucket: Bucket, key: str, default: Any) -> tuple[Any, str | None]: ...
 
@@ -29,12 +29,12 @@ class JsonStore(Protocol):
 def update_json(
     store: JsonStore, bucket: Bucket, key: str, change: Callable[[Any], Any], default: Any
 ) -> Any:
-    """See `Store.update_json`; apart from it, so that the store of the unit tests has the same."""
+    """See `Store.update_json`; a function of its own, because the unit tests' store uses it too."""
     written: bytes | None = None
     while True:
         value, etag = store.read_json(bucket, key, default)
         if written is not None and to_json(value) == written:
-            return value  # the write did arrive, and only its answer was lost
+            return value  # the write succeeded and only its response was lost
         new = change(value)
         written = to_json(new)
         if store.put(
@@ -50,5 +50,5 @@ def update_json(
 
 
 def to_json(value: Any) -> bytes:
-    """UTF-8, with sorted keys: equal values give equal bytes."""
+    """Encode as UTF-8 with sorted keys: equal values give equal bytes."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()

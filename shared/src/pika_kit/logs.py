@@ -1,10 +1,10 @@
-"""Logs as JSON, one object a line, for people with `jq` and for what collects logs.
+"""JSON logs, one object per line, for `jq` and log collectors.
 
     {"at": "2026-11-26T06:45:31.120Z", "level": "info", "logger": "pika_gan.jobs", "message": "…",
      "request_id": "…", "job_id": "…"}
 
-`request_id` is there while a request is answered, and stands in the front door's log too; `job_id` in the
-process that does a job.
+`request_id` is present while a request is handled and matches the gateway's log; `job_id` is present in the
+process that runs a job.
 """
 
 import json
@@ -19,14 +19,14 @@ Context = Callable[[], dict[str, str]]
 
 
 class JsonFormatter(logging.Formatter):
-    """One record as one line, with what `context` tells at that moment."""
+    """Format a record as one line, with the fields that `context` returns at that moment."""
 
     def __init__(self, context: Context = dict) -> None:
         super().__init__()
         self._context = context
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line without a newline."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         found: dict[str, Any] = {
             "at": at.replace("+00:00", "Z"),
@@ -42,7 +42,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(context: Context = dict) -> None:
-    """Write this process's log to stderr."""
+    """Send this process's log to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(context))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,6 +1,6 @@
 """Prometheus metrics of a service: requests by route and status, and their duration.
 
-With several gunicorn worker processes, `PROMETHEUS_MULTIPROC_DIR` names a folder in which they add up.
+With several gunicorn worker processes they are aggregated in the folder `PROMETHEUS_MULTIPROC_DIR`.
 """
 
 import os
@@ -30,7 +30,7 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def install(app: Flask, service: str) -> None:
-    """Count and time every request of `app`, and answer `GET /metrics`."""
+    """Count and time every request of `app` and serve `GET /metrics`."""
 
     @app.before_request
     def start() -> None:
@@ -38,9 +38,10 @@ def install(app: Flask, service: str) -> None:
 
     @app.after_request
     def count(response: Response) -> Response:
-        # The rule and not the path: a picture's hash as a label would make a time series of each picture.
+        # The route and not the path: picture hashes as label values would create a time series for each
+        # picture.
         route = request.url_rule.rule if request.url_rule else "(none)"
-        # No label is the client's own word: each new one would be a time series for ever.
+        # Label values never come from clients: each new one would add a permanent time series.
         method = request.method if request.method in _METHODS else "(other)"
         REQUESTS.labels(service, method, route, response.status_code).inc()
         DURATION.labels(service, route).observe(time.perf_counter() - g.get("started", time.perf_counter()))
@@ -48,7 +49,7 @@ def install(app: Flask, service: str) -> None:
 
 
 def exposition() -> Response:
-    """All metrics in Prometheus' text format, of all worker processes."""
+    """Return all metrics of all worker processes in the Prometheus text format."""
     registry: CollectorRegistry = REGISTRY
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The views of a model's versions, the same in every service that serves one: list, activate, roll back."""
+"""The model endpoints, the same in every service with a model: list, show, activate, roll back."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,20 +26,20 @@ CARD_EXAMPLE: dict[str, Any] = {
 
 
 class VersionPath(BaseModel):
-    """A published version."""
+    """Path parameters of a published version."""
 
     version: str = Field(pattern=VERSION_PATTERN, description="Such as v2")
 
 
 class GateAnswer(BaseModel):
-    """Whether a version may become the current one by itself."""
+    """Whether a version may be activated automatically."""
 
     passed: bool
     faults: list[str] = Field(description="Why not")
 
 
 class CardAnswer(BaseModel):
-    """A version's model card. Beside these fields it holds what its kind of model has to tell."""
+    """A version's model card. Each kind of model adds fields of its own."""
 
     model_config = example(CARD_EXAMPLE, extra="allow")
 
@@ -72,7 +72,7 @@ class CurrentModelAnswer(BaseModel):
 
 
 class CurrentModelRequest(OptionalBody):
-    """Which version shall be in use: a named one, or the one before."""
+    """The version to activate: a named one, or the previous one."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -97,11 +97,12 @@ class CurrentModelRequest(OptionalBody):
 def model_views(
     name: str, follower: Callable[[], Follower[Any]], describe: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> APIBlueprint:
-    """`GET /<name>/models`, `…/models/<version>`, and `GET` and `PUT …/models/current`.
+    """Create `GET /<name>/models`, `…/models/<version>`, and `GET` and `PUT …/models/current`.
 
     Args:
-        follower: gives the current application's follower.
-        describe: what is added to a card in the list: where its pictures are.
+        name: the service's name and path prefix.
+        follower: returns the current application's follower.
+        describe: returns what to add to a listed card, such as links to its pictures.
     """
     tag = Tag(name=f"{name} models", description="Training and versions")
     blueprint = api_blueprint(f"{name}_models", __name__, tag)
@@ -158,7 +159,7 @@ def model_views(
         else:
             version = str(body.version)
             registry.activate(version)
-        # This process at once, so that who has asked for the version gets it.
+        # Switch this process immediately, so that a client that activates a version also gets it.
         follower().refresh()
         return jsonify({"current": version, "card": card_of(version)})
 
@@ -166,5 +167,5 @@ def model_views(
 
 
 def no_model_problem(title: str, what_to_do: str) -> Problem:
-    """503 for a service that has nothing to serve yet."""
+    """Build the 503 problem of a service without a model."""
     return Problem(503, "model-missing", "No model yet", f"No {title} is published yet: {what_to_do}")

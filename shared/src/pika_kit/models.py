@@ -1,13 +1,13 @@
-"""The model registry: versions, a current alias, model cards and rollback, in the MODELS bucket.
+"""The model registry in the MODELS bucket: versions, the current alias, model cards and rollback.
 
-    <name>/current.json              {"version": "v3", "history": ["v1", "v3"], "change": an id of its own}
-    <name>/runs/<run id>.json        {"version": "v3", "is_done": true}: which version a run has published
-    <name>/v3/card.json              written last, so that a version is seen only when it is whole
+    <name>/current.json              {"version": "v3", "history": ["v1", "v3"], "change": a unique id}
+    <name>/runs/<run id>.json        {"version": "v3", "is_done": true}: the version that a run published
+    <name>/v3/card.json              written last, so that only complete versions are visible
     <name>/v3/files/model.onnx       and saved_model/…, whatever was published
-    <name>/v3/pictures.json          the ids of the pictures that it was trained on
+    <name>/v3/pictures.json          the ids of the pictures it was trained on
 
-A version is immutable. `current.json` changes by compare-and-swap, so that two who publish or roll back at
-the same time lose nothing.
+A version is immutable. `current.json` changes by compare-and-swap, so that concurrent publications and
+rollbacks lose nothing.
 """
 
 import mimetypes
@@ -30,7 +30,7 @@ _NO_ALIAS: dict[str, Any] = {"version": None, "history": []}
 
 
 class NoModel(LookupError):
-    """No version is current: nothing was trained yet."""
+    """No version is active: nothing has been trained yet."""
 
 
 class UnknownVersion(LookupError):
@@ -38,7 +38,7 @@ class UnknownVersion(LookupError):
 
 
 class Registry:
-    """The versions of one model (`"classifier"` or `"gan"`). Safe to share between threads."""
+    """The versions of one model (`"classifier"` or `"gan"`). Thread-safe."""
 
     def __init__(self, store: Store, name: str) -> None:
         self.name = name
@@ -58,17 +58,18 @@ class Registry:
         faults: Sequence[str] = (),
         pictures: Iterable[str] = (),
     ) -> str:
-        """Upload all files of `folder` as the next version and return it ("v1", "v2", …).
+        """Upload all files of `folder` as the next version and return its name ("v1", "v2", …).
 
         Args:
             folder: what serving needs (`model.onnx`, `saved_model/`) and what the card refers to.
             card: JSON-able facts about the version; `version`, `published_at` and `gate` are added.
-            run_id: publishing again for the same run gives the same version, and finishes what a killed
-                process has left undone.
-            activate: make it the current version, where it has no faults.
-            faults: why this version should not be served, such as "its pictures are all alike". It is
-                published all the same, so that it can be looked at, and activated by hand.
-            pictures: ids of the pictures that it was trained on; `versions` tells of those withdrawn since.
+            run_id: publishing again for the same run returns the same version and completes an upload that
+                was
+                interrupted.
+            activate: make it the current version unless it has faults.
+            faults: why this version should not be served, such as "its pictures are all alike". It is still
+                published, so that it can be inspected and activated by hand.
+            pictures: ids of the pictures it was trained on; `versions` reports those withdrawn since.
         """
         run_id = run_id or uuid.uuid4().hex
         note = self._note(run_id)
@@ -90,7 +91,7 @@ class Registry:
         return version
 
     def published_by(self, run_id: str) -> str | None:
-        """The version that a run has published and was done with, or None."""
+        """Return the version that a run has finished publishing, or None."""
         try:
             note = self._store.get_json(Bucket.MODELS, f"{self.name}/runs/{run_id}.json")
         except ObjectMissing:
@@ -98,9 +99,9 @@ class Registry:
         return str(note["version"]) if note["is_done"] else None
 
     def versions(self) -> list[dict[str, Any]]:
-        """The cards of all versions, oldest first; each also tells whether it `is_current`.
+        """Return the cards of all versions, oldest first, each with `is_current`.
 
-        `withdrawn`, where it is there, names pictures that it was trained on and that were withdrawn since.
+        `withdrawn`, if present, lists pictures it was trained on that have been withdrawn since.
         """
         current, gone = self.current(), set(withdrawn_ids(self._store))
         found = [
@@ -116,7 +117,7 @@ class Registry:
         ]
 
     def card(self, version: str) -> dict[str, Any]:
-        """One version's card; raises UnknownVersion."""
+        """Return one version's card. Raises UnknownVersion."""
         try:
             card: dict[str, Any] = self._store.get_json(Bucket.MODELS, self._key(version, "card.json"))
         except ObjectMissing:
@@ -138,16 +139,16 @@ class Registry:
         return {"withdrawn": sorted(found)} if found else {}
 
     def pictures(self, version: str) -> set[str]:
-        """The ids of the pictures that a version was trained on."""
+        """Return the ids of the pictures that a version was trained on."""
         return set(self._store.read_json(Bucket.MODELS, self._key(version, "pictures.json"), [])[0])
 
     def current(self) -> str | None:
-        """The version in use, or None before the first."""
+        """Return the current version, or None before the first."""
         alias = self._store.read_json(Bucket.MODELS, self._alias_key, _NO_ALIAS)[0]
         return None if alias["version"] is None else str(alias["version"])
 
     def activate(self, version: str) -> None:
-        """Make `version` the current one; raises UnknownVersion."""
+        """Make `version` the current one. Raises UnknownVersion."""
         self.card(version)
 
         def change(alias: dict[str, Any]) -> dict[str, Any]:
@@ -157,10 +158,10 @@ class Registry:
         self._store.update_json(Bucket.MODELS, self._alias_key, change, _NO_ALIAS)
 
     def rollback(self) -> str:
-        """Return to the version that was current before, and name it.
+        """Return to the previously current version and return its name.
 
         Raises:
-            NoModel: there is no earlier version to return to.
+            NoModel: there is no earlier version.
         """
 
         def change(alias: dict[str, Any]) -> dict[str, Any]:
@@ -173,34 +174,35 @@ class Registry:
         return str(alias["version"])
 
     def file(self, version: str, relative: str) -> bytes:
-        """One published file's bytes; raises UnknownVersion where the version or the file is not there."""
+        """Return one published file's bytes. Raises UnknownVersion if version or file is missing."""
         try:
             return self._store.get(Bucket.MODELS, self._key(version, f"files/{relative}"))
         except ObjectMissing:
             raise UnknownVersion(f"{version}: {relative}") from None
 
     def fetch(self, version: str | None, cache: Path, only: str = "") -> tuple[str, Path, dict[str, Any]]:
-        """A local copy of a version's files, downloaded once: `(version, folder, card)`.
+        """Return a local copy of a version's files, downloaded once: `(version, folder, card)`.
 
         Args:
             version: None for the current one.
-            cache: a folder that may be shared by processes and lost at any time.
-            only: the files whose names begin so: "model.onnx", "saved_model/".
+            cache: a folder that processes may share and that may be lost at any time.
+            only: prefixes of the files to download: "model.onnx", "saved_model/".
 
         Raises:
-            NoModel: None was asked for and there is no current version. UnknownVersion: no such version.
+            NoModel: None was given and there is no current version.
+            UnknownVersion: there is no such version.
         """
         version = version or self.current()
         if version is None:
             raise NoModel(f"no {self.name} model is published yet")
         card = self.card(version)
-        # Version numbers begin again in another store: the time keeps its models apart from this one's.
+        # Version numbers restart in another store; the publication time distinguishes equal numbers.
         stamp = re.sub(r"[^0-9]", "", card["published_at"])
         what = re.sub(r"[^a-z_]", "", only)
         folder = cache / self.name / f"{version}-{stamp}-{what}"
         with self._fetch_lock:
             if folder.exists():
-                os.utime(folder)  # in use: see `following.evict`
+                os.utime(folder)  # marks it as in use: see `following.evict`
             else:
                 self._download(version, folder, only)
         return version, folder, card
@@ -216,7 +218,7 @@ class Registry:
         try:
             partial.rename(folder)
         except OSError:
-            # Another process was faster; its copy is the same.
+            # Another process was faster; its copy is identical.
             shutil.rmtree(partial, ignore_errors=True)
             if not folder.exists():
                 raise
@@ -229,7 +231,7 @@ class Registry:
                 self._store.put_file(Bucket.MODELS, self._key(version, f"files/{relative}"), path, kind)
 
     def _note(self, run_id: str) -> dict[str, Any]:
-        """Which version the run publishes, and whether it is done; a number is reserved at the first call."""
+        """Return the version that a run publishes and whether it is done; reserve one at first."""
         key = f"{self.name}/runs/{run_id}.json"
         try:
             note: dict[str, Any] = self._store.get_json(Bucket.MODELS, key)
@@ -240,7 +242,7 @@ class Registry:
         return note
 
     def _reserve(self, run_id: str) -> str:
-        """Take the next free number; a conditional write lets two trainers never take the same one."""
+        """Reserve the next free number; a conditional write gives each trainer its own."""
         keys = (info.key.split("/") for info in self._store.list(Bucket.MODELS, f"{self.name}/v"))
         taken = [_number(parts[1]) for parts in keys if _VERSION.fullmatch(parts[1])]
         number = max(taken, default=0) + 1

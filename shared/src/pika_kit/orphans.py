@@ -1,9 +1,9 @@
-"""Jobs whose worker died: found within a minute wherever it ran, and put back on their queue once.
+"""Jobs whose worker died are found within a minute, wherever it ran, and requeued exactly once.
 
-A worker's record in the queue's server expires ALIVE_SECONDS after its last heartbeat. On the same host, and
-in the same container, a process id tells more: a worker that is gone there is known to be dead at once. A
-worker elsewhere that is silent is looked at again CONFIRM_SECONDS later; meanwhile a living one has written
-its record anew, also after the server was away and all records have expired.
+A worker's record in the queue server expires ALIVE_SECONDS after its last heartbeat. On the same host and in
+the same container, its process id tells more: a worker whose process is gone is known to be dead at once. A
+silent worker elsewhere is checked again CONFIRM_SECONDS later; a living one has renewed its record by then,
+even after an outage in which all records expired.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ log = logging.getLogger("pika_kit.worker")
 
 
 def place() -> str:
-    """Where process ids mean the same: this boot of this machine, and this container."""
+    """Identify where process ids are comparable: this boot of this machine, and this container."""
     boot = namespace = ""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -38,7 +38,7 @@ def place() -> str:
 
 
 def birth(pid: int) -> str | None:
-    """When the process with this id was started; None where there is none. The kernel uses an id again."""
+    """Return when the process with this id started, or None; needed because the kernel reuses ids."""
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.2f}"
@@ -47,7 +47,7 @@ def birth(pid: int) -> str | None:
 
 
 class OrphanWatch:
-    """Watches the running jobs of one queue, for one worker."""
+    """Watch the running jobs of one queue on behalf of one worker."""
 
     def __init__(self, queue: rq.Queue, worker_prefix: str) -> None:
         self._queue = queue
@@ -56,11 +56,11 @@ class OrphanWatch:
         """Registry entry → when its worker was first seen to be silent, since the server last was away."""
 
     def forget(self) -> None:
-        """The queue's server was away: what was silent then proves nothing."""
+        """Forget all suspicions: silence during an outage of the queue server proves nothing."""
         self._silent_since.clear()
 
     def sweep(self) -> list[str]:
-        """Put the jobs of dead workers back on the queue, or fail them after too many; returns their ids."""
+        """Requeue the jobs of dead workers, or fail them after too many deaths; return their ids."""
         registry = StartedJobRegistry(queue=self._queue)
         entries: list[Any] = self._queue.connection.zrange(registry.key, 0, -1)
         orphans = [entry for entry in entries if self._is_orphan(entry.decode())]
@@ -68,12 +68,12 @@ class OrphanWatch:
         self._silent_since = {entry: when for entry, when in self._silent_since.items() if entry in known}
         if not orphans:
             return []
-        # Of several workers that sweep one acts: RQ's cleanup would queue a job once for each of them.
+        # Only one of several sweeping workers acts: RQ's cleanup would requeue a job once for each of them.
         lock = f"pika:sweep:{self._queue.name}"
         if not self._queue.connection.set(lock, "1", nx=True, ex=_LOCK_SECONDS):
             return []
         try:
-            # xx: another sweep may have taken an entry away since.
+            # xx: another sweep may have removed an entry in the meantime.
             self._queue.connection.zadd(registry.key, dict.fromkeys(orphans, 1), xx=True)
             registry.cleanup(timestamp=2)
         finally:
@@ -101,7 +101,7 @@ class OrphanWatch:
         return time.monotonic() - since >= CONFIRM_SECONDS
 
     def _lives(self, worker_name: str) -> bool | None:
-        """Whether a worker lives; None where it has been silent, and only time can tell."""
+        """Return whether a worker is alive, or None if it is silent and only time can tell."""
         found: list[Any] = self._queue.connection.hmget(
             self._prefix + worker_name, "last_heartbeat", "death", "place", "pid", "process_birth"
         )

@@ -1,7 +1,7 @@
-"""What counts as an outage: the store, the queue or the disk cannot serve now, and later they can.
+"""What counts as an outage: the store, the queue or the disk cannot serve now but will later.
 
-An outage is nobody's mistake, neither the user's nor the program's, so it is waited out and never ends
-anything. Everything else is an error.
+An outage is neither the user's nor the program's mistake, so it is waited out and never ends a job.
+Everything else is an error.
 """
 
 import errno
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 def outage_behind(error: BaseException) -> str | None:
-    """What is away, such as "the object store", where the error or one of its causes says so; else None."""
+    """Name what is unavailable, such as "the object store", from the error or its causes; otherwise None."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -43,10 +43,10 @@ def outage_behind(error: BaseException) -> str | None:
 
 
 def patiently(call: Callable[[], T], what: str) -> T:
-    """Call until the queue's server answers; other errors rise at once.
+    """Repeat a call until the queue server answers; other errors propagate immediately.
 
-    For the few records that a worker must not lose: that a job began, and how it ended. The call may be made
-    again although it reached the server the first time, so it must be one that can be repeated.
+    For the few records that a worker must not lose: that a job began and how it ended. A call may be repeated
+    although it reached the server the first time, so it must be idempotent.
     """
     pause = 0.1
     while True:

@@ -1,8 +1,8 @@
 """A bucket of pictures with their provenance: `pictures/<id>.<extension>` beside `provenance/<id>.json`.
 
-The id is the SHA-256 of the bytes first found, in every bucket, so that a square in `images` or `pikachu`
-leads back to the file in `raw` it was cut from. The provenance is written first and the picture last, each
-in one piece: a picture that is listed is whole and has its provenance, and an interrupted `add` leaves none.
+The id is the SHA-256 of the original bytes in every bucket, so that a square in `images` or `pikachu` leads
+back to the file in `raw` it was cut from. Provenance is written first and the picture last, each atomically:
+a listed picture is complete and has its provenance, and an interrupted `add` leaves none.
 """
 
 import re
@@ -14,7 +14,7 @@ from pika_kit.images import CONTENT_TYPES, EXTENSIONS
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
 
-_Bytes = bytes  # the method below takes the name
+_Bytes = bytes  # `list` is a method below
 _ID = re.compile(r"[0-9a-f]{64}")
 Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 _CONTENT_TYPE_BY_EXTENSION = {EXTENSIONS[name]: CONTENT_TYPES[name] for name in EXTENSIONS}
@@ -22,7 +22,7 @@ _CONTENT_TYPE_BY_EXTENSION = {EXTENSIONS[name]: CONTENT_TYPES[name] for name in 
 
 @dataclass(frozen=True)
 class PictureEntry:
-    """One picture as a listing tells it; `size` in bytes."""
+    """One picture in a listing; `size` in bytes."""
 
     picture_id: str
     extension: str
@@ -30,12 +30,12 @@ class PictureEntry:
 
     @property
     def content_type(self) -> str:
-        """The media type that the extension stands for."""
+        """The media type of the extension."""
         return _CONTENT_TYPE_BY_EXTENSION[self.extension]
 
 
 class PictureBucket:
-    """The pictures of one bucket. Safe to share between threads."""
+    """The pictures of one bucket. Thread-safe."""
 
     def __init__(self, store: Store, bucket: Bucket) -> None:
         self.store, self.bucket = store, bucket
@@ -48,11 +48,11 @@ class PictureBucket:
         provenance: dict[str, Any],
         merge: Merge = lambda _old, new: new,
     ) -> bool:
-        """Save a picture unless it is there; False (and nothing written) where it is.
+        """Save a picture unless it exists; return False, with nothing written, if it does.
 
         Args:
-            merge: (provenance that is there without a picture, the given one) → what is kept. An interrupted
-                `add` left it, or one that is under way in another process.
+            merge: (provenance found without a picture, the given one) → what to keep. It was left by an
+                interrupted `add`, or by one in progress in another process.
         """
         _check_id(picture_id)
         if extension not in _CONTENT_TYPE_BY_EXTENSION:
@@ -74,7 +74,7 @@ class PictureBucket:
         )
 
     def write(self, picture_id: str, data: _Bytes, extension: str, provenance: dict[str, Any]) -> None:
-        """Save a picture whether it is there or not: for who alone writes here, and the same for one id."""
+        """Save or overwrite a picture; for a sole writer that always writes the same for one id."""
         _check_id(picture_id)
         self.set_provenance(picture_id, provenance)
         self.store.put(
@@ -85,8 +85,8 @@ class PictureBucket:
         )
 
     def entries(self, start_after: str = "", limit: int | None = None) -> Iterator[PictureEntry]:
-        """At most `limit` pictures in the order of their ids, from the first id after `start_after`."""
-        # "~" sorts behind every extension, so that the picture named is itself left out.
+        """List at most `limit` pictures in the order of their ids, starting after the id `start_after`."""
+        # "~" sorts after every extension, so that the named picture itself is excluded.
         after = f"pictures/{start_after}~" if start_after else ""
         for count, found in enumerate(self.store.list(self.bucket, "pictures/", start_after=after)):
             if limit is not None and count >= limit:
@@ -95,26 +95,26 @@ class PictureBucket:
             yield PictureEntry(picture_id, extension, found.size)
 
     def ids(self, start_after: str = "") -> Iterator[str]:
-        """The ids in order, from the first after `start_after`."""
+        """Iterate over the ids in order, starting after the id `start_after`."""
         return (entry.picture_id for entry in self.entries(start_after))
 
     def entry(self, picture_id: str) -> PictureEntry:
-        """One picture's entry; raises ObjectMissing."""
+        """Return one picture's entry. Raises ObjectMissing."""
         _check_id(picture_id)
         for found in self.store.list(self.bucket, f"pictures/{picture_id}."):
             return PictureEntry(picture_id, found.key.rpartition(".")[2], found.size)
         raise ObjectMissing(str(self.bucket), f"pictures/{picture_id}")
 
     def bytes(self, picture_id: str) -> _Bytes:
-        """The picture as it was saved; raises ObjectMissing."""
+        """Return the picture's bytes as saved. Raises ObjectMissing."""
         return self.read(self.entry(picture_id))
 
     def read(self, entry: PictureEntry) -> _Bytes:
-        """The bytes of a listed picture, without looking for its extension again; raises ObjectMissing."""
+        """Return a listed picture's bytes without looking up its extension. Raises ObjectMissing."""
         return self.store.get(self.bucket, f"pictures/{entry.picture_id}.{entry.extension}")
 
     def provenance(self, picture_id: str) -> dict[str, Any]:
-        """Where the picture came from and what was found out about it; raises ObjectMissing."""
+        """Return where a picture came from and what is known about it. Raises ObjectMissing."""
         _check_id(picture_id)
         found = self.store.get_json(self.bucket, f"provenance/{picture_id}.json")
         if not isinstance(found, dict):
@@ -122,14 +122,14 @@ class PictureBucket:
         return found
 
     def set_provenance(self, picture_id: str, provenance: dict[str, Any]) -> None:
-        """Write the provenance anew, whole."""
+        """Overwrite the provenance."""
         _check_id(picture_id)
         self.store.put_json(self.bucket, f"provenance/{picture_id}.json", provenance)
 
     def update_provenance(
         self, picture_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
     ) -> dict[str, Any]:
-        """Change the provenance so that no other process's change is lost; returns the new one.
+        """Change the provenance without losing another process's change; return the new one.
 
         See `Store.update_json`.
 
@@ -148,7 +148,7 @@ class PictureBucket:
         return new
 
     def has(self, picture_id: str) -> bool:
-        """Whether the picture is there."""
+        """Return whether the picture exists."""
         try:
             self.entry(picture_id)
         except ObjectMissing:
@@ -156,7 +156,7 @@ class PictureBucket:
         return True
 
     def delete(self, picture_id: str) -> None:
-        """Remove the picture, then its provenance; removing what is not there is no error."""
+        """Remove the picture, then its provenance; removing a missing one is not an error."""
         try:
             entry = self.entry(picture_id)
         except ObjectMissing:
@@ -166,12 +166,12 @@ class PictureBucket:
         self.store.delete(self.bucket, f"provenance/{picture_id}.json")
 
     def count(self) -> int:
-        """How many pictures there are; asks for a listing of all of them."""
+        """Count the pictures by listing all of them."""
         return sum(1 for _ in self.entries())
 
 
 def is_picture_id(text: str) -> bool:
-    """Whether the text has the form of a picture's id: 64 lower-case hexadecimal digits."""
+    """Return whether the text has the form of a picture's id: 64 lower-case hexadecimal digits."""
     return _ID.fullmatch(text) is not None
 
 

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 `application/problem+json`, the same in all services.
 
-A problem has a stable `type`, says what was expected and what came, and carries the request id; it never
-carries a stack trace, an internal address or a path.
+A problem has a stable `type`, says what was expected and what was received, and carries the request id. It
+never contains a stack trace, an internal address or a path.
 """
 
 import logging
@@ -24,14 +24,14 @@ TYPE_PREFIX = "urn:pikastack:problem:"
 
 
 class Problem(Exception):
-    """Raise it anywhere below a view; the client gets it as problem+json.
+    """An error that any code below a view may raise; the client receives it as problem+json.
 
     Args:
         status: the HTTP status, 400–599.
         type: a stable name such as "picture-unreadable".
-        title: the kind of problem, the same each time.
-        detail: what is wrong this time and what to do.
-        expected, received: what was expected and what came, where that helps.
+        title: the kind of problem, the same every time.
+        detail: what is wrong in this case and what to do about it.
+        expected, received: what was expected and what was received, where that helps.
         headers: added to the response, such as Retry-After.
     """
 
@@ -63,11 +63,11 @@ class Problem(Exception):
             self.body["received"] = received
 
     def to_json(self) -> dict[str, Any]:
-        """The problem object, with the request id where there is a request."""
+        """Return the problem object, with the request id during a request."""
         return self.body | {"request_id": request_id()}
 
     def response(self) -> Response:
-        """The HTTP answer."""
+        """Return the HTTP response."""
         return Response(
             json.dumps(self.to_json()),
             self.status,
@@ -77,12 +77,12 @@ class Problem(Exception):
 
 
 def request_id() -> str | None:
-    """The current request's id."""
+    """Return the current request's id."""
     return g.get("request_id") if g else None
 
 
 def install(app: Flask) -> None:
-    """Answer every error of `app` as a problem."""
+    """Answer every error of `app` with a problem."""
     app.register_error_handler(Problem, lambda problem: problem.response())
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(StoreUnavailable, _unavailable("object-store-unavailable", "object store"))
@@ -98,7 +98,7 @@ def install(app: Flask) -> None:
 
 
 def from_validation(error: ValidationError) -> Response:
-    """A request that does not fit its model; called by the OpenAPI layer."""
+    """Answer a request that does not match its model; called by the OpenAPI layer."""
     detail, errors, number = described(error)
     more: dict[str, Any] = {"number_of_errors": number} if number > len(errors) else {}
     return Problem(

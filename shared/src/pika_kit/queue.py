@@ -1,4 +1,4 @@
-"""Jobs as their users see them: enqueue by name, look up, watch, cancel. What runs them is in `runner`."""
+"""Jobs as their users see them: enqueue by name, look up, watch, cancel. `runner` executes them."""
 
 import hashlib
 import itertools
@@ -43,20 +43,20 @@ log = logging.getLogger(__name__)
 
 
 class JobUnknown(KeyError):
-    """No job of that id was ever enqueued here."""
+    """No job with that id was ever enqueued here."""
 
 
 class JobExpired(KeyError):
-    """There was such a job, and its record is gone by age."""
+    """The job existed, and its record has expired."""
 
 
 class OnceConflict(ValueError):
-    """An idempotency key came again, with another request."""
+    """An idempotency key was reused for a different request."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: `done` of `total` (None where nobody knows), a sentence, and figures for display."""
+    """A job's progress: `done` of `total` (None if unknown), a sentence, and figures for display."""
 
     done: int = 0
     total: int | None = None
@@ -65,7 +65,7 @@ class Progress:
 
 
 class OnProgress(Protocol):
-    """What long work is given to tell how far it is; what it raises ends the work.
+    """The callback with which long work reports progress; an exception that it raises ends the work.
 
     `runner.JobContext.progress` is one.
     """
@@ -92,7 +92,7 @@ class JobView:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing about this job will change any more."""
+        """Whether the job has ended."""
         return self.status in {"finished", "failed", "cancelled"}
 
     def to_json(self) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class JobView:
 
 @dataclass(frozen=True)
 class Once:
-    """A request that may come again: what its client called it (`key`), who that is, and what it asks for."""
+    """A repeatable request: the client's name for it (`key`), the client, and what it asks for."""
 
     key: str
     client: str
@@ -110,18 +110,18 @@ class Once:
 
     @classmethod
     def of(cls, key: str, client: str, request: Any) -> "Once":
-        """`request`: JSON-able; the same one gives the same fingerprint."""
+        """Fingerprint a JSON-able `request`; equal requests have equal fingerprints."""
         text = json.dumps(request, sort_keys=True)
         return cls(key, client, hashlib.sha256(text.encode()).hexdigest())
 
     @property
     def record(self) -> str:
-        """Where the queue's server remembers the request."""
+        """The key under which the queue server remembers the request."""
         return f"pika:once:{hashlib.sha256(f'{self.client} {self.key}'.encode()).hexdigest()}"
 
 
 class JobQueue:
-    """The queues of all services. Safe to share between threads."""
+    """The queues of all services. Thread-safe."""
 
     def __init__(self, connection: Redis, probe: Redis) -> None:
         self.connection = connection
@@ -129,7 +129,7 @@ class JobQueue:
 
     @classmethod
     def connect(cls, settings: Settings) -> "JobQueue":
-        """Queues on the Valkey (or Redis) of the settings; nothing is sent until the first call."""
+        """Create queues on the configured Valkey or Redis server; nothing is sent until the first call."""
         return cls(connect_valkey(settings), connect_valkey(settings, seconds=PROBE_SECONDS, num_retries=0))
 
     def probe(self) -> None:
@@ -138,7 +138,7 @@ class JobQueue:
             self._probe.ping()
 
     def enqueue(self, name: str, arguments: dict[str, Any]) -> JobView:
-        """Put a job of kind `name` (a key of `stages.JOBS`) on its queue."""
+        """Enqueue a job of kind `name`, a key of `stages.JOBS`."""
         job_id = uuid.uuid4().hex
         with outages_as_unavailable(), self.connection.pipeline() as pipe:
             pipe.multi()
@@ -147,13 +147,13 @@ class JobQueue:
         return self.get(job_id)
 
     def enqueue_once(self, name: str, arguments: dict[str, Any], once: Once) -> tuple[JobView, bool]:
-        """As `enqueue`, but a request that is sent again gets the job that the first one has started.
+        """Like `enqueue`, but a repeated request returns the job that the first one started.
 
         Returns:
-            The job, and whether it was there already.
+            The job, and whether it existed already.
 
         Raises:
-            OnceConflict: the same key came with another request.
+            OnceConflict: the key was used for a different request.
         """
         job_id = uuid.uuid4().hex
         with outages_as_unavailable(), self.connection.pipeline() as pipe:
@@ -163,7 +163,7 @@ class JobQueue:
                     earlier = self.find(once)
                     if earlier is not None:
                         return earlier, True
-                    # The key and the job in one step: of two requests at the same time one starts it.
+                    # Key and job in one transaction: of two simultaneous requests only one starts it.
                     pipe.multi()
                     pipe.set(once.record, json.dumps([job_id, once.fingerprint]), ex=ONCE_SECONDS)
                     self._put(pipe, job_id, name, arguments)
@@ -174,7 +174,7 @@ class JobQueue:
         return self.get(job_id), False
 
     def find(self, once: Once) -> JobView | None:
-        """The job that a request with this key has started, or None; raises OnceConflict."""
+        """Return the job that a request with this key started, or None. Raises OnceConflict."""
         with outages_as_unavailable():
             found: Any = self.connection.get(once.record)
         if found is None:
@@ -185,7 +185,7 @@ class JobQueue:
         return self.get(job_id)
 
     def _put(self, pipe: Any, job_id: str, name: str, arguments: dict[str, Any]) -> None:
-        """Add the commands that queue a job to a transaction."""
+        """Add the commands that enqueue a job to a transaction."""
         kind = JOBS[name]
         pipe.zadd(_INDEX_KEY, {job_id: time.time()})
         queue = rq.Queue(kind.queue.value, connection=self.connection, serializer=SERIALIZER)
@@ -202,10 +202,11 @@ class JobQueue:
         )
 
     def get(self, job_id: str) -> JobView:
-        """One job.
+        """Return one job.
 
         Raises:
-            JobUnknown: never heard of. JobExpired: its record is gone by age.
+            JobUnknown: there never was such a job.
+            JobExpired: its record has expired.
         """
         if not _JOB_ID.fullmatch(job_id):
             raise JobUnknown(job_id[:80])
@@ -218,16 +219,17 @@ class JobQueue:
                 raise JobUnknown(job_id) from None
 
     def get_many(self, job_ids: Collection[str]) -> dict[str, JobView]:
-        """The views of those jobs that are there, in one call."""
+        """Return the views of those jobs that exist, in one call."""
         with outages_as_unavailable():
             jobs = Job.fetch_many(sorted(job_ids), connection=self.connection, serializer=SERIALIZER)
         return {job.id: _view(job) for job in jobs if job is not None}
 
     def list(self, limit: int = 50, *, status: str | None = None, kind: str | None = None) -> list[JobView]:
-        """The newest jobs first, at most `limit`; expired ones are left out.
+        """List at most `limit` jobs, newest first, without expired ones.
 
         Args:
-            status, kind: only jobs of this status and of this kind (`JobView.name`).
+            limit: the largest number of jobs.
+            status, kind: only jobs with this status and of this kind (`JobView.name`).
         """
         chosen: list[JobView] = []
         with outages_as_unavailable():
@@ -245,12 +247,12 @@ class JobQueue:
         return chosen[:limit]
 
     def cancel(self, job_id: str) -> JobView:
-        """Cancel: at once while it queues, else as soon as the job next reports progress."""
+        """Cancel a job: at once if it is queued, otherwise when it next reports progress."""
         view = self.get(job_id)
         if view.is_over:
             return view
         with outages_as_unavailable():
-            # Set first: a worker that takes the job between these lines then finds the mark.
+            # Set the mark first: a worker that takes the job between these lines then finds it.
             self.connection.set(CANCEL_KEY.format(job_id), "1", ex=RESULT_TTL_SECONDS)
             if view.status == "queued":
                 self._fetch(job_id).cancel()

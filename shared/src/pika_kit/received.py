@@ -1,4 +1,4 @@
-"""The pictures that a request holds, in whichever of its forms they came."""
+"""Read the pictures of a request in any of the supported forms."""
 
 import base64
 import binascii
@@ -19,16 +19,16 @@ _FORMS = (
 )
 _FILE = "file"
 _SPACE = re.compile(r"\s+")
-# What curl says of --data-binary unless it is told otherwise; the bytes are looked at anyway.
+# curl's default for --data-binary; the content decides anyway.
 _RAW_TYPES = {"", "application/octet-stream", "application/x-www-form-urlencoded"}
 _NO_PICTURE = {"not_a_picture", "unsupported_format"}
 
 
 @dataclass(frozen=True)
 class Received:
-    """What was sent: `pictures` yields each picture's bytes, in order.
+    """The pictures of a request: `pictures` yields each one's bytes, in order.
 
-    `is_many`: answer with a list. That follows from the form alone, not from how many pictures it held.
+    `is_many`: answer with a list. It depends on the form of the request only, not on the number of pictures.
     """
 
     pictures: Iterator[bytes | Problem]
@@ -36,10 +36,10 @@ class Received:
 
 
 def read_pictures(request: Request, most: int) -> Received:
-    """The request's pictures, at most so many.
+    """Read the request's pictures, up to a limit.
 
     Raises:
-        Problem: the request holds none, or is of a type that holds no pictures.
+        Problem: the request contains no picture, or its type is not supported.
     """
     mimetype = request.mimetype
     if mimetype == "multipart/form-data":
@@ -57,7 +57,7 @@ def read_pictures(request: Request, most: int) -> Received:
 
 
 def check_form(request: Request) -> None:
-    """Raises Problem for a form that holds more than files in the field "file"."""
+    """Raise Problem for a form with anything besides files in the field "file"."""
     unknown = (set(request.form) | set(request.files)) - {_FILE} | (set(request.form) & {_FILE})
     if unknown:
         raise unknown_fields(
@@ -66,7 +66,7 @@ def check_form(request: Request) -> None:
 
 
 def picture_problem(error: PictureError) -> Problem:
-    """The answer for bytes that are no readable picture: 415 when they are none, 422 for a broken one."""
+    """Build the problem for unreadable bytes: 415 for no picture at all, 422 for a damaged one."""
     if error.code in _NO_PICTURE:
         status, type, title = 415, "not-a-picture", "Not a picture that is read here"
     else:
@@ -99,7 +99,7 @@ def _from_json(body: Any, most: int) -> Received:
 
 
 def _decoded(text: Any) -> bytes | Problem:
-    """Base64, also as a data URL or in lines, → bytes; a Problem (not raised) where it is none."""
+    """Decode base64, also as a data URL or in lines. Return (not raise) a Problem if invalid."""
     try:
         if not isinstance(text, str):
             raise ValueError(f"received {type(text).__name__}")

@@ -1,17 +1,17 @@
-"""Inside the worker's child: runs one job's function, and decides what its end means.
+"""Runs one job's function inside the worker's child process and interprets how it ends.
 
 A job function is `def train(context: JobContext, **arguments) -> dict`. Arguments, progress and result are
-JSON. An interrupted or killed job is run again with the same id and arguments, so job functions resume by
-`context.job_id`.
+JSON. An interrupted or killed job runs again with the same id and arguments, so job functions resume their
+work by `context.job_id`.
 
 How a function ends, and what follows:
 
     returns                     finished, with its result
-    JobError                    failed; the message is for the user, and trying again would change nothing
+    JobError                    failed; the message is for the user, and a retry would not help
     JobCancelled                cancelled
-    JobInterrupted              back on the queue at once: the worker is told to stop
-    an outage (`outages`)       shown as "waiting for the object store"; back on the queue once it answers
-    anything else               failed: a bug, whose trace is in the log
+    JobInterrupted              requeued at once: the worker is shutting down
+    an outage (`outages`)       shown as "waiting for the object store"; requeued when it answers
+    anything else               failed: a bug, with its trace in the log
 """
 
 import importlib
@@ -51,19 +51,19 @@ log = logging.getLogger(__name__)
 
 
 class JobCancelled(Exception):
-    """The user cancelled the running job; a job function may tidy up and must re-raise."""
+    """The user cancelled the running job; a job function may clean up and must re-raise."""
 
 
 class JobInterrupted(Exception):
-    """The worker is told to stop; a job function may write a checkpoint and must re-raise."""
+    """The worker is shutting down; a job function may write a checkpoint and must re-raise."""
 
 
 class JobError(Exception):
-    """An error of the job that its user can act on: the message is shown as it is, without a trace."""
+    """A job's error that its user can act on: the message is shown as it is, without a trace."""
 
 
 class JobContext:
-    """What a running job function is given: settings, store, and the way to report and to be stopped."""
+    """What a running job function receives: settings, store, and how to report and be stopped."""
 
     def __init__(
         self,
@@ -85,13 +85,13 @@ class JobContext:
         self._published_at = 0.0
 
     def progress(self, done: int, total: int | None, message: str, **details: Any) -> None:
-        """Tell how far the job is; cheap enough to call for every item (it is passed on 2.5 times a second).
+        """Report progress; cheap enough to call for every item (it is sent 2.5 times a second).
 
-        A report that does not arrive is no error: the next one may.
+        A report that is lost is not an error: the next one may arrive.
 
         Raises:
             JobCancelled: the user cancelled this job.
-            JobInterrupted: the worker is told to stop; the job will be run again later.
+            JobInterrupted: the worker is shutting down; the job will run again later.
         """
         if self.stop_requested:
             raise JobInterrupted
@@ -105,12 +105,12 @@ class JobContext:
 
     @contextmanager
     def exclusive(self, what: str) -> Iterator[None]:
-        """Be the only job that does `what`, such as "filter"; wait for another one that does, and show that.
+        """Be the only job that does `what`, such as "filter"; wait while another one does, and show that.
 
         Raises:
-            JobCancelled, JobInterrupted: while it waits.
+            JobCancelled, JobInterrupted: during the wait.
         """
-        if self._connection is None:  # in unit tests there is one job
+        if self._connection is None:  # unit tests run a single job
             yield
             return
 
@@ -125,24 +125,24 @@ class JobContext:
 
 
 class Line:
-    """The child's own line to the queue for what may be lost: progress out, the mark of a cancel in."""
+    """The child's own connection to the queue server, for what may be lost: progress and the cancel mark."""
 
     def __init__(self, job: Job, settings: Settings) -> None:
         self.last = Progress()
-        # One try and a short time-out: a job shall not stand still because nobody hears of it.
+        # One attempt and a short time-out: a job must not stall because its progress cannot be reported.
         connection = connect_valkey(settings, seconds=1.0, num_retries=0)
         self._job = Job(job.id, connection=connection, serializer=SERIALIZER)
         self.meta = self._job.meta = job.meta
         self._silent_until = 0.0
 
     def publish(self, progress: Progress) -> None:
-        """Show how far the job is."""
+        """Publish the job's progress."""
         self.last = progress
         self.meta["progress"] = asdict(progress)
         self._try(self._job.save_meta)
 
     def is_cancelled(self) -> bool:
-        """Whether the user's cancel was seen; False while nobody can tell."""
+        """Return whether the user has cancelled; False while it cannot be known."""
         key = CANCEL_KEY.format(self._job.id)
         return bool(self._try(lambda: self._job.connection.exists(key)))
 
@@ -160,8 +160,8 @@ class Line:
 def perform(name: str, arguments: dict[str, Any]) -> Any:
     """Run one job inside the worker's child process; RQ calls this by its dotted path.
 
-    Returns the job function's result, None when the user cancelled it, or `rq.Retry`, which puts the job
-    back at the head of its queue.
+    Returns the job function's result, None if the user cancelled it, or `rq.Retry`, which puts the job back
+    at the head of its queue.
     """
     job = rq.get_current_job()
     if job is None:
@@ -193,10 +193,10 @@ def perform(name: str, arguments: dict[str, Any]) -> Any:
 
 
 def _wait_out(job: Job, context: JobContext, line: Line, away: str, began: float) -> Any:
-    """Wait until what is away answers, then hand the job back, to begin anew in a fresh process.
+    """Wait for the end of an outage, then requeue the job, to begin again in a new process.
 
-    The pauses grow with each outage in a row, so that a store that answers and yet cannot serve is not asked
-    all the time. After `Settings.outage_seconds` of one outage the job fails.
+    The pauses grow with each consecutive outage, so that a store that answers but cannot serve is not asked
+    constantly. After `Settings.outage_seconds` of one outage the job fails.
     """
     now = time.time()
     series = job.meta.get("outage") or {}
@@ -247,7 +247,7 @@ def _cancelled(job: Job) -> None:
 
 
 def _fail(job: Job, message: str, kind: str) -> None:
-    """Record the message; the job is not tried again. `kind`: see `JobView.error_kind`."""
+    """Record the message; the job is not retried. `kind`: see `JobView.error_kind`."""
     job.retries_left = 0
     job.meta |= {"error": message, "error_kind": kind}
     patiently(job.save_meta, "record why the job failed")

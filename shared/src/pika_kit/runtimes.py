@@ -1,6 +1,6 @@
-"""How a front end runs a model: one small interface, behind which stand ONNX Runtime (here) and TensorFlow.
+"""How a front end runs a model: one small interface with ONNX Runtime (here) or TensorFlow behind it.
 
-TensorFlow is imported only where `PIKA_MODEL_RUNTIME=tensorflow` asks for it.
+TensorFlow is imported only if `PIKA_MODEL_RUNTIME=tensorflow` asks for it.
 """
 
 from pathlib import Path
@@ -10,23 +10,24 @@ import numpy as np
 
 
 class Runtime(Protocol):
-    """A loaded model. `run` may be called by several threads at once."""
+    """A loaded model. `run` is thread-safe."""
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name for inputs by name; the first axis of all of them is the batch."""
+        """Compute outputs by name from inputs by name; the first axis of each is the batch."""
         ...
 
 
 def files_of(kind: str) -> str:
-    """How the names of the files begin that a runtime of this kind reads."""
+    """Return the prefix of the files that a runtime of this kind reads."""
     return {"onnx": "model.onnx", "tensorflow": "saved_model/"}[kind]
 
 
 def load_runtime(kind: str, folder: Path, gpu_memory_mb: int | None = None) -> Runtime:
-    """The model in `folder`, in a runtime of the kind that `Settings.model_runtime` names.
+    """Load the model in `folder` with the runtime that `Settings.model_runtime` names.
 
     Args:
-        gpu_memory_mb: the share of a GPU's memory that TensorFlow may take; None: as it needs.
+        folder: what `Registry.fetch` downloaded.
+        gpu_memory_mb: limit of the GPU memory that TensorFlow may use; None for no limit.
     """
     if kind == "tensorflow":
         from pika_kit.tensorflow_runtime import TensorflowRuntime
@@ -36,16 +37,16 @@ def load_runtime(kind: str, folder: Path, gpu_memory_mb: int | None = None) -> R
 
 
 class OnnxRuntime:
-    """A model in ONNX Runtime on the CPU: 0.3 s to start, no TensorFlow."""
+    """A model in ONNX Runtime on the CPU: starts in 0.3 s, without TensorFlow."""
 
     def __init__(self, path: Path) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # One thread a call: requests run side by side instead, and the sums are made in one order.
+        # One thread per call: requests run side by side instead, and sums are computed in a fixed order.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        # The arena keeps the largest batch's memory for ever; a front end has better uses for it.
+        # The arena would keep the memory of the largest batch for ever.
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

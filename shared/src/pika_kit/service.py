@@ -1,10 +1,10 @@
-"""The Flask base of every service: OpenAPI, problems, request ids, health, metrics, API keys, job views.
+"""The Flask base of every service: OpenAPI, problems, request ids, health, metrics, API keys, jobs.
 
     app = create_app("gan", "Draws new pictures", Settings.from_environment())
     app.register_api(my_blueprint)
 
-Nothing happens at import. Each service is reached at its own port, and through the front door, which routes
-by path and rewrites nothing; so what every service has stands at two places, `/health/ready` and
+Nothing happens at import. A service is reached at its own port and through the gateway, which routes by path
+and rewrites nothing. What every service has is therefore available at two paths: `/health/ready` and
 `/gan/health/ready`.
 """
 
@@ -60,7 +60,7 @@ _READY_EXAMPLE: dict[str, Any] = {
 
 
 class LiveAnswer(BaseModel):
-    """The process answers."""
+    """The process is alive."""
 
     model_config = example({"status": "live"})
 
@@ -80,10 +80,10 @@ class ReadyAnswer(BaseModel):
 
 
 class Application(OpenAPI):
-    """Flask with an OpenAPI document that is true; see `contract`."""
+    """Flask with a complete OpenAPI document; see `contract`."""
 
     def register_api(self, api: APIBlueprint, **options: Any) -> None:
-        """Two blueprints may have one path, each with methods of its own."""
+        """Merge the paths of blueprints, which may share a path with different methods."""
         earlier = {path: self.paths[path] for path in api.paths if path in self.paths}
         super().register_api(api, **options)
         for path, item in earlier.items():
@@ -91,7 +91,7 @@ class Application(OpenAPI):
                 setattr(self.paths[path], method, getattr(item, method))
 
     def generate_spec_json(self) -> None:
-        """Once, at the first request for it."""
+        """Build the document once, at the first request for it."""
         super().generate_spec_json()
         self.spec_json = contract.finish(self.spec_json)
 
@@ -112,7 +112,7 @@ class ServiceState:
 
 
 def state() -> ServiceState:
-    """The current service's state, for views."""
+    """Return the current service's state, for views."""
     found: ServiceState = current_app.config["PIKA"]
     return found
 
@@ -120,16 +120,17 @@ def state() -> ServiceState:
 def create_app(
     name: str, title: str, settings: Settings, *, store: Store | None = None, queue: JobQueue | None = None
 ) -> OpenAPI:
-    """A Flask application with everything that all services share.
+    """Create a Flask application with everything that all services share.
 
     Args:
-        name: the service's name, which is also its path prefix at the front door: "scraper".
+        name: the service's name, which is also its path prefix at the gateway: "scraper".
         title: one line for its OpenAPI document.
-        settings: checked settings; nothing is connected to before the first request.
-        store, queue: for tests, in place of the servers that the settings name.
+        settings: validated settings; no connection is made before the first request.
+        store, queue: replacements for the configured servers, for tests.
 
     Raises:
-        SettingsError: others than this machine could use the service without a key, and nobody allowed that.
+        SettingsError: the service would be open to other machines without an API key, and that was not
+            explicitly allowed.
     """
     settings.require_keys()
     app = Application(
@@ -169,7 +170,7 @@ def _install_request_ids(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
         sent = request.headers.get("X-Request-Id", "")
-        # A client's own id is kept when it can do no harm in a log line.
+        # Keep a client's own id if it cannot do harm in a log line.
         g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
 
     @app.after_request
@@ -186,9 +187,9 @@ def _install_api_keys(app: Flask, settings: Settings) -> None:
         for prefix in ("", f"/{app.config['PIKA'].name}")
         for kind in ("live", "ready")
     }
-    # For Prometheus, beside the service: the front door leads to /gan/metrics only, which asks for a key.
+    # For Prometheus on the internal network: the gateway forwards only /gan/metrics, which requires a key.
     open_paths.add("/metrics")
-    # Swagger UI's own files, for the front door's page; a <script> cannot send a key.
+    # Swagger UI's own files, for the gateway's page; a <script> cannot send a key.
     open_paths |= {f"/{app.config['PIKA'].name}/docs/swagger/{file}" for file in _SWAGGER_FILES}
     app.config[OPEN_PATHS] = open_paths
 
@@ -197,7 +198,7 @@ def _install_api_keys(app: Flask, settings: Settings) -> None:
         if not keys or request.path in open_paths:
             return
         scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-        # All keys are compared, each in constant time, so that the time tells nothing about any of them.
+        # Compare all keys, each in constant time, so that timing reveals nothing about any of them.
         matches = [
             name for name, key in keys.items() if hmac.compare_digest(key.encode(), sent.strip().encode())
         ]
@@ -213,7 +214,7 @@ def _install_api_keys(app: Flask, settings: Settings) -> None:
 
 
 def _operations(name: str, prefix: str) -> APIBlueprint:
-    """Health, metrics and the OpenAPI document, below `prefix`."""
+    """Create health, metrics and the OpenAPI document under `prefix`."""
     blueprint = APIBlueprint(
         name, __name__, url_prefix=prefix or None, abp_tags=[_OPERATIONS], doc_ui=bool(prefix)
     )

@@ -1,7 +1,7 @@
-"""Settings: environment and secret files → one frozen model, checked at start.
+"""Settings: environment variables and secret files → one frozen model, validated at start.
 
-Every field is read from `PIKA_<FIELD>`; `PIKA_<FIELD>_FILE` names a file that holds the value, for secrets.
-Deployment values live here and nowhere else; hyper-parameters live in each model's own config.
+Every field is read from `PIKA_<FIELD>`; `PIKA_<FIELD>_FILE` names a file that contains the value, for
+secrets. Deployment values live only here; hyper-parameters live in each model's own config.
 """
 
 import ipaddress
@@ -26,11 +26,11 @@ SHORTEST_KEY = 16
 
 
 class SettingsError(ValueError):
-    """Settings are missing or unusable; the message names each variable, what was expected and what came."""
+    """Settings are missing or invalid; the message names each variable and what was expected."""
 
 
 def _parse_keys(value: Any) -> Any:
-    """`name:key` pairs, separated by commas or new lines."""
+    """Parse `name:key` pairs separated by commas or newlines."""
     if not isinstance(value, str):
         return value
     pairs = [pair.strip() for pair in value.replace("\n", ",").split(",") if pair.strip()]
@@ -63,7 +63,7 @@ def _parse_networks(value: Any) -> Any:
 
 
 class Settings(BaseSettings):
-    """What one process of the stack needs to know about where it runs."""
+    """What one process of the stack needs to know about its environment."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid")
 
@@ -130,7 +130,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Values come from the constructor alone; `from_environment` is the one way that reads variables."""
+        """Take values from the constructor only; `from_environment` is the single way to read variables."""
         return (init_settings,)
 
     @classmethod
@@ -138,8 +138,8 @@ class Settings(BaseSettings):
         """Read all settings.
 
         Raises:
-            SettingsError: a required variable is missing, a value does not fit, or a secret's file is empty
-                or cannot be read.
+            SettingsError: a required variable is missing, a value is invalid, or a secret's file is empty or
+                unreadable.
         """
         environ = os.environ if environ is None else environ
         try:
@@ -148,11 +148,11 @@ class Settings(BaseSettings):
             raise SettingsError(_in_words(error)) from None
 
     def require_keys(self) -> None:
-        """Refuse to serve strangers without keys.
+        """Refuse to serve other machines without API keys.
 
         Raises:
-            SettingsError: the service listens on more than loopback, nobody said that it may be open, and
-                there are no keys.
+            SettingsError: the service listens beyond loopback without keys, and that was not explicitly
+                allowed.
         """
         if not self.api_keys and not self.open_access and not _is_loopback(self.bind):
             raise SettingsError(
@@ -162,7 +162,7 @@ class Settings(BaseSettings):
 
 
 class _Environment(EnvSettingsSource):
-    """The variables of a mapping, and the files that `<variable>_FILE` names."""
+    """Return a mapping's variables and the files named by `<variable>_FILE`."""
 
     def __init__(self, settings_cls: type[BaseSettings], environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -178,18 +178,18 @@ class _Environment(EnvSettingsSource):
         if found.get("pika_open_access", "").lower() in {"true", "1", "yes", "on"} and not found.get(
             "pika_api_keys"
         ):
-            found.pop("pika_api_keys", None)  # an empty file of keys, which is meant
+            found.pop("pika_api_keys", None)  # an empty file of keys is valid
         return found
 
     def _read(self, variable: str) -> str | None:
-        """The variable's value, or its file's content; None where neither is set."""
+        """Return the variable's value or its file's content; None if neither is set."""
         value, path = self._environ.get(variable), self._environ.get(f"{variable}{_FILE}")
         if value and path:
             raise SettingsError(f"expected one of {variable} and {variable}{_FILE}, received both")
         if not path:
             return value or None
         try:
-            # Emptiness is an error of its own: the validators tell it, and it never means "not set".
+            # An empty value is an error that the validators report; it never means "not set".
             return Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
@@ -207,7 +207,7 @@ def _is_loopback(bind: str) -> bool:
 
 
 def _in_words(error: ValidationError) -> str:
-    """One line for each variable. Values are told except those that may be secrets."""
+    """Write one line per variable. Values are shown unless they may be secrets."""
     lines, missing = [], []
     for found in error.errors(include_url=False):
         name = str(found["loc"][0])

@@ -1,4 +1,4 @@
-"""START HERE: the flow of one picture, as the names everything else uses.
+"""START HERE: the path of one picture, as the names that everything else uses.
 
     sources ──scrape──▶ RAW ──prepare──▶ IMAGES ──filter──▶ PIKACHU ──gan-train──▶ MODELS ──▶ POST /generate
     (folders, zips,     bytes as         256×256    ▲       what the              versioned    new pictures
@@ -6,7 +6,7 @@
                         provenance               LABELS (trains|valids × pikachu|others)
                                                  also train the classifier, which filters
 
-An arrow is a job on a queue; a bucket is the only thing that two services share. RUNS holds what a training
+An arrow is a job on a queue. Buckets are the only thing that two services share. RUNS holds what a training
 run leaves behind: curves, sample sheets, checkpoints.
 """
 
@@ -15,7 +15,7 @@ from enum import StrEnum
 
 
 class Bucket(StrEnum):
-    """The object store's buckets; `Settings.bucket_prefix` stands before each name."""
+    """The object store's buckets; `Settings.bucket_prefix` is prepended to each name."""
 
     RAW = "raw"
     IMAGES = "images"
@@ -35,10 +35,10 @@ class QueueName(StrEnum):
 
 @dataclass(frozen=True)
 class JobKind:
-    """A kind of job: where it queues, which function does it, and how long it may take.
+    """A kind of job: its queue, its function and its time limit.
 
-    The function is named by its dotted path and imported only in the worker, so that enqueuing a training
-    job never imports TensorFlow.
+    The function is given by its dotted path and imported only in the worker, so that enqueuing a training job
+    never imports TensorFlow.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""One S3 object store, spoken to through the `minio` client; MinIO, Silo, SeaweedFS and AWS answer alike.
+"""One S3 object store through the `minio` client; MinIO, Silo, SeaweedFS and AWS behave alike.
 
-Only the errors that callers can act on are translated (`ObjectMissing`, `StoreUnavailable`); all others rise
-as they are. `python -m pika_kit.storage` makes the buckets.
+Only errors that callers can act on are translated (`ObjectMissing`, `StoreUnavailable`); all others propagate
+unchanged. `python -m pika_kit.storage` creates the buckets.
 """
 
 import json
@@ -26,7 +26,7 @@ from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
 
 _MISSING_CODES = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}
-# The store is there and cannot serve now: full, starting, or asking for patience.
+# The store is reachable but cannot serve now: full, starting up, or throttling.
 _AWAY_CODES = {
     *("XMinioStorageFull", "XMinioServerNotInitialized", "InternalError", "ServiceUnavailable"),
     *("SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout", "OperationAborted"),
@@ -37,7 +37,7 @@ _CHANGED_OR_GONE = _ALREADY_THERE | {HTTPStatus.NOT_FOUND}
 
 
 class ObjectMissing(KeyError):
-    """The bucket holds no object of that key."""
+    """The bucket has no object with that key."""
 
     def __init__(self, bucket: str, key: str) -> None:
         super().__init__(f"{bucket}/{key}")
@@ -49,12 +49,12 @@ class StoreUnavailable(ConnectionError):
 
 
 class OtherBucket(str):
-    """A bucket that is none of the stack's, by its whole name; for `list` and `get`."""
+    """A bucket outside the stack, by its full name; for `list` and `get`."""
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object as a listing tells it; `size` in bytes."""
+    """One object in a listing; `size` in bytes."""
 
     key: str
     size: int
@@ -63,7 +63,7 @@ class ObjectInfo:
 
 
 class Store:
-    """All of the stack's buckets in one object store. Safe to share between threads."""
+    """All of the stack's buckets in one object store. Thread-safe."""
 
     def __init__(self, client: Minio, pool: urllib3.PoolManager, prefix: str, probe: Minio) -> None:
         self._client = client
@@ -73,21 +73,21 @@ class Store:
 
     @classmethod
     def connect(cls, settings: Settings) -> "Store":
-        """A store with bounded retries and time-outs; nothing is sent until the first call."""
+        """Create a store with bounded retries and time-outs; nothing is sent until the first call."""
         pool = urllib3.PoolManager(
             num_pools=4,
             maxsize=32,
             timeout=urllib3.Timeout(connect=5, read=60),
             retries=urllib3.Retry(total=4, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504)),
         )
-        # Of its own: a store that hangs shall not keep those who ask whether it answers.
+        # A separate connection pool: a hanging store must not block those who check whether it answers.
         probe = urllib3.PoolManager(
             maxsize=1, timeout=urllib3.Timeout(connect=PROBE_SECONDS, read=PROBE_SECONDS), retries=False
         )
         return cls(_client(settings, pool), pool, settings.bucket_prefix, _client(settings, probe))
 
     def ensure_buckets(self) -> None:
-        """Make every bucket of the flow that does not exist yet; may run at the same time elsewhere."""
+        """Create every bucket of the flow that does not exist; safe to run concurrently."""
         for bucket in Bucket:
             name = self.name(bucket)
             with _translate(name, ""):
@@ -103,19 +103,19 @@ class Store:
         try:
             return bool(self._client.bucket_exists(name))
         except S3Error as error:
-            # A bucket that is not there would have been told; this one is, and others may use it.
+            # The error does not mean that the bucket is missing, so it exists and others may use it.
             if error.code == "AccessDenied":
                 return True
             raise
 
     def probe(self) -> None:
-        """Raise StoreUnavailable or an S3Error unless the store answers, with our rights, within seconds."""
+        """Raise StoreUnavailable or an S3Error unless the store accepts our credentials in seconds."""
         with _translate(self._prefix, ""):
-            # All services may list; behind the last key there is nothing to find.
+            # Every service may list buckets; after the last key there is nothing to return.
             next(iter(self._probe.list_objects(self.name(Bucket.RAW), start_after="~")), None)
 
     def name(self, bucket: Bucket | OtherBucket) -> str:
-        """The bucket's name in the store."""
+        """Return the bucket's name in the store."""
         return str(bucket) if isinstance(bucket, OtherBucket) else f"{self._prefix}{bucket.value}"
 
     def put(
@@ -128,11 +128,11 @@ class Store:
         only_if_absent: bool = False,
         only_if_etag: str | None = None,
     ) -> bool:
-        """Write one object whole.
+        """Write one object atomically.
 
         Args:
-            only_if_absent: False, and nothing written, where the key exists.
-            only_if_etag: False, and nothing written, unless the object still has this ETag.
+            only_if_absent: return False, with nothing written, if the key exists.
+            only_if_etag: return False, with nothing written, unless the object still has this ETag.
         """
         condition: dict[str, str] = {}
         lost: set[HTTPStatus] = set()
@@ -140,8 +140,8 @@ class Store:
             condition, lost = {"If-None-Match": "*"}, _ALREADY_THERE
         elif only_if_etag is not None:
             condition, lost = {"If-Match": f'"{only_if_etag}"'}, _CHANGED_OR_GONE
-        # `put_object` cannot send a condition; a presigned PUT can, and the store evaluates it. It also takes
-        # less time, as the bytes are not hashed for a signature.
+        # `put_object` cannot send a condition; a presigned PUT can, and the store evaluates it. It is also
+        # faster, because the bytes are not hashed for a signature.
         url = self._client.get_presigned_url("PUT", self.name(bucket), key, expires=timedelta(minutes=5))
         with _translate(self.name(bucket), key):
             response = self._pool.request(
@@ -156,15 +156,15 @@ class Store:
     def put_file(
         self, bucket: Bucket, key: str, path: Path, content_type: str = "application/octet-stream"
     ) -> None:
-        """Upload a file; large ones go in parts."""
+        """Upload a file; large ones are split into parts."""
         with _translate(self.name(bucket), key):
             self._client.fput_object(self.name(bucket), key, str(path), content_type=content_type)
 
     def get(self, bucket: Bucket | OtherBucket, key: str) -> bytes:
-        """The object's bytes.
+        """Return the object's bytes.
 
         Raises:
-            ObjectMissing: there is none of that key.
+            ObjectMissing: there is no such key.
         """
         with _translate(self.name(bucket), key):
             response = self._client.get_object(self.name(bucket), key)
@@ -175,7 +175,7 @@ class Store:
                 response.release_conn()
 
     def get_file(self, bucket: Bucket, key: str, path: Path) -> None:
-        """Download to `path`, which appears only when it is whole."""
+        """Download to `path`, which appears only when complete."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         with _translate(self.name(bucket), key):
@@ -183,13 +183,13 @@ class Store:
         partial.replace(path)
 
     def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
-        """Size, ETag and time of one object; raises ObjectMissing."""
+        """Return size, ETag and time of one object. Raises ObjectMissing."""
         with _translate(self.name(bucket), key):
             found = self._client.stat_object(self.name(bucket), key)
         return ObjectInfo(key, found.size or 0, found.etag or "", found.last_modified)
 
     def exists(self, bucket: Bucket, key: str) -> bool:
-        """Whether the bucket holds the key."""
+        """Return whether the bucket contains the key."""
         try:
             self.stat(bucket, key)
         except ObjectMissing:
@@ -199,7 +199,7 @@ class Store:
     def list(
         self, bucket: Bucket | OtherBucket, prefix: str = "", *, start_after: str = ""
     ) -> Iterator[ObjectInfo]:
-        """All objects below `prefix`, in key order, from the first key after `start_after`."""
+        """Iterate over all objects under `prefix` in key order, starting after the key `start_after`."""
         with _translate(self.name(bucket), prefix):
             for found in self._client.list_objects(
                 self.name(bucket), prefix=prefix, recursive=True, start_after=start_after or None
@@ -210,12 +210,12 @@ class Store:
                     )
 
     def delete(self, bucket: Bucket, key: str) -> None:
-        """Remove one object; removing what is not there is no error."""
+        """Remove one object; removing a missing one is not an error."""
         with _translate(self.name(bucket), key):
             self._client.remove_object(self.name(bucket), key)
 
     def copy(self, source: Bucket, key: str, target: Bucket, target_key: str | None = None) -> None:
-        """Copy inside the store; raises ObjectMissing where the source has no such key."""
+        """Copy inside the store. Raises ObjectMissing if the source does not exist."""
         with _translate(self.name(source), key):
             self._client.copy_object(self.name(target), target_key or key, CopySource(self.name(source), key))
 
@@ -226,11 +226,11 @@ class Store:
         )
 
     def get_json(self, bucket: Bucket, key: str) -> Any:
-        """Read a JSON object; raises ObjectMissing."""
+        """Read a JSON object. Raises ObjectMissing."""
         return json.loads(self.get(bucket, key))
 
     def read_json(self, bucket: Bucket, key: str, default: Any) -> tuple[Any, str | None]:
-        """A JSON object with its ETag; `(default, None)` where there is none."""
+        """Return a JSON object with its ETag, or `(default, None)` if there is none."""
         try:
             with _translate(self.name(bucket), key):
                 response = self._client.get_object(self.name(bucket), key)
@@ -243,17 +243,18 @@ class Store:
             return default, None
 
     def update_json(self, bucket: Bucket, key: str, change: Callable[[Any], Any], default: Any) -> Any:
-        """Compare-and-swap: change a JSON object so that no other writer's change is lost; the new value.
+        """Change a JSON object by compare-and-swap, losing no other writer's change.
 
         Args:
-            change: old value → new value; called again where somebody else was faster. What it raises rises.
-            default: the old value where there is no object.
+            change: old value → new value; called again if another writer was faster. Its exceptions
+                propagate.
+            default: the old value if there is no object.
         """
         return update_json(self, bucket, key, change, default)
 
 
 def _refusal(response: urllib3.BaseHTTPResponse) -> Exception:
-    """What the store says, as the client would have raised it."""
+    """Convert the store's response to the error that the client would have raised."""
     try:
         return S3Error.fromxml(response)
     except (ElementTree.ParseError, UnicodeDecodeError, ValueError):
@@ -267,14 +268,14 @@ def _client(settings: Settings, pool: urllib3.PoolManager) -> Minio:
         access_key=settings.s3_access_key.get_secret_value(),
         secret_key=settings.s3_secret_key.get_secret_value(),
         secure=url.scheme == "https",
-        # With a region the client never asks for the bucket's, which needs one more right.
+        # With a region set the client never asks for the bucket's region, which needs an extra permission.
         region=settings.s3_region,
         http_client=pool,
     )
 
 
 class _translate:  # noqa: N801 — reads as a statement
-    """Turn the client's two errors that callers act on into ours; a class, so that generators may use it."""
+    """Translate the client's two actionable errors; a class, so that generators can use it too."""
 
     def __init__(self, bucket: str, key: str) -> None:
         self.bucket, self.key = bucket, key
@@ -293,5 +294,5 @@ class _translate:  # noqa: N801 — reads as a statement
             raise StoreUnavailable(f"the object store does not answer: {type(error).__name__}") from error
 
 
-if __name__ == "__main__":  # python -m pika_kit.storage: make the buckets
+if __name__ == "__main__":  # python -m pika_kit.storage: create the buckets
     Store.connect(Settings.from_environment()).ensure_buckets()

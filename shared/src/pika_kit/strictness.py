@@ -1,7 +1,7 @@
-"""Nothing that a client sends is silently ignored: requests are held against the service's own document.
+"""Nothing that a client sends is silently ignored: requests are checked against the service's own document.
 
-Before a view runs, its operation in the OpenAPI document tells which query parameters there are, whether a
-body is expected and of which type, and what the answer may be. What does not fit is a problem that names it.
+Before a view runs, its operation in the OpenAPI document tells which query parameters exist, whether a body
+is expected and of which type, and what may be returned. Anything else is a problem that names the field.
 """
 
 import json
@@ -32,7 +32,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Expected:
-    """What one operation takes and gives."""
+    """What one operation accepts and returns."""
 
     queries: frozenset[str]
     repeatable: frozenset[str]
@@ -43,12 +43,10 @@ class Expected:
 
 
 class StrictJSON(DefaultJSONProvider):
-    """Flask's JSON, which refuses what would be lost or cannot be stored: a name that comes twice, NaN, half
-    a character.
-    """
+    """Flask's JSON provider, which also rejects duplicate names, NaN and unpaired surrogates."""
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Raises ValueError."""
+        """Parse strictly. Raises ValueError."""
         value = json.loads(
             s, object_pairs_hook=_once_each, parse_constant=_no_constant, parse_float=_number, **kwargs
         )
@@ -59,10 +57,10 @@ class StrictJSON(DefaultJSONProvider):
 
 
 class StrictRequest(Request):
-    """Flask's request, whose unreadable JSON is a problem that says where."""
+    """Flask's request, with a problem that says where unreadable JSON is wrong."""
 
     def on_json_loading_failed(self, e: ValueError | None) -> Any:
-        """Raises Problem: 415 where the type is not JSON, 400 where the body is none."""
+        """Raise Problem: 415 if the type is not JSON, 400 if the body is not valid."""
         if e is None:
             raise Problem(
                 415,
@@ -83,7 +81,7 @@ class StrictRequest(Request):
 
 
 def install(app: Flask) -> None:
-    """Hold every request to `app`'s document."""
+    """Check every request against `app`'s document."""
     app.json = StrictJSON(app)
     app.request_class = StrictRequest
     table: dict[tuple[str, str], Expected] = {}
@@ -104,7 +102,7 @@ def install(app: Flask) -> None:
 
 
 def expectations(document: dict[str, Any]) -> dict[tuple[str, str], Expected]:
-    """(path, method) → what the operation takes and gives."""
+    """Map (path, method) to what the operation accepts and returns."""
     found = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
@@ -128,7 +126,7 @@ def expectations(document: dict[str, Any]) -> dict[tuple[str, str], Expected]:
 
 
 def check_query(expected: Expected) -> None:
-    """Raises Problem (422) for a query parameter that is unknown, or that comes twice where one is meant."""
+    """Raise Problem (422) for an unknown query parameter, or for a repeated one that takes a single value."""
     unknown = sorted(set(request.args) - expected.queries)
     twice = sorted(
         name
@@ -152,9 +150,10 @@ def check_query(expected: Expected) -> None:
 
 
 def unknown_fields(names: set[str], advice: str) -> Problem:
-    """The problem for fields of a form that nobody reads.
+    """Build the problem for form fields that the operation does not read.
 
     Args:
+        fields: their names.
         advice: what to do instead, as a sentence.
     """
     listed = sorted(names)
@@ -204,7 +203,7 @@ def _check_body(expected: Expected) -> None:
             )
         return
     if expected.body_types != {JSON_TYPE}:
-        return  # the view reads it, in one of several forms
+        return  # the view itself reads it, in one of several forms
     if not has_body:
         if expected.needs_body:
             raise Problem(
@@ -216,7 +215,7 @@ def _check_body(expected: Expected) -> None:
                 received="no body",
             )
         return
-    body = request.get_json()  # is kept for the view; what cannot be read raises Problem
+    body = request.get_json()  # parsed and kept for the view; raises Problem if unreadable
     if not isinstance(body, dict):
         raise Problem(
             422,
@@ -238,7 +237,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _number(text: str) -> float | int:
-    """7.0 is a whole number in JSON."""
+    """Return whether a JSON number is integral: 7.0 is."""
     value = float(text)
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 

@@ -1,4 +1,4 @@
-"""TensorFlow on demand: the Runtime of `pika_kit.runtimes` on hosts with a GPU, and the GPU's memory."""
+"""TensorFlow as a `Runtime` for hosts with a GPU, and control of the GPU's memory."""
 
 import logging
 from pathlib import Path
@@ -9,9 +9,9 @@ log = logging.getLogger(__name__)
 
 
 def limit_gpu_memory(megabytes: int | None) -> list[str]:
-    """Take at most `megabytes` MiB of each GPU, so that others can use the card too; None: as it is needed.
+    """Limit TensorFlow to `megabytes` MiB of each GPU, so that others can use it too; None lets it grow.
 
-    To be called before TensorFlow has computed anything; what was set then stays. Returns the GPUs' names.
+    Must be called before TensorFlow has computed anything; the first setting stays. Returns the GPUs' names.
     """
     import tensorflow as tf
 
@@ -35,11 +35,11 @@ class TensorflowRuntime:
 
         limit_gpu_memory(gpu_memory_mb)
         self._tf = tf
-        # Kept, because a signature alone does not hold its variables.
+        # Keep the model: a signature alone does not hold its variables.
         self._model = tf.saved_model.load(str(folder / "saved_model"))
         self._serve = self._model.signatures["serving_default"]
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """See pika_kit.runtimes.Runtime."""
+        """See `pika_kit.runtimes.Runtime`."""
         tensors = {name: self._tf.constant(values) for name, values in inputs.items()}
         return {name: np.asarray(value) for name, value in self._serve(**tensors).items()}

@@ -1,6 +1,6 @@
-"""For unit tests: an object store in memory with `Store`'s interface, and settings that point nowhere.
+"""For unit tests: an in-memory object store with `Store`'s interface, and settings without servers.
 
-Integration tests use the real servers instead, and both kinds of store pass the same tests.
+Integration tests use real servers; both stores pass the same tests.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ class MemoryStore:
         self._lock = threading.Lock()
 
     def ensure_buckets(self) -> None:
-        """Nothing to do: every bucket is there."""
+        """Do nothing: every bucket exists."""
 
     def probe(self) -> None:
-        """Nothing to do: it always answers."""
+        """Do nothing: it always answers."""
 
     def name(self, bucket: Bucket | OtherBucket) -> str:
         """See Store."""
@@ -62,7 +62,7 @@ class MemoryStore:
         self.put(bucket, key, path.read_bytes(), content_type=content_type)
 
     def age(self, bucket: Bucket, key: str, seconds: float) -> None:
-        """Make an object so much older than it is."""
+        """Make an object older by the given time."""
         data, modified = self._objects[bucket, key]
         self._objects[bucket, key] = (data, modified - timedelta(seconds=seconds))
 
@@ -127,7 +127,7 @@ class MemoryStore:
 
 
 class VanishingStore(MemoryStore):
-    """A copy of a store from which some objects are deleted between their listing and their reading."""
+    """A copy of a store in which some objects are deleted between listing and reading."""
 
     def __init__(self, store: MemoryStore, *prefixes: str) -> None:
         super().__init__()
@@ -135,14 +135,14 @@ class VanishingStore(MemoryStore):
         self._prefixes = prefixes
 
     def get(self, bucket: Bucket, key: str) -> bytes:
-        """See Store; what vanishes is not there."""
+        """See Store; deleted objects are missing."""
         if key.startswith(self._prefixes):
             raise ObjectMissing(self.name(bucket), key)
         return super().get(bucket, key)
 
 
 class CountingStore(MemoryStore):
-    """A copy of a store that counts what it is asked for: `num_calls` by method's name."""
+    """A copy of a store that counts its calls: `num_calls` by method name."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class CountingStore(MemoryStore):
         return super().put(*arguments, **options)
 
     def list(self, bucket: Bucket, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
-        """See Store; counts the pages of a thousand that a real store would send."""
+        """See Store; counts pages of a thousand, as a real store returns them."""
         for number, info in enumerate(super().list(bucket, prefix, start_after=start_after)):
             if number % 1000 == 0:
                 self.num_calls["list"] += 1
@@ -172,7 +172,7 @@ def _etag(data: bytes) -> str:
 
 
 def settings_for_tests(state_dir: Path, **changes: Any) -> Settings:
-    """Settings whose servers are not there: for views that are tested without them."""
+    """Settings for testing views without servers."""
     defaults: dict[str, Any] = {
         "s3_url": "http://127.0.0.1:9",
         "s3_access_key": "test",

@@ -1,4 +1,4 @@
-"""Work on a stream of items in a few threads, and how many of them there are cores for."""
+"""Process a stream of items in a few threads, and count the available cores."""
 
 import os
 from collections import Counter, deque
@@ -19,9 +19,9 @@ def in_threads(
 ) -> Iterator[tuple[Item, Result]]:
     """Yield (item, function(item)) in the order of `items`.
 
-    The items are drawn in the calling thread, at most `num_ahead` (default: four for each thread) before
-    their results are asked for, so that an endless or large stream needs little memory. An exception of
-    `function` is raised here at its item's turn; what has not begun by then is dropped.
+    Items are drawn in the calling thread, at most `num_ahead` (default: four per thread) before their results
+    are consumed, so that an endless stream needs little memory. An exception of `function` is raised when its
+    item's turn comes; work that has not started by then is dropped.
     """
     num_ahead = num_ahead or 4 * num_threads
     waiting: deque[tuple[Item, Future[Result]]] = deque()
@@ -48,15 +48,19 @@ def as_finished(
     per_group: int = 2,
     look_ahead: int = 1000,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yield (item, function(item)) as they are finished, so that a slow one holds up nobody but its thread.
+    """Yield (item, function(item)) as they finish, so that a slow item only blocks its own thread.
 
-    The items are drawn in the calling thread, no more than are needed to keep all threads busy. An exception
-    of `function` is raised here once its item is finished; what has not begun by then is dropped.
+    Items are drawn in the calling thread, no more than needed to keep all threads busy. An exception of
+    `function` is raised when its item finishes; work that has not started by then is dropped.
 
     Args:
-        group: items of one group, such as pictures of one host, hold `per_group` threads at most, while those
-            of others go ahead; None is no group.
-        look_ahead: so many items are kept waiting for their group at most.
+        items: what to process.
+        function: called with each item in one of the threads.
+        num_threads: how many items are processed at once.
+        group: items of one group, such as pictures of one host, use at most `per_group` threads while others
+            overtake them; None means no group.
+        per_group: see `group`.
+        look_ahead: how many items may wait for their group.
     """
     waiting = _Groups(iter(items), group, per_group, look_ahead)
     working: dict[Future[Result], Item] = {}
@@ -77,7 +81,7 @@ def as_finished(
 
 
 class _Groups(Generic[Item]):
-    """Items in their order, but for those whose group has enough under way: they wait aside."""
+    """Items in order, except that those of a busy group wait aside."""
 
     def __init__(
         self, items: Iterator[Item], group: Callable[[Item], Hashable | None], per_group: int, look_ahead: int
@@ -91,7 +95,7 @@ class _Groups(Generic[Item]):
         self._num_aside = 0
 
     def draw(self) -> tuple[Item] | None:
-        """The next item that may begin; None while there is none."""
+        """Return the next item that may start, or None."""
         while self._ready:
             name = self._ready.popleft()
             if name in self._aside:
@@ -109,7 +113,7 @@ class _Groups(Generic[Item]):
         return None
 
     def finish(self, item: Item) -> None:
-        """An item that was drawn is done."""
+        """Mark a drawn item as done."""
         name = self._group(item)
         if name is None:
             return
@@ -134,9 +138,9 @@ class _Groups(Generic[Item]):
 
 
 def usable_cores() -> int:
-    """How many cores this process may use: those it is bound to, or as many as its container's share is."""
+    """Return how many cores this process may use: its CPU affinity or its container's CPU limit."""
     cores = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):
         quota, period = _CGROUP_LIMIT.read_text(encoding="ascii").split()
-        cores = min(cores, max(1, round(int(quota) / int(period))))  # "max" where there is no limit
+        cores = min(cores, max(1, round(int(quota) / int(period))))  # "max" means no limit
     return cores

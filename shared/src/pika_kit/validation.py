@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a request, in words that say what was expected and what came."""
+"""Pydantic's validation errors in words that say what was expected and what was received."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _BRANCHES = {"int", "str", "float", "bool", "list[str]", "list[int]", "function-
 _OURS = re.compile(
     r"(?:(?P<where>\w+): )?expected (?P<expected>.*?)(?:[,;] received (?P<received>.*))?", re.DOTALL
 )
-# pydantic's name of the error → what was expected; the braces are filled from its context.
+# pydantic's error type → what was expected; braces are filled from its context.
 _WORDS = {
     "missing": "a value",
     "extra_forbidden": "no field of this name",
@@ -44,9 +44,7 @@ _WORDS = {
 
 
 def described(error: ValidationError) -> tuple[str, list[dict[str, str]], int]:
-    """What is wrong: one sentence, the first errors as {"where", "expected", "received"}, and how many there
-    are.
-    """
+    """Summarise errors: a sentence, the first as {"where", "expected", "received"}, their number."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for one in error.errors(include_url=False):
         entry = _entry(one)
@@ -62,7 +60,7 @@ def described(error: ValidationError) -> tuple[str, list[dict[str, str]], int]:
 
 
 def _entry(one: Any) -> dict[str, str]:
-    """One error. Our own validators say "expected …, received …", some with the field before it."""
+    """Convert one error. Our own validators write "expected …, received …", some with the field in front."""
     where = ".".join(str(part) for part in one["loc"] if not _is_branch(part))
     kind, context = one["type"], one.get("ctx", {})
     received = "nothing" if kind == "missing" else _as_json(one["input"])
@@ -79,7 +77,7 @@ def _entry(one: Any) -> dict[str, str]:
 
 
 def _is_branch(part: str | int) -> bool:
-    """Whether pydantic names a branch of a union here, and no field."""
+    """Return whether pydantic's location is a branch of a union rather than a field."""
     return isinstance(part, str) and (part in _BRANCHES or part.startswith(("function-", "list[", "model-")))
 
 

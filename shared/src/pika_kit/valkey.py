@@ -1,4 +1,4 @@
-"""The queue's server, Valkey or Redis: a client with time-outs, and which of its errors are an outage."""
+"""The queue server, Valkey or Redis: a client with time-outs, and which of its errors are outages."""
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
@@ -20,15 +20,16 @@ from pika_kit.settings import Settings
 
 
 class QueueUnavailable(ConnectionError):
-    """The queue's server does not answer."""
+    """The queue server does not answer."""
 
 
 def connect_valkey(settings: Settings, *, seconds: float = 5.0, num_retries: int = 2) -> Redis:
-    """A client for the queue's server, with time-outs, so that a dead server is an error and not a hang.
+    """Create a client with time-outs, so that a dead server is an error and not a hang.
 
     Args:
-        seconds: for a connection, and for each answer.
-        num_retries: how often a call is made again, within about a second, when the connection broke.
+        url: of the server, `redis://…`.
+        seconds: time-out for connecting and for each response.
+        num_retries: how often a call is repeated, within about a second, after a broken connection.
     """
     password = settings.valkey_password
     return Redis.from_url(
@@ -43,14 +44,14 @@ def connect_valkey(settings: Settings, *, seconds: float = 5.0, num_retries: int
 
 
 def is_queue_outage(error: BaseException) -> bool:
-    """Whether the queue's server is away, still loading, or cannot write for lack of memory or disk."""
+    """Return whether the server is down, still loading, or cannot write for lack of memory or disk."""
     if isinstance(error, RedisConnectionError | RedisTimeoutError | OutOfMemoryError | ReadOnlyError):
         return True
     return isinstance(error, ResponseError) and str(error).startswith(("MISCONF", "LOADING", "MASTERDOWN"))
 
 
 class outages_as_unavailable:  # noqa: N801 — reads as a statement
-    """Turn a dead or refusing server into QueueUnavailable."""
+    """Translate a dead or refusing server into QueueUnavailable."""
 
     def __enter__(self) -> None:
         return None

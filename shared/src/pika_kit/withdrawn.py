@@ -1,10 +1,10 @@
-"""Pictures that somebody wants out: a tombstone each, which every service keeps to.
+"""Withdrawn pictures: each has a tombstone that every service respects.
 
     raw bucket: withdrawn/<id>.json     {"id", "reason", "at"}
 
-The scraper writes a tombstone and empties its own buckets; the other services leave withdrawn pictures out
-of everything they do, and empty theirs. No later scrape brings one back. Who may list a bucket sees which
-pictures are withdrawn: the keys tell.
+The scraper writes the tombstone and deletes the picture from its own buckets; the other services ignore
+withdrawn pictures everywhere and delete them from theirs. No later scrape brings one back. Anyone who may
+list the bucket can see which pictures are withdrawn from the keys alone.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _PREFIX = "withdrawn/"
 
 
 def withdraw(store: Store, picture_id: str, reason: str) -> dict[str, Any]:
-    """Write the tombstone, unless it is there; gives the one that holds. Raises ValueError for no id."""
+    """Write a tombstone unless there is one; return it. Raises ValueError for an invalid id."""
     if not is_picture_id(picture_id):
         raise ValueError(f"expected a picture's id, received {picture_id!r}")
     at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -31,7 +31,7 @@ def withdraw(store: Store, picture_id: str, reason: str) -> dict[str, Any]:
 
 
 def readmit(store: Store, picture_id: str) -> bool:
-    """Take the tombstone away: the picture may be collected again. False where there is none."""
+    """Remove a tombstone: the picture may be collected again. Return False if there is none."""
     if not is_withdrawn(store, picture_id):
         return False
     store.delete(Bucket.RAW, _key(picture_id))
@@ -39,7 +39,7 @@ def readmit(store: Store, picture_id: str) -> bool:
 
 
 def withdrawn_ids(store: Store, start_after: str = "", limit: int | None = None) -> list[str]:
-    """The ids in order, at most `limit`, from the first after `start_after`; one listing."""
+    """List at most `limit` withdrawn ids in order, starting after `start_after`, in one request."""
     ids: list[str] = []
     for found in store.list(Bucket.RAW, _PREFIX, start_after=_key(start_after) if start_after else ""):
         if limit is not None and len(ids) >= limit:
@@ -49,18 +49,18 @@ def withdrawn_ids(store: Store, start_after: str = "", limit: int | None = None)
 
 
 def tombstone(store: Store, picture_id: str) -> dict[str, Any]:
-    """Why and when a picture was withdrawn; raises ObjectMissing."""
+    """Return why and when a picture was withdrawn. Raises ObjectMissing."""
     found: dict[str, Any] = store.get_json(Bucket.RAW, _key(picture_id))
     return found
 
 
 def is_withdrawn(store: Store, picture_id: str) -> bool:
-    """Whether there is a tombstone for it."""
+    """Return whether a picture has a tombstone."""
     return any(True for _ in store.list(Bucket.RAW, _key(picture_id)))
 
 
 def remove(pictures: PictureBucket, gone: Iterable[str]) -> list[str]:
-    """Delete those of the withdrawn pictures that a bucket holds, and name them."""
+    """Delete withdrawn pictures from a bucket and return their ids."""
     wanted = set(gone)
     found = sorted(wanted.intersection(pictures.ids())) if wanted else []
     for picture_id in found:

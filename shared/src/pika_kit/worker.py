@@ -1,8 +1,8 @@
 """The worker of one queue: `python -m pika_kit.worker QUEUE`.
 
-RQ's spawning worker, which outlives an outage of the queue's server. Its child (`pika_kit.horse`) reads the
-connection from the environment, so that no password stands on a command line. SIGTERM is passed on to the
-child, which writes a checkpoint and goes back on the queue. What dead workers left is found by `orphans`.
+RQ's spawning worker, extended to survive outages of the queue server. Its child (`pika_kit.horse`) reads the
+connection from the environment, so that no password appears on a command line. SIGTERM is forwarded to the
+child, which writes a checkpoint and requeues its job. `orphans` finds what dead workers left behind.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ log = logging.getLogger("pika_kit.worker")
 
 
 class PatientJob(Job):
-    """A job whose end is not lost because the queue's server is away when it is asked for."""
+    """A job whose end is not lost when the queue server is down at that moment."""
 
     def get_status(self, refresh: bool = True) -> Any:
         """See Job."""
@@ -52,7 +52,7 @@ class PatientJob(Job):
 
 
 class PikaWorker(SpawnWorker):
-    """Runs one job at a time in a fresh interpreter, which is thrown away after it."""
+    """Run one job at a time, each in a new interpreter."""
 
     job_class = PatientJob
     max_connection_wait_time = 5.0
@@ -70,22 +70,22 @@ class PikaWorker(SpawnWorker):
 
     @property
     def dequeue_timeout(self) -> int:
-        """Shorter than the connection's time-out, or each quiet moment would pass for an outage."""
+        """Wait less than the connection's time-out; otherwise an idle queue would look like an outage."""
         return _LISTEN_SECONDS
 
     def _set_connection(self, connection: Any) -> Any:
-        """The connection has time-outs of its own, which RQ would lengthen for new connections only."""
+        """Keep the connection's own time-outs, which RQ would extend for new connections only."""
         return connection
 
-    # What others must know to tell whether this worker lives.
+    # What other workers need to tell whether this one is alive.
 
     def serialize(self) -> dict[str, Any]:
-        """The worker's record, with where its process id holds and when the process began."""
+        """Register the worker, with the host of its process id and the time its process started."""
         found: dict[str, Any] = super().serialize()
         return found | {"place": place(), "process_birth": birth(os.getpid()) or ""}
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ARG002
-        """Live for ALIVE_SECONDS more, whatever RQ would say; an outage makes no difference."""
+        """Stay registered for another ALIVE_SECONDS; an outage changes nothing."""
         try:
             super().heartbeat(ALIVE_SECONDS, pipeline)
             if pipeline is None:
@@ -94,13 +94,13 @@ class PikaWorker(SpawnWorker):
             self._note(error)
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
-        """The heartbeats of worker and job; an outage is none of the job's business."""
+        """Send the heartbeats of worker and job; an outage does not affect the job."""
         try:
             super().maintain_heartbeats(job, execution)
             self._note_life()
             registry = StartedJobRegistry(job.origin, connection=self.connection, serializer=SERIALIZER)
             if self.connection.zscore(registry.key, execution.composite_key) is None:
-                # This worker was silent for so long that another one has been given its job.
+                # This worker was silent for so long that its job was given to another one.
                 log.error("job %s was taken away from this worker; its child ends", job.id)
                 self._lost_execution = execution.id
                 self.kill_horse()
@@ -123,16 +123,16 @@ class PikaWorker(SpawnWorker):
     # One job.
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
-        """Run a job in a child and wait for its end, however often the queue's server is away meanwhile."""
+        """Run a job in a child and wait for its end, whatever outages happen meanwhile."""
         execution = patiently(lambda: self.prepare_execution(job), "begin a job")
-        # The child does the same. Done here too, the job is known to be this worker's before there is one.
+        # The child does the same. Doing it here marks the job as this worker's before the child exists.
         patiently(lambda: self.prepare_job_execution(job, True), "begin a job")
         self.fork_work_horse(job, queue)
         self.monitor_work_horse(job, queue, execution)
         patiently(lambda: self.set_state("idle"), "say that this worker is idle")
 
     def fork_work_horse(self, job: Job, queue: rq.Queue) -> None:
-        """Start `python -m pika_kit.horse` for the job, in a process group of its own."""
+        """Start `python -m pika_kit.horse` for the job in its own process group."""
         if self.execution is None:
             raise RuntimeError("RQ prepares an execution before it starts the work horse")
         environ = os.environ | {
@@ -149,7 +149,7 @@ class PikaWorker(SpawnWorker):
             self.handle_warm_shutdown_request()
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
-        """Count the deaths of a job's process; after MAX_DEATHS, or without settings, the job fails."""
+        """Count the deaths of a job's process; fail the job after MAX_DEATHS, or if settings are missing."""
         del retpid
         if self._lost_execution:
             return
@@ -166,37 +166,37 @@ class PikaWorker(SpawnWorker):
         patiently(job.save_meta, "record that a job's process died")
 
     def handle_job_failure(self, *arguments: Any, **options: Any) -> None:
-        """See RQ; which loses the failure where the server does not answer, so that is waited for."""
+        """See RQ, which loses the failure if the server does not answer; here it is waited for."""
         execution: Execution | None = options.get("execution")
         if execution is not None and execution.id == self._lost_execution:
-            self._lost_execution = None  # how the job goes on is another worker's affair
+            self._lost_execution = None  # another worker has taken over the job
             return
         patiently(self.connection.ping, "record a failure")
         super().handle_job_failure(*arguments, **options)
 
     def _finalize_success(self, *arguments: Any, **options: Any) -> None:
-        """See RQ; in the child. A result that took hours is worth waiting for the server."""
+        """See RQ; runs in the child. A result that took hours is worth waiting for the server."""
         finalize = super()._finalize_success
         patiently(lambda: finalize(*arguments, **options), "record a result")
 
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
-        """See RQ; in the child."""
+        """See RQ; runs in the child."""
         prepare = super().prepare_job_execution
         patiently(lambda: prepare(job, remove_from_intermediate_queue), "begin a job")
 
     # Between jobs.
 
     def subscribe(self) -> None:
-        """No commands come by way of the queue's server: a cancel is a mark that the job finds.
+        """Do not listen for commands from the queue server: a cancel is a mark that the job finds.
 
-        RQ's listener would be a second thread, which can catch the alarm that wakes the first one up.
+        RQ's listener would be a second thread, which could receive the alarm meant for the main one.
         """
 
     def check_for_suspension(self, burst: bool) -> None:
-        """Nobody suspends workers here."""
+        """Workers are never suspended here."""
 
     def run_maintenance_tasks(self) -> None:
-        """Find what dead workers left, and let old results go."""
+        """Find what dead workers left and delete expired results."""
         try:
             for watch in self._watches:
                 watch.sweep()
@@ -205,7 +205,7 @@ class PikaWorker(SpawnWorker):
             self._note(error)
 
     def clean_registries(self) -> None:
-        """RQ's, without its own way of finding abandoned jobs, which takes minutes."""
+        """RQ's maintenance without its own search for abandoned jobs, which takes minutes."""
         for queue in self.queues:
             FinishedJobRegistry(queue=queue).cleanup()
             FailedJobRegistry(queue=queue).cleanup()
@@ -213,13 +213,13 @@ class PikaWorker(SpawnWorker):
         self.last_cleaned_at = rq.utils.now()  # type: ignore[assignment]
 
     def handle_warm_shutdown_request(self) -> None:
-        """Pass SIGTERM on to the child; it checkpoints and its job goes back on the queue."""
+        """Forward SIGTERM to the child, which writes a checkpoint and requeues its job."""
         super().handle_warm_shutdown_request()
         if self._horse_pid:
             os.kill(self._horse_pid, signal.SIGTERM)
 
     def register_death(self) -> None:
-        """Say goodbye, where anybody listens."""
+        """Unregister, if the server answers."""
         try:
             super().register_death()
         except RedisError as error:
@@ -235,7 +235,7 @@ def _settings_problem() -> str:
 
 
 def _death(status: int, rusage: Any) -> str:
-    """How a process ended, and how much memory it had, for the person who has to give it more."""
+    """Describe how a process ended and how much memory it had, for the person who may have to add more."""
     megabytes = f"with {rusage.ru_maxrss / 1024:.0f} MB of memory" if rusage else "of unknown size"
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
@@ -246,7 +246,7 @@ def _death(status: int, rusage: Any) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Wait for the queue's server, then work until told to stop."""
+    """Wait for the queue server, then work until told to stop."""
     logs.configure()
     if len(arguments) != 1 or arguments[0] not in set(QueueName):
         print(f"usage: python -m pika_kit.worker {'|'.join(QueueName)}", file=sys.stderr)
@@ -258,7 +258,7 @@ def main(arguments: list[str]) -> int:
         return 2
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     alive_file = settings.state_dir / ALIVE_FILE
-    alive_file.unlink(missing_ok=True)  # an earlier worker's
+    alive_file.unlink(missing_ok=True)  # left by an earlier worker
     connection = connect_valkey(settings)
     _wait_for_servers(connection, Store.connect(settings))
     worker = PikaWorker(
@@ -289,7 +289,7 @@ def _wait_for_servers(connection: Any, store: Store) -> None:
 
 
 if __name__ == "__main__":
-    # Imported by its own name, because RQ refuses worker classes that live in __main__.
+    # Imported by name, because RQ rejects worker classes that live in __main__.
     from pika_kit.worker import main as run
 
     sys.exit(run(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Zips from strangers: bounded in entries, sizes and ratio; their names are labels and never paths.
+"""Untrusted zips: bounded in entries, sizes and ratio; entry names are labels, never paths.
 
 with SafeZip(path) as archive:
     for entry in archive.entries:
@@ -20,7 +20,7 @@ _LABEL_LENGTH = 200
 
 @dataclass(frozen=True)
 class ZipLimits:
-    """Bounds for one zip. The sizes that a zip tells are not believed: reading stops at them as well."""
+    """Limits for one zip. The sizes that a zip declares are not trusted: reading is limited as well."""
 
     max_entries: int = 50_000
     max_directory_bytes: int = 16 * 2**20
@@ -33,11 +33,11 @@ class ZipLimits:
 
 
 class BadZip(Exception):
-    """A whole zip cannot be used: it is none, or it is too much of one. The text is for people."""
+    """The zip as a whole is unusable: not a zip, or over a limit. The text is for people."""
 
 
 class Refused(Exception):
-    """One file is refused, the others go on. `code` is stable and counted, `detail` is for people."""
+    """One file is rejected, the others continue. `code` is stable and counted, `detail` is for people."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -45,11 +45,11 @@ class Refused(Exception):
 
 
 class SafeZip:
-    """An opened zip. `entries` are the files in it that may be pictures, in the zip's own order.
+    """An opened zip. `entries` are the files that may be pictures, in the zip's own order.
 
     Attributes:
-        num_hidden: how many entries were left out because desktops put them there (`__MACOSX`, dot files).
-        num_bytes: what all entries come to when unpacked; reading never yields more.
+        num_hidden: how many entries were skipped as desktop clutter (`__MACOSX`, dot files).
+        num_bytes: total unpacked size of all entries; reading never yields more.
     """
 
     def __init__(self, file: Path | BinaryIO, limits: ZipLimits | None = None) -> None:
@@ -88,7 +88,7 @@ class SafeZip:
         self.close()
 
     def close(self) -> None:
-        """Close the zip; a file object that was handed in stays open."""
+        """Close the zip; a file object that was passed in stays open."""
         self._zip.close()
         self._close_file()
 
@@ -97,7 +97,7 @@ class SafeZip:
             self._opened.close()
 
     def read(self, entry: zipfile.ZipInfo) -> bytes:
-        """Unpack one entry; may be called from several threads.
+        """Unpack one entry. Thread-safe.
 
         Raises:
             Refused: "too_large", "zip_ratio", "zip_encrypted" or "zip_entry_unreadable".
@@ -116,15 +116,15 @@ class SafeZip:
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
             raise Refused("zip_entry_unreadable", f"the entry cannot be unpacked: {error}") from error
         except Exception as error:
-            # bz2 and lzma have errors of their own, and zipfile lets them through.
+            # zipfile passes on the exceptions of bz2 and lzma.
             raise Refused("zip_entry_unreadable", "the entry cannot be unpacked") from error
 
 
 class _Bounded:
-    """A file of which `zipfile` reads no directory that is too large, whatever the zip's records say of it.
+    """A file from which `zipfile` cannot read an oversized directory, whatever the zip's records claim.
 
-    Where the directory lies and how long it is stands in records that contradict each other in a bad zip, and
-    which of them `zipfile` believes differs from release to release. So the reading itself is bounded.
+    The directory's position and length are in records that contradict each other in a malicious zip, and
+    which of them `zipfile` believes differs between releases. So reading itself is bounded.
     """
 
     def __init__(self, file: BinaryIO, limits: ZipLimits) -> None:
@@ -140,7 +140,7 @@ class _Bounded:
             raise BadZip(
                 f"expected at most {limits.max_directory_bytes:,} bytes of directory, received {size:,}"
             )
-        # Without a size the end of the file is wanted, which is as long as a comment may be.
+        # Without a size `zipfile` reads the end of the file, which is as long as a comment may be.
         data = self._file.read(size if size >= 0 else limits.max_directory_bytes)
         count = data.count(_ENTRY)
         if count > limits.max_entries:
@@ -152,13 +152,13 @@ class _Bounded:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a name is of what desktops leave behind: `__MACOSX/…`, `.DS_Store`, any dot file or folder."""
+    """Return whether a name is desktop clutter: `__MACOSX/…`, `.DS_Store`, any dot file or folder."""
     parts = name.replace("\\", "/").split("/")
     return any(part == "__MACOSX" or (part.startswith(".") and part not in {".", ".."}) for part in parts)
 
 
 def label(name: str) -> str:
-    """A name from outside as it may be shown and stored: printable, bounded, and no path to anything."""
+    """Clean a name from outside for display and storage: printable, bounded, and not a path."""
     printable = "".join(char if char.isprintable() else "\ufffd" for char in name)
     encodable = printable.encode("utf-8", "replace").decode()
     return encodable if len(encodable) <= _LABEL_LENGTH else "…" + encodable[-_LABEL_LENGTH + 1 :]
