@@ -31,6 +31,14 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _STEM_FILTERS = 32
+# Which batch normalisation of the weights file follows each convolution of a block.
+_NORMALISATIONS = {
+    "_conv_stem": "_bn0",
+    "_expand_conv": "_bn0",
+    "_depthwise_conv": "_bn1",
+    "_project_conv": "_bn2",
+    "_conv_head": "_bn1",
+}
 _EPSILON = 1e-3  # of all batch normalisations
 
 
@@ -137,7 +145,7 @@ def feature_maps(lite: Lite, x: keras.KerasTensor) -> dict[str, keras.KerasTenso
     Layers have the names used in the weights file.
     """
     maps = {}
-    x = _normalised(_conv("_conv_stem", x, _STEM_FILTERS, 3, 2), "_bn0")
+    x = _activated(_conv("_conv_stem", x, _STEM_FILTERS, 3, 2))
     index = 0
     for number, (repeats, kernel, stride, expansion, filters) in enumerate(lite.stages(), start=1):
         for repeat in range(repeats):
@@ -146,7 +154,7 @@ def feature_maps(lite: Lite, x: keras.KerasTensor) -> dict[str, keras.KerasTenso
             x = _block(name, x, filters, kernel=kernel, stride=first, expansion=expansion)
             index += 1
         maps[f"stage{number}"] = x
-    maps["head"] = _normalised(_conv("_conv_head", x, NUM_FEATURES, 1, 1), "_bn1")
+    maps["head"] = _activated(_conv("_conv_head", x, NUM_FEATURES, 1, 1))
     return maps
 
 
@@ -156,26 +164,21 @@ def _block(
     """Add an inverted bottleneck: 1×1 expand, depthwise, 1×1 project; a shortcut where the shapes agree."""
     y, filters_in = x, x.shape[-1]
     if expansion > 1:
-        y = _normalised(_conv(f"{name}_expand_conv", y, filters_in * expansion, 1, 1), f"{name}_bn0")
+        y = _activated(_conv(f"{name}_expand_conv", y, filters_in * expansion, 1, 1))
     depthwise = keras.layers.DepthwiseConv2D(
-        kernel, stride, padding="same", use_bias=False, name=_layer_name(f"{name}_depthwise_conv")
+        kernel, stride, padding="same", name=_layer_name(f"{name}_depthwise_conv")
     )
-    y = _normalised(depthwise(y), f"{name}_bn1")
+    y = _activated(depthwise(y))
     y = _conv(f"{name}_project_conv", y, filters, 1, 1)
-    y = _normalised(y, f"{name}_bn2", activate=False)
     return keras.layers.Add()([x, y]) if stride == 1 and filters_in == filters else y
 
 
 def _conv(name: str, x: keras.KerasTensor, filters: int, kernel: int, stride: int) -> keras.KerasTensor:
-    layer = keras.layers.Conv2D(
-        filters, kernel, stride, padding="same", use_bias=False, name=_layer_name(name)
-    )
-    return layer(x)
+    return keras.layers.Conv2D(filters, kernel, stride, padding="same", name=_layer_name(name))(x)
 
 
-def _normalised(x: keras.KerasTensor, name: str, activate: bool = True) -> keras.KerasTensor:
-    x = keras.layers.BatchNormalization(epsilon=_EPSILON, name=_layer_name(name))(x)
-    return keras.layers.ReLU(max_value=6.0)(x) if activate else x
+def _activated(x: keras.KerasTensor) -> keras.KerasTensor:
+    return keras.layers.ReLU(max_value=6.0)(x)
 
 
 def _layer_name(name: str) -> str:
@@ -184,19 +187,25 @@ def _layer_name(name: str) -> str:
 
 
 def load_weights(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
-    """Copy the file's tensors into the layers of the same names; none may be missing."""
-    by_layer: dict[str, dict[str, np.ndarray]] = {}
-    for name, values in tensors.items():
-        layer, _, part = name.rpartition(".")
-        by_layer.setdefault(_layer_name(layer), {})[part] = values
+    """Copy the file's tensors into the layers of the same names; none may be missing.
+
+    The network is frozen, so each batch normalisation is folded into the convolution before it:
+    scale · (w ∗ x) + shift, with scale = γ / √(variance + ε) and shift = β − mean · scale.
+    """
+    names = {_layer_name(name.removesuffix(".weight")): name.removesuffix(".weight") for name in tensors}
     for layer in model.layers:
         if not layer.weights:
             continue
-        parts = by_layer[layer.name]
-        if isinstance(layer, keras.layers.BatchNormalization):
-            names = ("weight", "bias", "running_mean", "running_var")
-            layer.set_weights([parts[part] for part in names])
-        elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            layer.set_weights([parts["weight"].transpose(2, 3, 0, 1)])  # (C, 1, h, w) → (h, w, C, 1)
+        name = names[layer.name]
+        block, _, convolution = name.rpartition(".")
+        normalisation = f"{block}.{_NORMALISATIONS[convolution]}".lstrip(".")
+        scale = tensors[f"{normalisation}.weight"] / np.sqrt(
+            tensors[f"{normalisation}.running_var"] + _EPSILON
+        )
+        shift = tensors[f"{normalisation}.bias"] - tensors[f"{normalisation}.running_mean"] * scale
+        kernel = tensors[f"{name}.weight"] * scale[:, None, None, None]  # (out, in, h, w)
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            kernel = kernel.transpose(2, 3, 0, 1)  # (C, 1, h, w) → (h, w, C, 1)
         else:
-            layer.set_weights([parts["weight"].transpose(2, 3, 1, 0)])  # (out, in, h, w) → (h, w, in, out)
+            kernel = kernel.transpose(2, 3, 1, 0)  # → (h, w, in, out)
+        layer.set_weights([kernel, shift])
