@@ -16,7 +16,7 @@ from pika_gan.config import PRESETS
 from pika_gan.schedule import inputs_of, noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 
-tiny = PRESETS["tiny"]
+tiny = dataclasses.replace(PRESETS["tiny"], projected_ratio=0.5, projected_size=32)
 both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert both.num_replicas_in_sync == 2
 spread = Gan(dataclasses.replace(tiny, batch_size=8), seed=1, strategy=both)
@@ -37,7 +37,7 @@ assert set(expected) == set(found)
 for name, array in expected.items():
     difference = np.abs(found[name].astype(float) - array)
     assert np.quantile(difference, 0.95) < 1e-4, name
-for variable in (*spread.generator.weights, *spread.ema.weights):
+for variable in (*spread.generator.weights, *spread.ema.weights, *spread.heads.weights):
     values = [part.numpy() for part in variable.value.values]
     np.testing.assert_array_equal(*values)
 

@@ -48,6 +48,7 @@ CASES: dict[str, Preset] = {
     "lazy": dataclasses.replace(TINY, penalty_every=2),
     "coarse": dataclasses.replace(TINY, coarse_share=0.3),
     "parts": dataclasses.replace(TINY, accumulate=2),
+    "projected": dataclasses.replace(TINY, projected_ratio=1.0, projected_size=32, accumulate=2),
     "hinge": dataclasses.replace(TINY, loss="hinge", penalty_every=2),
     "non_saturating": dataclasses.replace(TINY, loss="non_saturating", augment=(), average=False),
 }

@@ -40,6 +40,9 @@ class Preset:
     penalty_every: int = 1  # steps between penalties; the weight is multiplied by it
 
     coarse_share: float = 0.0  # of the run: so long pictures of half the size are drawn and judged
+    projected_ratio: float = 0.0  # gradient of the projected critic, as a multiple of the pixels'; 0 for none
+    projected_size: int = 96  # side at which its frozen network sees pictures, a multiple of 32
+    projected_learning_rate: float = 4e-4
     batch_size: int = 16
     accumulate: int = 1  # parts that a batch is cut into, each with a pass of its own
     xla: bool = False  # compile the step; pays on a GPU
@@ -79,6 +82,11 @@ class Preset:
         has_coarse_parts = (self.architecture, self.discriminator) == ("fastgan", "residual")
         if self.coarse_share and not (has_coarse_parts and self.resolution >= 16):
             raise ValueError("coarse_share: expected the residual discriminator of fastgan, at 16 px or more")
+        if self.projected_ratio < 0 or self.projected_size % 32:
+            raise ValueError(
+                "projected_ratio, projected_size: expected 0 or more and a multiple of 32, received "
+                f"{self.projected_ratio} and {self.projected_size}"
+            )
         levels = self.resolution.bit_length() - 2  # 4×4 is the first level
         for field in ("generator_channels", "discriminator_channels"):
             received = len(getattr(self, field))

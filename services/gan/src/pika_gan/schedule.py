@@ -32,6 +32,7 @@ class StepSettings:
 
     generator_rate: float
     discriminator_rate: float
+    heads_rate: float
     penalty_weight: float | None
     ema_decay: float
     augment_probability: float
@@ -77,6 +78,7 @@ def settings_at(
     return StepSettings(
         generator_rate=preset.generator_learning_rate * rate,
         discriminator_rate=preset.discriminator_learning_rate * rate,
+        heads_rate=preset.projected_learning_rate * GENTLER**gentleness,
         penalty_weight=penalty * preset.penalty_every / GENTLER**gentleness if has_penalty else None,
         ema_decay=0.5 ** (preset.batch_size / half_life) if preset.average else 0.0,
         augment_probability=(

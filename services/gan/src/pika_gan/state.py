@@ -15,7 +15,7 @@ from keras import ops
 from pika_gan import augment
 from pika_gan.config import Preset
 from pika_gan.latents import generator_for, to_uint8
-from pika_gan.networks import build_discriminator, build_generator, coarse_parts
+from pika_gan.networks import build_discriminator, build_generator, coarse_parts, projected
 from pika_gan.schedule import StepInputs, inputs_of, noise_of, settings_at
 
 # Far above what a sound run shows: it only keeps one mad batch from spoiling Adam's moments.
@@ -29,6 +29,7 @@ class GanState(ABC):
 
     Attributes:
         parts: "full" and, with a coarse share, "coarse": the generator and the discriminator of that size.
+        eyes, heads: the projected critic's frozen and trained part, used at full size; None without one.
         is_fine: whether the run has come to full size.
     """
 
@@ -48,6 +49,13 @@ class GanState(ABC):
         betas = {"beta_1": preset.adam_beta_1, "beta_2": preset.adam_beta_2}
         self.generator_optimizer = keras.optimizers.Adam(preset.generator_learning_rate, **betas)
         self.discriminator_optimizer = keras.optimizers.Adam(preset.discriminator_learning_rate, **betas)
+        self.eyes: keras.Model | None = None
+        self.heads: keras.Model | None = None
+        if preset.projected_ratio:
+            self.eyes = projected.build_eyes(preset)
+            self.heads = projected.build_heads(self.eyes)
+            self.heads_optimizer = keras.optimizers.Adam(preset.projected_learning_rate, **betas)
+            self.heads_optimizer.build(self.heads.trainable_variables)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
@@ -77,6 +85,8 @@ class GanState(ABC):
             self._begin_full_size()
         self.generator_optimizer.learning_rate.assign(settings.generator_rate)
         self.discriminator_optimizer.learning_rate.assign(settings.discriminator_rate)
+        if self.heads is not None:
+            self.heads_optimizer.learning_rate.assign(settings.heads_rate)
         noise = noise_of(self.preset, self.seed, step, attempt, len(pictures))
         return self.update(
             inputs_of(pictures, noise, settings),
@@ -152,6 +162,9 @@ class GanState(ABC):
         }
         if self.preset.coarse_share:
             parts["is_fine"] = [self.is_fine]
+        if self.heads is not None:
+            parts["heads"] = self.heads.variables
+            parts["heads_optimizer"] = self.heads_optimizer.variables
         return {f"{part}/{i:04d}": v for part, variables in parts.items() for i, v in enumerate(variables)}
 
     def state(self) -> dict[str, np.ndarray]:

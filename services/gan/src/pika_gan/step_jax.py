@@ -15,7 +15,7 @@ from jax import numpy as jnp
 
 from pika_gan import losses
 from pika_gan.config import Preset
-from pika_gan.networks import halved
+from pika_gan.networks import halved, projected
 from pika_gan.schedule import StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
@@ -53,10 +53,14 @@ class Gan(GanState):
             *gradients, fixed, figures = self._gradients(values, few, part, with_penalty)
             values = values | fixed  # batch-normalisation statistics
             found.append((*gradients, figures))
-        for_generator, for_discriminator, figures = jax.tree.map(lambda *each: sum(each) / num, *found)
+        for_generator, for_discriminator, for_heads, figures = jax.tree.map(
+            lambda *each: sum(each) / num, *found
+        )
         generator, discriminator = self.parts[part]
         values = self._applied(values, self.generator_optimizer, for_generator, generator)
         values = self._applied(values, self.discriminator_optimizer, for_discriminator, discriminator)
+        if for_heads and self.heads is not None:
+            values = self._applied(values, self.heads_optimizer, for_heads, self.heads)
         for average, weight in self.ema_pairs():
             now, before = values[self._names[id(weight)]], values[self._names[id(average)]]
             values[self._names[id(average)]] = now + inputs.ema_decay * (before - now)
@@ -64,8 +68,8 @@ class Gan(GanState):
 
     def _gradients(
         self, values: Values, inputs: StepInputs, part: str, with_penalty: bool
-    ) -> tuple[list[Any], list[Any], Values, dict[str, Any]]:
-        """Both players' gradients, what the passes changed beside, and the figures, of one batch."""
+    ) -> tuple[list[Any], list[Any], list[Any], Values, dict[str, Any]]:
+        """Return the gradients of generator, discriminator and heads, changed state, and the figures."""
         generator, discriminator = self.parts[part]
         real = inputs.pictures.astype("float32") / 127.5 - 1.0
         if part == "coarse":
@@ -85,7 +89,36 @@ class Gan(GanState):
             values, seen, discriminator, inputs.penalty_weight if with_penalty else None
         )
         changed |= self._named_values(discriminator.non_trainable_variables, fixed)
-        return back(wanted)[0], for_discriminator, changed, figures
+        for_heads: list[Any] = []
+        if self.heads is not None and part == "full":
+            wish, for_heads, fixed, figures["heads_loss"] = self._project(values, real_seen, fake_seen)
+            wanted = projected.combined(wanted, wish, self.preset.projected_ratio)
+            changed |= self._named_values(self.heads.non_trainable_variables, fixed)
+        return back(wanted)[0], for_discriminator, for_heads, changed, figures
+
+    def _project(
+        self, values: Values, real_seen: Any, fake_seen: Any
+    ) -> tuple[Any, list[Any], list[Any], Any]:
+        """See `step_tensorflow.Gan._project`; also returns the heads' changed state."""
+        eyes, heads = self.eyes, self.heads
+        frozen = [], [variable.value for variable in eyes.non_trainable_variables]
+        before = self._of(values, heads.non_trainable_variables)
+        trained = self._of(values, heads.trainable_variables)
+
+        def generator_loss(pictures: Any) -> tuple[Any, list[Any]]:
+            maps, _ = eyes.stateless_call(*frozen, pictures, training=False)
+            logits, _ = heads.stateless_call(trained, before, maps, training=False)
+            return projected.generator_loss(logits), maps
+
+        def heads_loss(trained: list[Any]) -> tuple[Any, list[Any]]:
+            real_logits, fixed = heads.stateless_call(trained, before, real_maps, training=True)
+            fake_logits, _ = heads.stateless_call(trained, fixed, fake_maps, training=False)
+            return projected.heads_loss(real_logits, fake_logits), fixed
+
+        wish, fake_maps = jax.grad(generator_loss, has_aux=True)(fake_seen)
+        real_maps, _ = eyes.stateless_call(*frozen, real_seen, training=False)
+        (loss, fixed), gradients = jax.value_and_grad(heads_loss, has_aux=True)(trained)
+        return wish, gradients, fixed, loss
 
     def _criticise(
         self, values: Values, seen: Any, discriminator: keras.Model, penalty_weight: Any

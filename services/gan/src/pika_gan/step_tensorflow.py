@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from pika_gan import losses
 from pika_gan.config import Preset
-from pika_gan.networks import halved
+from pika_gan.networks import halved, projected
 from pika_gan.schedule import StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
@@ -96,7 +96,7 @@ class Gan(GanState):
 
     def _update_weights(self, inputs: StepInputs, *, part: str, with_penalty: bool) -> dict[str, Any]:
         """One device's share of a step. The optimisers sum gradients over all devices."""
-        found: list[tuple[list[Any], list[Any], dict[str, Any]]] = []
+        found: list[tuple[list[Any], list[Any], list[Any], dict[str, Any]]] = []
         num = self.preset.accumulate
         for pictures, latents, draws in zip(*(tf.split(array, num) for array in inputs[:3]), strict=True):
             # One after the other: that they do not lie in memory at once is what they are for.
@@ -105,18 +105,20 @@ class Gan(GanState):
                     pictures=tf.identity(pictures), latents=tf.identity(latents), draws=tf.identity(draws)
                 )
                 found.append(self._gradients(few, part=part, with_penalty=with_penalty))
-        for_generator, for_discriminator, figures = tf.nest.map_structure(
+        for_generator, for_discriminator, for_heads, figures = tf.nest.map_structure(
             lambda *values: tf.add_n(values) / num if num > 1 else values[0], *found
         )
         generator, discriminator = self.parts[part]
         self._apply(self.generator_optimizer, for_generator, generator)
         self._apply(self.discriminator_optimizer, for_discriminator, discriminator)
+        if for_heads and self.heads is not None:
+            self._apply(self.heads_optimizer, for_heads, self.heads)
         return dict(figures)
 
     def _gradients(
         self, inputs: StepInputs, *, part: str, with_penalty: bool
-    ) -> tuple[list[Any], list[Any], dict[str, Any]]:
-        """Both players' gradients and the figures, of one batch or a part of it."""
+    ) -> tuple[list[Any], list[Any], list[Any], dict[str, Any]]:
+        """Return the gradients of generator, discriminator and heads, and the figures."""
         generator, discriminator = self.parts[part]
         real = tf.cast(inputs.pictures, tf.float32) / 127.5 - 1.0
         if part == "coarse":
@@ -128,12 +130,27 @@ class Gan(GanState):
         real_seen = self.augmented(real, inputs.draws[:num], inputs.augment_probability)
         seen = tf.concat([real_seen, fake_seen], axis=0)  # (2N, S, S, 3)
         criticised = self.criticise(discriminator, seen, inputs.penalty_weight if with_penalty else None)
+        wanted, for_heads, figures = criticised.wanted, [], dict(criticised.figures)
+        if self.heads is not None and part == "full":
+            projected_wish, for_heads, figures["heads_loss"] = self._project(real_seen, fake_seen)
+            wanted = projected.combined(wanted, projected_wish, self.preset.projected_ratio)
         for_generator = generator_tape.gradient(
-            fake_seen,
-            generator.trainable_variables,
-            output_gradients=tf.stop_gradient(criticised.wanted),
+            fake_seen, generator.trainable_variables, output_gradients=tf.stop_gradient(wanted)
         )
-        return for_generator, criticised.gradients, criticised.figures
+        return for_generator, criticised.gradients, for_heads, figures
+
+    def _project(self, real_seen: Any, fake_seen: Any) -> tuple[Any, list[Any], Any]:
+        """Return the projected critic's ∂(generator loss)/∂picture, its heads' gradients and their loss."""
+        with tf.GradientTape() as tape:
+            tape.watch(fake_seen)
+            fake_maps = self.eyes(fake_seen, training=False)
+            loss = projected.generator_loss(self.heads(fake_maps, training=False))
+        wish = tape.gradient(loss, fake_seen)
+        real_maps = self.eyes(real_seen, training=False)
+        with tf.GradientTape() as tape:
+            real_logits = self.heads(real_maps, training=True)
+            loss = projected.heads_loss(real_logits, self.heads(fake_maps, training=False))
+        return wish, tape.gradient(loss, self.heads.trainable_variables), loss
 
     def criticise(self, discriminator: keras.Model, seen: Any, penalty_weight: Any) -> Criticised:
         """One forward pass of the discriminator over pictures (2N, S, S, 3), and all that both players need.
