@@ -1,6 +1,6 @@
-"""Trains a GAN on the pikachu bucket and serves POST /generate."""
+"""Train a GAN on the pikachu bucket and serve POST /generate."""
 
 import os as _os
 
-if _os.environ.get("PIKA_GAN_BACKEND"):  # Keras reads it when it is first imported, which is later than here
+if _os.environ.get("PIKA_GAN_BACKEND"):  # Keras reads this when it is first imported, later
     _os.environ["KERAS_BACKEND"] = _os.environ["PIKA_GAN_BACKEND"]

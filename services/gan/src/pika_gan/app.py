@@ -1,6 +1,6 @@
 """The GAN's front end: `gunicorn -c python:pika_kit.gunicorn_config "pika_gan.app:create_app()"`.
 
-It draws through ONNX Runtime and never imports TensorFlow, unless PIKA_MODEL_RUNTIME=tensorflow asks for it.
+It generates through ONNX Runtime and imports TensorFlow only if PIKA_MODEL_RUNTIME=tensorflow asks for it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ MAX_BODY_BYTES = 2**20
 def create_app(
     settings: Settings | None = None, *, store: Store | None = None, queue: JobQueue | None = None
 ) -> OpenAPI:
-    """The application; without settings they are read from the environment."""
+    """Create the application; settings default to the environment's."""
     settings = settings or Settings.from_environment()
     title = "Draws new pictures and trains the networks that do"
     app = create_service("gan", title, settings, store=store, queue=queue)
-    # No request to this service holds more than numbers, but for POST /project, which sets its own limit.
+    # Requests contain only numbers, except those of POST /project, which sets its own limit.
     app.config["MAX_CONTENT_LENGTH"] = min(MAX_BODY_BYTES, settings.max_upload_bytes)
     service: ServiceState = app.config["PIKA"]
     app.config[current.MODELS] = follower = follow(settings, service.store)

@@ -1,10 +1,9 @@
 """DiffAugment (Zhao et al. 2020, arXiv:2006.10738): colour, translation and cutout, in keras.ops.
 
-Real and generated pictures pass through it alike, so that the discriminator cannot learn the few real ones by
-heart while the generator still receives gradients. The random numbers come from outside, as `draws` (N,
-NUM_DRAWS) in [0, 1): the same draws give the same pictures, on every backend. All of it can be differentiated
-twice: shifts are multiplications by one-hot matrices, because the gradient of a resampling operation would be
-missing.
+Real and generated pictures are augmented alike, so that the discriminator cannot memorise the few real ones
+while the generator still receives gradients. The random numbers are passed in as `draws` (N, NUM_DRAWS) in
+[0, 1): the same draws give the same pictures on every backend. Everything can be differentiated twice: shifts
+are multiplications by one-hot matrices, because the second-order gradient of resampling is missing.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from keras import ops
 Tensor = Any
 
 KINDS = ("colour", "translation", "cutout")
-NUM_DRAWS = 10  # 3 for colour, 2 for translation, 2 for cutout, 3 to decide which of them happen
-TRANSLATION = 0.125  # at most this share of the side
+NUM_DRAWS = 10  # 3 for colour, 2 for translation, 2 for cutout, 3 to decide which of them are applied
+TRANSLATION = 0.125  # largest shift, as a share of the side
 CUTOUT = 0.5  # side of the hole, as a share of the picture's
 
 
@@ -28,10 +27,17 @@ def augment(
     probability: Tensor = 1.0,
     colour_strength: float = 1.0,
 ) -> Tensor:
-    """Augments pictures (N, S, S, 3) in [-1, 1] by draws (N, NUM_DRAWS) in [0, 1).
+    """Augment pictures (N, S, S, 3) in [-1, 1] by draws (N, NUM_DRAWS) in [0, 1).
 
-    Each of `kinds` happens to a picture with `probability`; `colour_strength` scales how far colours are
-    changed. Raises ValueError for an unknown kind.
+    Args:
+        pictures: real or generated ones.
+        draws: see the module's docstring.
+        kinds: which augmentations to use, of KINDS.
+        probability: of applying each kind to a picture.
+        colour_strength: scale of the colour changes; 1 is that of the paper.
+
+    Raises:
+        ValueError: unknown kind.
     """
     unknown = set(kinds) - set(KINDS)
     if unknown:
@@ -47,9 +53,9 @@ def augment(
 
 
 def colour(pictures: Tensor, draws: Tensor, happens: Tensor) -> Tensor:
-    """Brightness ±0.5, saturation ×0…2, contrast ×0.5…1.5, in this order.
+    """Change brightness by ±0.5, saturation by ×0…2 and contrast by ×0.5…1.5, in this order.
 
-    `happens` (N,) scales how far each picture's go, 0–1.
+    `happens` (N,) scales the change of each picture, 0–1.
     """
     strength = [_per_picture(happens * (draws[:, i] - 0.5)) for i in range(3)]
     x = pictures + strength[0]
@@ -60,7 +66,7 @@ def colour(pictures: Tensor, draws: Tensor, happens: Tensor) -> Tensor:
 
 
 def translation(pictures: Tensor, draws: Tensor, happens: Tensor) -> Tensor:
-    """Shifts by up to ±TRANSLATION of the side; what enters is zero, mid-grey."""
+    """Shift by up to ±TRANSLATION of the side; the uncovered area is zero (mid-grey)."""
     size = pictures.shape[1]
     reach = int(size * TRANSLATION + 0.5)
     offsets = ops.floor(draws * (2 * reach + 1)) - reach  # (N, 2) in -reach … reach
@@ -73,7 +79,7 @@ def translation(pictures: Tensor, draws: Tensor, happens: Tensor) -> Tensor:
 
 
 def cutout(pictures: Tensor, draws: Tensor, happens: Tensor) -> Tensor:
-    """A square hole of zeros, half the side, centred anywhere in the picture."""
+    """Cut out a square of zeros, half the side, centred anywhere in the picture."""
     size = pictures.shape[1]
     half = size * CUTOUT / 2
     position = ops.arange(size, dtype=pictures.dtype) + 0.5  # (S,)
@@ -86,5 +92,5 @@ def cutout(pictures: Tensor, draws: Tensor, happens: Tensor) -> Tensor:
 
 
 def _per_picture(values: Tensor) -> Tensor:
-    """(N,) → (N, 1, 1, 1)."""
+    """Reshape (N,) to (N, 1, 1, 1)."""
     return values[:, None, None, None]

@@ -1,4 +1,4 @@
-"""The training step of the backend that Keras runs on."""
+"""Selects the training step of the backend that Keras runs on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pika_gan.state import GanState
 
 
 def make_gan(preset: Preset, seed: int = 0) -> GanState:
-    """The networks of a preset with their training step. Raises RuntimeError for a backend without one."""
+    """Create the networks of a preset with their training step.
+
+    Raises:
+        RuntimeError: the backend has no training step, or cannot train this preset.
+    """
     name = keras.backend.backend()
     if name == "tensorflow":
         from pika_gan import step_tensorflow
@@ -17,8 +21,8 @@ def make_gan(preset: Preset, seed: int = 0) -> GanState:
         return step_tensorflow.Gan(preset, seed)
     if name == "jax":
         if preset.discriminator == "fastgan":
-            # On TensorFlow Keras's spectral normalisation overwrites its kernels in passing; on JAX nothing
-            # can be overwritten, and the two learn differently.
+            # Keras's spectral normalisation overwrites its kernels in the forward pass. JAX cannot do that,
+            # so the two backends would train differently.
             raise RuntimeError(f"preset {preset.name}: expected the backend tensorflow, received jax")
         from pika_gan import step_jax
 

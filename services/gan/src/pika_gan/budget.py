@@ -1,4 +1,4 @@
-"""When a run ends, and how long it has still to go."""
+"""When a run ends, and an estimate of the time left."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from pika_gan.checkpoints import RunState
 
 @dataclass(frozen=True)
 class Budget:
-    """When a run ends: after `steps`, or after `minutes` of training time in all sittings, whichever is
-    first.
-    """
+    """End a run after `steps` or after `minutes` of total training time, whichever is first."""
 
     steps: int | None
     minutes: float | None
@@ -22,13 +20,13 @@ class Budget:
             raise ValueError("budget: expected steps or minutes, received neither")
 
     def fraction(self, state: RunState) -> float:
-        """Share of the run that is done, 0 … 1."""
+        """Return the completed share of the run, 0 … 1."""
         by_steps = state.step / self.steps if self.steps else 0.0
         by_time = state.seconds / (60 * self.minutes) if self.minutes else 0.0
         return min(1.0, max(by_steps, by_time))
 
     def remaining_seconds(self, state: RunState) -> float:
-        """Estimated from the pace so far, evaluations and all; NaN before there is one."""
+        """Estimate the remaining time from the pace so far, including evaluations; NaN at the start."""
         estimates = []
         if self.steps is not None:
             pace = state.seconds / state.step if state.step else math.nan
@@ -38,12 +36,12 @@ class Budget:
         return max(0.0, min(estimates))
 
     def total_steps(self, state: RunState) -> int:
-        """As many steps as there will be; with minutes alone, as many as the pace allows."""
+        """Return the total number of steps; with minutes only, the number that the pace allows."""
         if self.steps is not None:
             return self.steps
         return round(state.step * (1 + self.remaining_seconds(state) / max(state.seconds, 1e-9)))
 
 
 def duration(seconds: float) -> str:
-    """For people: "45 s", "12 min"."""
+    """Format seconds for people: "45 s", "12 min"."""
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,8 +1,8 @@
-"""Which figures are typical: a GAN from few pictures learns more from four alike than from one that is odd.
+"""Select typical figures: a GAN with little data learns more from four similar figures than from an odd one.
 
-Instance selection (DeVries, Drozdzal and Taylor 2020, arXiv:2007.15255): pictures that lie far from their
-neighbours in the features of a frozen network are left out. Line drawings and figures in costumes,
-hardly yellow, are left out by their colour.
+Instance selection (DeVries, Drozdzal and Taylor 2020, arXiv:2007.15255): figures far from their neighbours in
+the features of a frozen network are left out. Line drawings and costumes, which are hardly yellow, are left
+out by colour.
 """
 
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ LEAST_YELLOW = 0.6
 """Share of the figure's pixels that are of Pikachu's yellow: less have line drawings and costumes."""
 _WHITE = 245
 
-# Hue and saturation and value as Pillow gives them, 0–255: 31° to 71°, not pale, not dark.
+# Hue, saturation and value as in Pillow, 0–255: hue 31° to 71°, not pale, not dark.
 _HUES, _SATURATION, _VALUE = (22, 50), 90, 120
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Bool (N,): what is kept; and how many were left out as "hardly_yellow" and as "not_typical"."""
+    """The selection: bool (N,), and how many were left out as "hardly_yellow" and as "not_typical"."""
 
     kept: np.ndarray
     left_out: dict[str, int]
 
 
 def choose(figures: np.ndarray, features: np.ndarray) -> Chosen:
-    """Choose among figures uint8 (N, S, S, 3) on white by their features float (N, D)."""
+    """Select among figures uint8 (N, S, S, 3) on white by their features float (N, D)."""
     is_yellow = np.array([yellow_share(figure) > LEAST_YELLOW for figure in figures], bool)
     is_typical = np.zeros(len(figures), bool)
     rows = np.flatnonzero(is_yellow)
@@ -46,7 +46,7 @@ def choose(figures: np.ndarray, features: np.ndarray) -> Chosen:
 
 
 def loneliness(features: np.ndarray) -> np.ndarray:
-    """Mean distance to the ten nearest in 32 principal components, float (N,)."""
+    """Return each row's mean distance to its ten nearest in 32 principal components, float (N,)."""
     scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
     left, values, _ = np.linalg.svd(scaled, full_matrices=False)
     rows = left[:, :NUM_AXES] * values[:NUM_AXES]
@@ -58,7 +58,7 @@ def loneliness(features: np.ndarray) -> np.ndarray:
 
 
 def yellow_share(figure: np.ndarray) -> float:
-    """Of a figure uint8 (S, S, 3) on white: the share of its pixels that are yellow, 0–1."""
+    """Return the share of yellow pixels of a figure uint8 (S, S, 3) on white, 0–1."""
     hue, saturation, value = np.moveaxis(np.asarray(Image.fromarray(figure).convert("HSV")).astype(int), 2, 0)
     is_figure = figure.min(axis=2) < _WHITE
     is_yellow = (hue > _HUES[0]) & (hue < _HUES[1]) & (saturation > _SATURATION) & (value > _VALUE)

@@ -1,7 +1,7 @@
-"""Hyper-parameters of one training recipe: a frozen dataclass, and the presets by name.
+"""Hyper-parameters of a training recipe: a frozen dataclass, and the presets by name.
 
-A preset is data only. `Preset.from_json(preset.to_json())` gives the same preset back, which is how a run
-remembers the one it was started with.
+A preset is data only. `Preset.from_json(preset.to_json())` restores it, which is how a run remembers the one
+it was started with.
 """
 
 from __future__ import annotations
@@ -20,59 +20,59 @@ Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 @dataclass(frozen=True)
 class Preset:
-    """One recipe. Channel tuples go from 4×4 up to `resolution`, the discriminator's too."""
+    """One recipe. Channel tuples go from 4×4 up to `resolution`, also for the discriminator."""
 
     name: str
     resolution: int
     architecture: Architecture = "fastgan"
-    discriminator: Discriminator = "residual"  # of the architecture fastgan
+    discriminator: Discriminator = "residual"  # for the architecture fastgan
     latent_dim: int = 128
     upsampling: Literal["nearest", "transposed"] = "nearest"
     generator_channels: tuple[int, ...] = (128, 96, 64, 24)
     discriminator_channels: tuple[int, ...] = (160, 96, 48, 24)
 
-    pictures: Pictures = "squares"  # or figures cut out onto white, where there are enough
-    poses: int = 1  # in so many poses each figure is shown
+    pictures: Pictures = "squares"  # or figures cut out onto white, if there are enough
+    poses: int = 1  # number of poses in which each figure is shown
 
     loss: Loss = "rpgan"
     penalty_weight: float = 0.5  # γ of R1 and R2 at the start, in (γ/2)·‖∇D‖² per picture
-    penalty_weight_end: float = 0.05  # γ at the planned end; between them it falls on a cosine
+    penalty_weight_end: float = 0.05  # γ at the planned end; it falls along a cosine
     penalty_every: int = 1  # steps between penalties; the weight is multiplied by it
 
-    coarse_share: float = 0.0  # of the run: so long pictures of half the size are drawn and judged
+    coarse_share: float = 0.0  # first share of the run, at half the resolution
     projected_ratio: float = 0.0  # gradient of the projected critic, as a multiple of the pixels'; 0 for none
     projected_size: int = 96  # side at which its frozen network sees pictures, a multiple of 32
     projected_learning_rate: float = 4e-4
     batch_size: int = 16
-    accumulate: int = 1  # parts that a batch is cut into, each with a pass of its own
-    xla: bool = False  # compile the step; pays on a GPU
+    accumulate: int = 1  # parts of a batch that are processed one after the other, to save memory
+    xla: bool = False  # compile the step with XLA; pays on a GPU
     generator_learning_rate: float = 1e-3
     discriminator_learning_rate: float = 1e-3
     adam_beta_1: float = 0.0
     adam_beta_2: float = 0.99
-    learning_rate_end: float = 1.0  # share of the learning rate left at the planned end (cosine)
+    learning_rate_end: float = 1.0  # final share of the learning rates (cosine)
 
-    average: bool = True  # draw with the generator's average; without, with the generator as it is
+    average: bool = True  # draw with the generator's moving average, or with the generator itself
     ema_half_life: float = 10_000.0  # in pictures shown
-    ema_ramp: float = 0.05  # the half-life is at most this share of the pictures shown so far
+    ema_ramp: float = 0.05  # limits the half-life to this share of the pictures shown so far
     augment: tuple[str, ...] = ("colour", "translation", "cutout")
-    augment_probability: float = 0.5  # each kind, for each picture
-    augment_target: float | None = None  # of overfitting, 0–1, towards which the probability is steered
-    colour_strength: float = 1.0  # of DiffAugment's colour, as a share of what its paper has
+    augment_probability: float = 0.5  # of each kind, for each picture
+    augment_target: float | None = None  # target overfitting, 0–1, towards which the probability is steered
+    colour_strength: float = 1.0  # scale of DiffAugment's colour changes; 1 is the paper's
     flip: bool = True
 
     precision: Precision = "auto"
     default_steps: int | None = None
-    minimum_steps: int = 200  # a generator that was trained for fewer draws noise, and is not served
+    minimum_steps: int = 200  # a generator trained for fewer steps draws noise and is not served
     default_minutes: float | None = 10.0
     log_every: int = 20  # steps
     sample_every: int = 40
     evaluate_every: int = 200
     sample_count: int = 64  # pictures on a sample sheet
     evaluation_pictures: int = 256  # drawn for one measurement
-    goes_back: bool = True  # a run that collapses or diverges goes on from where it was good, more gently
-    keep: Literal["kid", "discriminator_loss"] = "kid"  # what the published step has the lowest of
-    spaces: tuple[str, ...] = ("pyramid", "lite2")  # what is measured in; the last one gives the headline
+    goes_back: bool = True  # roll back to a good checkpoint after collapse or divergence
+    keep: Literal["kid", "discriminator_loss"] = "kid"  # the step with the lowest value is published
+    spaces: tuple[str, ...] = ("pyramid", "lite2")  # spaces to measure in; the last one gives the headline
 
     def __post_init__(self) -> None:
         if self.resolution < 8 or self.resolution & (self.resolution - 1):
@@ -87,7 +87,7 @@ class Preset:
                 "projected_ratio, projected_size: expected 0 or more and a multiple of 32, received "
                 f"{self.projected_ratio} and {self.projected_size}"
             )
-        levels = self.resolution.bit_length() - 2  # 4×4 is the first level
+        levels = self.resolution.bit_length() - 2  # the first level is 4×4
         for field in ("generator_channels", "discriminator_channels"):
             received = len(getattr(self, field))
             if received != levels:
@@ -96,13 +96,13 @@ class Preset:
                 )
 
     def resolved(self) -> Preset:
-        """The same preset with `precision` settled for this machine."""
+        """Return the preset with `precision` resolved for this machine."""
         if self.precision != "auto":
             return self
         return dataclasses.replace(self, precision="mixed_bfloat16" if has_bfloat16() else "float32")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON; tuples become lists."""
+        """Return plain values for JSON; tuples become lists."""
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in dataclasses.asdict(self).items()
@@ -110,7 +110,7 @@ class Preset:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Preset:
-        """The preset that `to_json` wrote. Raises TypeError for a field that is not known."""
+        """Restore what `to_json` returned. Raises TypeError for an unknown field."""
         fields: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
@@ -120,7 +120,7 @@ class Preset:
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether this CPU multiplies bfloat16 itself. Elsewhere it is emulated and slower than float32."""
+    """Return whether this CPU has bfloat16 instructions. Emulated, bfloat16 is slower than float32."""
     try:
         flags = cpuinfo.read_text()
     except OSError:
@@ -131,7 +131,7 @@ def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
-        # The recipe of 2018 that this project grew out of, with none of our help: the baseline.
+        # The 2018 recipe that this project grew out of, without any of our improvements: the baseline.
         Preset(
             name="article",
             resolution=32,
@@ -156,7 +156,7 @@ PRESETS: dict[str, Preset] = {
             default_steps=25_200,
             default_minutes=None,
         ),
-        # FastGAN by its own recipe, as far as this size and two cores allow: the other baseline.
+        # FastGAN with its own recipe, as far as this size and two cores allow: the second baseline.
         Preset(
             name="fastgan-32",
             resolution=32,
@@ -176,13 +176,13 @@ PRESETS: dict[str, Preset] = {
             adam_beta_2=0.999,
             augment=("colour", "translation"),
             augment_probability=1.0,
-            ema_half_life=5_500.0,  # 0.999 a step
+            ema_half_life=5_500.0,  # a decay of 0.999 per step
             goes_back=False,
         ),
         # A picture worth looking at after about ten minutes on two cores.
         Preset(name="cpu-32", resolution=32, pictures="figures", poses=8),
-        # Whole figures from half an hour on two cores: cpu-32, and then one level more. Transposed
-        # convolutions would be quicker there, and leave a checkerboard on bodies.
+        # Whole figures from half an hour on two cores: cpu-32 plus one level. Transposed convolutions would
+        # be faster but leave a checkerboard on bodies.
         Preset(
             name="cpu-64",
             resolution=64,
@@ -193,11 +193,11 @@ PRESETS: dict[str, Preset] = {
             coarse_share=0.4,
             learning_rate_end=0.1,
             default_minutes=30.0,
-            # A sheet and a measurement take as long as 5 and 50 steps.
+            # A sheet takes as long as 5 steps, a measurement as long as 50.
             sample_every=100,
             evaluate_every=800,
         ),
-        # An hour on one GPU; larger batches and networks, gentler rates, augmentation as overfitting asks.
+        # An hour on one GPU: larger batches and networks, lower learning rates, adaptive augmentation.
         *(
             Preset(
                 name=f"gpu-{resolution}",
@@ -232,7 +232,7 @@ PRESETS: dict[str, Preset] = {
                 (256, (512, 512, 512, 256, 128, 64, 32), 10.0),
             )
         ),
-        # For tests: every part of cpu-32, in fractions of a second.
+        # For tests: every part of cpu-32 in fractions of a second.
         Preset(
             name="tiny",
             resolution=16,
@@ -259,7 +259,7 @@ DEFAULT_PRESET = "cpu-64"
 
 
 def preset_named(name: str) -> Preset:
-    """The preset called `name`. Raises ValueError, with the names there are, for any other."""
+    """Return the preset called `name`. Raises ValueError, with the valid names, for any other."""
     if name not in PRESETS:
         raise ValueError(f"preset: expected one of {', '.join(sorted(PRESETS))}, received {name!r}")
     return PRESETS[name]

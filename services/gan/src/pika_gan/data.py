@@ -1,9 +1,9 @@
-"""The training pictures: resized once, cached, a tenth held out by their ids, shuffled by (seed, epoch).
+"""The training pictures: resized once, cached, a tenth held out by id, shuffled by (seed, epoch).
 
-Where they are figures on white, each is shown in several poses (`jitter`).
+Figures on white are shown in several poses each (`jitter`).
 
-Nothing here depends on the order in which pictures arrive or on earlier calls, so that a resumed run sees the
-batches an uninterrupted one would have seen.
+Nothing depends on the order in which pictures arrive or on earlier calls, so that a resumed run sees the same
+batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures uint8 (N, S, S, 3) with their ids, split into those trained on and those held out.
+    """Pictures uint8 (N, S, S, 3) with their ids, split into training and held-out pictures.
 
     Attributes:
-        shown: uint8 (P · N, S, S, 3), what batches are drawn from: the training pictures in P poses.
-        facts: how they were chosen, for the card; see `pictures.gather`.
+        shown: uint8 (P · N, S, S, 3), the source of batches: the training pictures in P poses.
+        facts: how they were selected, for the card; see `pictures.gather`.
     """
 
     train: np.ndarray
@@ -47,11 +47,11 @@ class Dataset:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Of all pictures."""
+        """Number of pictures, including held-out ones."""
         return self.train_ids + self.held_out_ids
 
     def manifest(self) -> dict[str, object]:
-        """What the run saw: every id, the counts, and one hash over all of it."""
+        """Describe what the run saw: every id, the counts, and one hash over all of it."""
         lists = {"train": list(self.train_ids), "held_out": list(self.held_out_ids)}
         digest = hashlib.sha256(json.dumps(lists, sort_keys=True).encode()).hexdigest()
         return {
@@ -65,7 +65,7 @@ class Dataset:
         }
 
     def batch(self, step: int, batch_size: int, seed: int, flip: bool) -> np.ndarray:
-        """The batch of `step`, uint8 (batch_size, S, S, 3): all that is shown once an epoch."""
+        """Return the batch of `step`, uint8 (batch_size, S, S, 3); each epoch shows every picture once."""
         positions = np.arange(step * batch_size, (step + 1) * batch_size)
         epochs, within = np.divmod(positions, len(self.shown))
         chosen = np.empty(batch_size, np.int64)
@@ -81,12 +81,12 @@ class Dataset:
 
 
 def is_held_out(picture_id: str, share: float = HELD_OUT_SHARE) -> bool:
-    """Whether the picture is never trained on: decided by its id alone, the same in every run."""
+    """Return whether a picture is held out: decided by its id alone, equally in every run."""
     return int(hashlib.sha256(picture_id.encode()).hexdigest()[:8], 16) < share * 2**32
 
 
 def resize(pixels: np.ndarray, size: int) -> np.ndarray:
-    """uint8 (H, W, 3) → (size, size, 3) with Pillow's antialiased Lanczos filter."""
+    """Resize uint8 (H, W, 3) to (size, size, 3) with Pillow's antialiased Lanczos filter."""
     if pixels.shape[:2] == (size, size):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.LANCZOS))
@@ -100,10 +100,12 @@ def make_dataset(
     poses: int = 1,
     facts: dict[str, Any] | None = None,
 ) -> Dataset:
-    """Splits (id, uint8 (H, W, 3)) pairs. Ids are sorted first; at least two pictures are held out.
+    """Split (id, uint8 (H, W, 3)) pairs. Ids are sorted first; at least two pictures are held out.
 
     Args:
-        poses: of each training picture so many are shown; more than one for figures on white only.
+        pictures: pairs of an id and a picture of any size.
+        size: side of the training pictures.
+        poses: how many poses of each training picture to show; more than one only for figures on white.
 
     Raises:
         ValueError: fewer than `minimum` different pictures.
@@ -112,7 +114,7 @@ def make_dataset(
     if len(items) < minimum:
         raise ValueError(f"expected at least {minimum} different training pictures, received {len(items)}")
     held_out = [item for item in items if is_held_out(item[0])]
-    if len(held_out) < 2:  # a handful of pictures may leave none to the hash
+    if len(held_out) < 2:  # among few pictures the hash may hold out none
         held_out = items[:: len(items) // 2][:2]
     names = {key for key, _ in held_out}
     train = [item for item in items if item[0] not in names]
@@ -128,7 +130,7 @@ def make_dataset(
 
 
 def _different(items: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-    """Of pictures with the same pixels the first: a copy is nothing to learn from, and not to be held out."""
+    """Keep the first of pictures with equal pixels: copies teach nothing and must not be held out."""
     seen: set[bytes] = set()
     found = []
     for key, pixels in items:
@@ -140,7 +142,7 @@ def _different(items: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarra
 
 
 def _posed(pictures: list[np.ndarray], size: int, poses: int) -> np.ndarray:
-    """The further poses, uint8 ((poses − 1) · N, size, size, 3); drawn at the pictures' own size."""
+    """Draw the further poses, uint8 ((poses − 1) · N, size, size, 3), from the original sizes."""
     further = [
         np.stack([resize(pose(picture, number), size) for picture in pictures]) for number in range(1, poses)
     ]
@@ -148,7 +150,7 @@ def _posed(pictures: list[np.ndarray], size: int, poses: int) -> np.ndarray:
 
 
 def save_dataset(dataset: Dataset, path: Path) -> None:
-    """Writes the cache: one npz, whole or not at all."""
+    """Write the cache atomically as one npz."""
     partial = path.with_suffix(".partial.npz")
     np.savez(
         partial,
@@ -163,14 +165,14 @@ def save_dataset(dataset: Dataset, path: Path) -> None:
 
 
 def load_dataset(path: Path) -> Dataset:
-    """Reads what `save_dataset` wrote."""
+    """Read what `save_dataset` wrote."""
     with np.load(path) as arrays:
         return Dataset(
             arrays["train"],
             arrays["held_out"],
             tuple(str(key) for key in arrays["train_ids"]),
             tuple(str(key) for key in arrays["held_out_ids"]),
-            # A cache that an earlier release wrote has neither poses nor facts.
+            # A cache written by an earlier release has neither poses nor facts.
             arrays["shown"] if "shown" in arrays else arrays["train"],
             json.loads(str(arrays["facts"])) if "facts" in arrays else {"kind": "squares"},
         )

@@ -1,8 +1,8 @@
-"""How good drawn pictures are: what `measures` and `likeness` say of them beside one fixed set of real ones.
+"""Measure drawn pictures: `measures` and `likeness` against one fixed set of real pictures.
 
-The reference is the held-out pictures where there are a hundred; else all pictures, the trained ones among
-them, because a figure from a few dozen moves more by who is among them than by the model. What was learned by
-heart is told apart by `near_copy_rate`.
+The reference is the held-out pictures if there are a hundred; otherwise all pictures including the training
+set, because a figure from a few dozen pictures depends more on their selection than on the model. Memorised
+pictures are detected separately, by `near_copy_rate`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CLIP = 5.0  # standard deviations
 
 @dataclass(frozen=True)
 class InSpace:
-    """What is measured in one feature space; see `measures`."""
+    """Measurements in one feature space; see `measures`."""
 
     version: str
     kid: float
@@ -55,13 +55,14 @@ class Evaluation:
     """One measurement.
 
     Attributes:
-        spaces: name of the space → figures in it. `kid` is that of the last one, the headline.
-        diversity: how many different pictures the drawn ones amount to (`measures.effective_number`), or how
-            far apart their pixels are, whichever is less, as a share of what it is for as many real ones.
-        near_copy_rate: share of the drawn pictures nearer to a trained one, or to its mirror image, than all
+        spaces: name of the space → figures in it. The last one's `kid` is the headline.
+        diversity: effective number of different pictures (`measures.effective_number`), or mean distance of
+            their pixels, whichever is smaller, relative to as many real ones.
+        near_copy_rate: share of the drawn pictures closer to a training picture, or its mirror image, than
+            all
             but 5 % of the held-out pictures are.
-        likeness: share that is put together as real pictures are, see `likeness`; None where no space keeps
-            places apart, or where real pictures are as unlike one another as torn ones.
+        likeness: share with the structure of real pictures, see `likeness`; None if no space keeps places
+            apart, or if real pictures do not stand out from torn ones.
         likeness_of_real: the share of the reference that passes.
     """
 
@@ -81,7 +82,7 @@ class Evaluation:
 
     @property
     def kid_interval(self) -> tuple[float, float] | None:
-        """95 % interval of it, where one was asked for."""
+        """Its 95 % interval, if requested."""
         return self._headline.kid_interval
 
     @property
@@ -90,11 +91,11 @@ class Evaluation:
 
     @property
     def collapsed(self) -> bool:
-        """Whether the pictures are copies of one another, or of a few."""
+        """Whether the pictures are copies of one or a few."""
         return self.diversity < COLLAPSE_BELOW
 
     def to_json(self) -> dict[str, Any]:
-        """For logs and cards, with the definitions' names; the headline's figures stand outside as well."""
+        """Return values for logs and cards; headline figures are repeated at the top level."""
         spaces = {name: asdict(found) for name, found in self.spaces.items()}
         for found in spaces.values():
             found["kid_interval"] = list(found["kid_interval"]) if found["kid_interval"] else None
@@ -117,7 +118,7 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class _Space:
-    """The reference in one feature space; the pyramid's features are standardised by the trained pictures."""
+    """The reference in one feature space; the pyramid's features are standardised by the training set."""
 
     name: str
     mean: np.ndarray
@@ -169,7 +170,7 @@ class _Space:
 
 
 def _standardised(features: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    # Clipped: one early, absurd picture would otherwise rule the cubic kernel.
+    # Clipped, because one extreme picture would otherwise dominate the cubic kernel.
     return np.clip((features - mean) / deviation, -CLIP, CLIP)
 
 
@@ -177,6 +178,7 @@ class Evaluator:
     """Reference statistics of one data set, computed once.
 
     Args:
+        dataset: its training and held-out pictures are the reference.
         spaces: names of `spaces.SPACES`; the last one gives the headline figures.
     """
 
@@ -197,7 +199,7 @@ class Evaluator:
         self._pixel_distance = mean_pairwise_distance(dataset.train)
 
     def evaluate(self, pictures: np.ndarray, *, interval: bool = False) -> Evaluation:
-        """Measures drawn pictures uint8 (N, S, S, 3); `interval` costs a few seconds more."""
+        """Measure drawn pictures uint8 (N, S, S, 3); `interval` takes a few seconds more."""
         seen = {space.name: look(space.name, pictures) for space in self._spaces}
         rows = {space.name: space.standardised(seen[space.name].features) for space in self._spaces}
         headline = self._spaces[-1]
@@ -218,13 +220,13 @@ class Evaluator:
         )
 
     def nearest_training(self, pictures: np.ndarray) -> np.ndarray:
-        """Index of the nearest training picture, mirrored or not, for each of uint8 (N, S, S, 3)."""
+        """Return the index of each picture's nearest training picture, for uint8 (N, S, S, 3)."""
         headline = self._spaces[-1]
         rows = headline.standardised(look(headline.name, pictures).features)
         return distances(rows, headline.train).argmin(axis=1) % (len(headline.train) // 2)
 
     def _diversity(self, rows: np.ndarray) -> float:
-        """Beside as many real pictures, because the number grows with the size of the set."""
+        """Compare with as many real pictures, because the number grows with the size of the set."""
         real = self._spaces[-1].reference.originals
         num = min(len(rows), len(real))
         if num not in self._real_numbers:
@@ -233,7 +235,7 @@ class Evaluator:
 
 
 def _copy_distance(space: _Space) -> float:
-    """Where pictures count as copies; above 0 also where the same picture is held out and trained on."""
+    """Return the distance below which pictures count as copies; always above 0."""
     held_out = distances(space.held_out, space.train).min(axis=1)
     usual = float(np.median(distances(space.held_out, space.train)))
     return max(float(np.quantile(held_out, NEAR_COPY_QUANTILE)), _COPY_SHARE * usual)

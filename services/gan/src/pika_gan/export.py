@@ -1,11 +1,10 @@
-"""The averaged generator as files that serve: `saved_model/`, `model.onnx` and `seeds.onnx`, checked against
-each other.
+"""Export the averaged generator for serving: `saved_model/`, `model.onnx` and `seeds.onnx`, cross-checked.
 
-Signatures of the SavedModel, and the ONNX file of each; pictures are (N, S, S, 3) float32 in [-1, 1]:
+Signatures of the SavedModel and their ONNX files; pictures are (N, S, S, 3) float32 in [-1, 1]:
 
-- `serving_default`, model.onnx: `latents` (N, latent_dim) float32 → `pictures`.
-- `from_seeds`, seeds.onnx: `seeds` (N,) int64 and `truncation` () float32 → `pictures`, those that
-  POST /generate draws of the same seeds.
+- `serving_default`, model.onnx: `latents` (N, latent_dim) float32 → `pictures`. - `from_seeds`, seeds.onnx:
+`seeds` (N,) int64 and `truncation` () float32 → `pictures`, the same that POST
+  /generate draws for these seeds.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ from pika_gan.seeds import latents_from_seeds
 from pika_kit.runtimes import OnnxRuntime
 
 AGREEMENT = 1e-4
-ONNX_OPSET = 18  # the first one that has bitwise operations
+ONNX_OPSET = 18  # the first version with bitwise operations
 CHECKED_SEEDS = (0, 1, 2, MAX_SEED)
 CHECKED_TRUNCATION = 0.7
 
 
 class ExportDisagrees(RuntimeError):
-    """SavedModel and ONNX files give different pictures."""
+    """SavedModel and ONNX files produce different pictures."""
 
 
 def export_best(preset: Preset, best: Path, folder: Path) -> float:
-    """Exports the average whose arrays a run keeps in its `best.npz`; see `export`.
+    """Export the averaged generator saved in a run's `best.npz`; see `export`.
 
-    TensorFlow writes the files. Where Keras runs on another backend a child process does it.
+    TensorFlow writes the files. If Keras runs on another backend, a child process does it.
     """
     if keras.backend.backend() == "tensorflow":
         generator = build_generator(preset, precision="float32")
@@ -60,9 +59,10 @@ def export_best(preset: Preset, best: Path, folder: Path) -> float:
 
 
 def export(generator: keras.Model, folder: Path) -> float:
-    """Writes the files into `folder` and returns their largest difference over a few latents and seeds.
+    """Write the files into `folder` and return their largest difference over a few latents and seeds.
 
-    Raises ExportDisagrees above AGREEMENT.
+    Raises:
+        ExportDisagrees: the difference is above AGREEMENT.
     """
     latent_dim = generator.input_shape[-1]
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def _save_onnx(function: Any, signature: list[tf.TensorSpec], path: Path) -> Non
 
 
 def _largest_difference(folder: Path, latent_dim: int) -> float:
-    """Between the pictures of all files and signatures."""
+    """Compare the pictures of all files and signatures."""
     latents = latents_of(list(CHECKED_SEEDS), latent_dim, CHECKED_TRUNCATION)
     truncation = np.array(CHECKED_TRUNCATION, np.float32)
     seeds: dict[str, np.ndarray] = {"seeds": np.array(CHECKED_SEEDS, np.int64), "truncation": truncation}

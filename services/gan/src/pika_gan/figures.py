@@ -1,8 +1,8 @@
-"""Figures cut out of plain grounds, onto white: what a GAN from few pictures learns best from.
+"""Cut figures out of plain backgrounds and place them on white: the best training data for a small GAN.
 
-Half the work of a generator that sees whole pictures is their grounds, which have nothing in common. Where
-the ground is of one colour it can be taken away: flood it from the border, keep the parts that stand on it,
-cut to their box, and lay them on white in the middle of a square.
+A generator of whole pictures spends much of its capacity on backgrounds, which have nothing in common. A
+background of one colour can be removed: flood it from the border, keep the parts that stand on it, crop to
+their box, and centre them on a white square.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ LEAST_AREA, LEAST_BOX = 0.03, 0.04
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A figure uint8 (S, S, 3) on white; or why not: "busy_ground", "nothing_on_it" or "too_small"."""
+    """A figure uint8 (S, S, 3) on white, or why not: "busy_ground", "nothing_on_it", "too_small"."""
 
     pixels: np.ndarray | None
     reason: str | None = None
 
 
 def cut_out(pixels: np.ndarray, size: int) -> Cut:
-    """Cut the figure out of uint8 (H, W, 3) and lay it on a white square of `size` pixels."""
+    """Cut the figure out of uint8 (H, W, 3) and place it on a white square of `size` pixels."""
     image = Image.fromarray(pixels)
     image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.LANCZOS)
     values = np.asarray(image).astype(np.int16)
@@ -50,27 +50,27 @@ def cut_out(pixels: np.ndarray, size: int) -> Cut:
     height, width = (axis.stop - axis.start for axis in box)
     if figure.mean() < LEAST_AREA or height * width < LEAST_BOX * figure.size:
         return Cut(None, "too_small")
-    # The outermost pixels of the ground are mixed with the figure's: they stay, so that no edge is jagged.
+    # The outermost background pixels are blended with the figure: keep them to avoid jagged edges.
     white = np.where(ndimage.binary_erosion(ground)[..., None], 255, values).astype(np.uint8)
     return Cut(_on_white(white[box], size))
 
 
 def _frame(values: np.ndarray) -> np.ndarray:
-    """The pixels of the border, (N, 3): a sixtieth of the shorter side, two at least."""
+    """Return the border's pixels, (N, 3): a sixtieth of the shorter side, at least two pixels wide."""
     margin = max(2, min(values.shape[:2]) // 60)
     sides = (values[:margin], values[-margin:], values[:, :margin], values[:, -margin:])
     return np.concatenate([side.reshape(-1, 3) for side in sides])
 
 
 def _ground(values: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """Bool (H, W): pixels of the ground's colour from which a way of such pixels leads to the border."""
+    """Return bool (H, W): background-coloured pixels connected to the border."""
     parts, _ = ndimage.label(np.abs(values - colour).max(axis=2) < COLOUR_DISTANCE)
     at_border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
     return np.isin(parts, at_border[at_border > 0])
 
 
 def _large_parts(figure: np.ndarray) -> np.ndarray:
-    """Bool (H, W): without crumbs."""
+    """Return bool (H, W) without small crumbs."""
     parts, num = ndimage.label(figure)
     if not num:
         return figure

@@ -1,7 +1,7 @@
-"""Starts a program where a GPU was asked for, if there is one: `python -m pika_gan.gpu PROGRAM ARGS`.
+"""Start a program if a GPU is available: `python -m pika_gan.gpu PROGRAM ARGS`.
 
-Stops at once, and says what to check, where TensorFlow sees no GPU: training would otherwise go on at a
-hundredth of the speed. The look happens in a child, so that the program itself stays small.
+Exits at once, with what to check, if TensorFlow sees no GPU: training would otherwise run a hundred times
+slower. The check runs in a child process, so that the program itself stays small.
 """
 
 import os
@@ -23,8 +23,8 @@ What was seen:
 
 
 def problem(devices: Path = Path("/dev")) -> str | None:
-    """Why there is no GPU, as far as can be seen; None where TensorFlow sees one."""
-    # Spares those who wait for a driver TensorFlow's import, each time the engine tries again.
+    """Return why there is no GPU, as far as can be seen; None if TensorFlow sees one."""
+    # Without a device node skip TensorFlow's slow import; the engine retries until a driver is there.
     if not any(path for name in DEVICES for path in devices.glob(name)):
         return f"  {devices} has no device of NVIDIA's driver"
     look = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, check=False)
@@ -37,7 +37,7 @@ def problem(devices: Path = Path("/dev")) -> str | None:
 
 
 def main(program: list[str]) -> int:
-    """Become the program where there is a GPU; else 1."""
+    """Replace this process by the program if there is a GPU; otherwise return 1."""
     if not program:
         print("usage: python -m pika_gan.gpu PROGRAM ARGS", file=sys.stderr)
         return 2

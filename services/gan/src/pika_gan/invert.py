@@ -1,8 +1,8 @@
-"""From a picture to the latent whose picture is nearest to it: projection, or GAN inversion.
+"""Find the latent whose picture is closest to a given one: projection, or GAN inversion.
 
-By Levenberg and Marquardt's method: a latent has some hundred numbers, and drawing a hundred pictures, each
-with one number moved a little, tells how the picture depends on all of them at once. So nothing is needed but
-the exported generator, no gradients and no TensorFlow, and half a dozen rounds are enough.
+Uses the Levenberg–Marquardt method: a latent has about a hundred numbers, and drawing a hundred pictures with
+one number changed slightly in each gives the Jacobian by finite differences. This needs only the exported
+generator, no gradients and no TensorFlow, and converges in about half a dozen rounds.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _AT_ONCE = 32
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """What was found.
+    """The result.
 
     Attributes:
         latent: (latent_dim,) float32.
-        picture: (S, S, 3) float32 in [-1, 1], what the generator draws of it.
-        distance: root of the mean squared difference of the compared means, 0–1, where 1 is black to white.
+        picture: (S, S, 3) float32 in [-1, 1], what the generator draws from it.
+        distance: root mean square difference of the compared block means, 0–1, where 1 is black to white.
     """
 
     latent: np.ndarray
@@ -49,7 +49,7 @@ class Projection:
 
 
 def project(draw: Draw, target: np.ndarray, latent_dim: int) -> Projection:
-    """The latent whose picture comes nearest to `target` (S, S, 3) float32 in [-1, 1]."""
+    """Find the latent whose picture is closest to `target` (S, S, 3) float32 in [-1, 1]."""
     wanted = _compared(target[None])[0]
 
     def seen(latents: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ def project(draw: Draw, target: np.ndarray, latent_dim: int) -> Projection:
 
 
 def _steps(jacobian: np.ndarray, residual: np.ndarray, latent: np.ndarray) -> np.ndarray:
-    """The step of each damping, (len(DAMPINGS), latent_dim) float32."""
+    """Return the step for each damping, (len(DAMPINGS), latent_dim) float32."""
     rows = jacobian.astype(np.float64)
     curvature = rows @ rows.T / residual.size
     dim = len(latent)
@@ -95,7 +95,7 @@ def _steps(jacobian: np.ndarray, residual: np.ndarray, latent: np.ndarray) -> np
 
 
 def _compared(pictures: np.ndarray) -> np.ndarray:
-    """(N, S, S, 3) → (N, side · side · 3), means of squares of pixels."""
+    """Average (N, S, S, 3) over squares of pixels: (N, side · side · 3)."""
     num, size = pictures.shape[:2]
     side = min(size, COMPARED_SIDE)
     squares = pictures.reshape(num, side, size // side, side, size // side, 3)

@@ -1,7 +1,7 @@
-"""A training figure in another pose: a little turned, larger or smaller, moved.
+"""A training figure in another pose: slightly rotated, scaled and shifted.
 
-A figure on white that is turned by a few degrees is a figure as good as before. So poses are further training
-pictures, unlike the augmentation of what the critic sees, which the generator must not learn to draw.
+A figure on white remains a valid figure when rotated by a few degrees. Poses are therefore additional
+training pictures, unlike DiffAugment's changes, which the generator must not learn to draw.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ SHIFT = 0.03
 
 
 def pose(figure: np.ndarray, number: int) -> np.ndarray:
-    """The pose of that number of uint8 (S, S, 3) on white; it depends on the picture and the number alone."""
+    """Return pose `number` of uint8 (S, S, 3) on white; it depends only on the picture and the number."""
     digest = hashlib.sha256(figure.tobytes()).digest()
     random = generator_for(int.from_bytes(digest[:8], "big"), number)
     size = figure.shape[0]

@@ -1,8 +1,7 @@
-"""The job `gan-train`: pictures of the pikachu bucket → a published generator. Runs in the worker of queue
-`gan`.
+"""The job `gan-train`: pictures of the pikachu bucket → a published generator.
 
-The run's id is the job's. Its folder is mirrored to the RUNS bucket with every checkpoint, so that a job
-whose worker was killed goes on from there, on this host or another.
+Runs in the worker of the queue `gan`. The run's id is the job's. Its folder is mirrored to the RUNS bucket
+with every checkpoint, so that a job whose worker was killed continues from there, on any host.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Work:
-    """One job: what is to be trained, and where it lies meanwhile."""
+    """One job: what to train, and its working folder."""
 
     context: JobContext
     run: RunFolder
@@ -77,22 +76,28 @@ def train(
     dataset: str | None = None,
     activate: bool = True,
 ) -> dict[str, Any]:
-    """Trains on the pikachu bucket, or a data set of it, for `minutes` of training time or `steps`, and
-    publishes the result.
+    """Train on the pikachu bucket, or on a data set of it, and publish the result.
 
-    Returns {"run_id", "model_version", "steps", "resumed_from", "minutes", "num_pictures", "pictures",
-    "passed_gate", "warnings"} and the figures named in _TOLD. Raises JobError for too few pictures, an
-    unknown preset, or training that diverged.
+    Args:
+        minutes: training time.
+        steps: training steps; with both, whichever ends first.
+
+    Returns:
+        {"run_id", "model_version", "steps", "resumed_from", "minutes", "num_pictures", "pictures",
+        "passed_gate", "warnings"} and the figures named in _TOLD.
+
+    Raises:
+        JobError: too few pictures, an unknown preset, or training that diverged.
     """
     run = RunFolder(context.store, context.job_id)
     known = run.status() or {}
-    if "result" in known:  # killed between publishing and telling so
+    if "result" in known:  # killed after publishing and before returning
         return dict(known["result"])
     try:
         recipe = preset_named(preset)
     except ValueError as error:
         raise JobError(str(error)) from error
-    # A run that goes on keeps to the version that it began with.
+    # A resumed run keeps the data set version it began with.
     chosen = _chosen(context, known.get("dataset") or dataset)
     folder = context.settings.state_dir / "gan-runs" / context.job_id
     work = _Work(context, run, recipe, seed, folder, chosen)
@@ -134,7 +139,7 @@ def _train(work: _Work, dataset: Dataset, steps: int | None, minutes: float | No
         work.context.progress(done, total, message, run_id=work.context.job_id, **details)
 
     def keep(step: int) -> None:
-        # The checkpoint is on this disk already. A store that is away is told of the next one.
+        # The checkpoint is on this disk already; if the store is down, it receives the next one.
         try:
             work.run.upload(work.folder)
             work.run.set_status(updated_at=_now(), checkpoint_step=step, **last)
@@ -155,9 +160,9 @@ def _train(work: _Work, dataset: Dataset, steps: int | None, minutes: float | No
 
 
 def _forget_old(runs: Path) -> None:
-    """Delete what runs that were cancelled or failed left on this disk; their folder in the store stays."""
+    """Delete local folders of cancelled or failed runs; their copy in the store stays."""
     for path in runs.iterdir():
-        # Another worker may train there: what counts is the file that was written last.
+        # Another worker may be training there: the time of the last written file decides.
         newest = max(found.stat().st_mtime for found in (path, *path.rglob("*")))
         if time.time() - newest > _KEPT_SECONDS:
             if path.is_dir():
@@ -179,8 +184,10 @@ def _chosen(context: JobContext, reference: str | None) -> Manifest | None:
 
 
 def _dataset(work: _Work, minimum: int) -> Dataset:
-    """The pictures as this run first saw them: from the local cache, by its manifest, or all of the
-    bucket. Those withdrawn since are left out, also where a run goes on without them.
+    """Return the pictures as this run first saw them, or all of the bucket for a new run.
+
+    They come from the local cache or by the run's manifest. Pictures withdrawn since are left out, also when
+    a run resumes.
     """
     gone = set(withdrawn_ids(work.context.store))
     if work.cache.exists():
@@ -221,7 +228,7 @@ def _dataset(work: _Work, minimum: int) -> Dataset:
 
 
 def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bool) -> dict[str, Any]:
-    """Exports the chosen generator, publishes it with its card, and returns the job's result."""
+    """Export the chosen generator, publish it with its card, and return the job's result."""
     with tempfile.TemporaryDirectory(dir=work.folder.parent) as temporary:
         publication = Path(temporary)
         agreement = export_best(work.recipe, work.folder / "best.npz", publication)
@@ -253,7 +260,7 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
 
 
 def _faults(recipe: Preset, result: TrainingResult) -> list[str]:
-    """Why a generator should not be served."""
+    """Return why a generator should not be served."""
     measured, faults = result.evaluation, []
     if not math.isfinite(measured.kid):
         faults.append("its pictures are not finite")

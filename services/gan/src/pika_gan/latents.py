@@ -1,8 +1,8 @@
-"""From seeds to latents to pictures, without TensorFlow: what the front end needs.
+"""Seeds → latents → pictures without TensorFlow, as the front end needs it.
 
 A latent is a function of its seed alone. The raw 64-bit stream of Philox (a counter-based generator, Salmon
-et al. 2011), which numpy promises never to change, is turned into normal numbers here by the Box–Muller
-transform, because numpy makes no such promise for `standard_normal`.
+et al. 2011), which numpy guarantees never to change, is converted to normal numbers here by the Box–Muller
+transform, because numpy makes no such guarantee for `standard_normal`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ MAX_SEED = 2**32 - 1
 
 
 def generator_for(*key: int) -> np.random.Generator:
-    """A numpy generator that depends on these integers only."""
+    """Create a numpy generator that depends only on these integers."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
 def latent(seed: int, dim: int) -> np.ndarray:
-    """Standard normal float32 (dim,) of one seed in 0 … MAX_SEED."""
+    """Return standard normal float32 (dim,) for one seed in 0 … MAX_SEED."""
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed: expected 0 to {MAX_SEED}, received {seed}")
     pairs = (dim + 1) // 2
@@ -29,8 +29,9 @@ def latent(seed: int, dim: int) -> np.ndarray:
 
 
 def latents_of(seeds: list[int], dim: int, truncation: float = 1.0) -> np.ndarray:
-    """Latents (N, dim) float32 of several seeds, scaled by `truncation` (0 … 1: smaller is plainer, more
-    alike).
+    """Return latents (N, dim) float32 for several seeds, scaled by `truncation`.
+
+    Smaller values of `truncation` (0 … 1) give plainer pictures that are more alike.
     """
     if not seeds:
         return np.zeros((0, dim), np.float32)
@@ -38,5 +39,5 @@ def latents_of(seeds: list[int], dim: int, truncation: float = 1.0) -> np.ndarra
 
 
 def to_uint8(pictures: np.ndarray) -> np.ndarray:
-    """float [-1, 1] → uint8, rounded."""
+    """Convert float [-1, 1] to uint8, rounded."""
     return np.clip(np.rint((pictures + 1.0) * 127.5), 0, 255).astype(np.uint8)

@@ -1,11 +1,11 @@
-"""How many drawn pictures are put together as a real one is: eyes, cheeks and ears where they belong.
+"""How many drawn pictures have the structure of a real one: eyes, cheeks and ears where they belong.
 
-Pooled features count what is in a picture, not where: a face whose quarters are shuffled hardly moves in
-them. So pictures are compared place by place in a map of an inner stage of a frozen network, by the cosine,
-which a blurred picture cannot shorten. A drawn picture counts as whole where it is about as near to some
-real ones as nine in ten real ones are to others, and nearer than torn ones are, which keep the colours of
-real pictures and nothing of their structure. Real pictures on busy grounds may be no nearer to one another
-than torn ones are to them: then nothing can be said.
+Pooled features count what a picture contains, not where: they hardly change when a face's quarters are
+shuffled. So pictures are compared place by place in the feature map of an inner stage of a frozen network, by
+the cosine, which blur does not shorten. A drawn picture counts as whole if it is about as close to some real
+ones as nine in ten real ones are to others, and closer than torn ones, which keep the colours of real
+pictures but none of their structure. Real pictures on busy backgrounds may be no closer to each other than
+torn ones are to them; then there is no answer.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ LEAST_REAL_SHARE = 0.5
 """Where fewer real pictures pass, the measure says nothing of drawn ones."""
 NUM_TORN = 64
 """Pictures torn in each way."""
-_TILES = 4  # a side
+_TILES = 4  # per side
 
 
 class Likeness:
-    """Compares with real pictures.
+    """Compare pictures with real ones.
 
     Args:
-        originals, mirrored: float (N, P, C), what is seen at P places of real pictures and of their mirror
-            images, in the same order; N ≥ 2.
-        torn: float (M, P, C), what is seen in pictures without structure (`torn`).
+        originals, mirrored: float (N, P, C), features at P places of real pictures and of their mirror
+            images,
+            in the same order; N ≥ 2.
+        torn: float (M, P, C), features of pictures without structure (`torn`).
 
     Attributes:
         least: the cosine from which a picture counts as whole.
-        real_share: how many of the real pictures do, 0–1.
+        real_share: the share of real pictures that do, 0–1.
     """
 
     def __init__(self, originals: np.ndarray, mirrored: np.ndarray, torn: np.ndarray) -> None:
@@ -54,13 +55,13 @@ class Likeness:
         self.real_share = float((nearness >= self.least).mean())
 
     def cosines(self, places: np.ndarray) -> np.ndarray:
-        """Float (M, P, C) → (M,): the mean cosine to the three nearest real pictures."""
+        """Map float (M, P, C) to (M,): the mean cosine to the three nearest real pictures."""
         return _mean_of_largest(self._unit(places) @ self._real.T)
 
     def share(self, places: np.ndarray) -> float | None:
-        """Of M pictures, how many are put together as real ones are, 0–1; some 0.9 for real ones.
+        """Return the share of M pictures with the structure of real ones, 0–1; about 0.9 for real ones.
 
-        None where the real ones themselves do not stand out from torn ones.
+        None if real pictures do not stand out from torn ones.
         """
         if self.real_share < LEAST_REAL_SHARE:
             return None
@@ -79,8 +80,9 @@ def _mean_of_largest(cosines: np.ndarray) -> np.ndarray:
 
 
 def torn(pictures: np.ndarray) -> np.ndarray:
-    """Pictures uint8 (N, S, S, 3) without their structure: tiles shuffled, pixels shuffled, and the mean
-    colour alone, of at most NUM_TORN pictures each. S is a multiple of 4.
+    """Destroy the structure of pictures uint8 (N, S, S, 3): shuffled tiles, shuffled pixels, mean colour.
+
+    Returns at most NUM_TORN pictures of each kind. S must be a multiple of 4.
     """
     few = pictures[:: -(-len(pictures) // NUM_TORN)]
     random = generator_for(0, 5)

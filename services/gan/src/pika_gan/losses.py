@@ -1,8 +1,8 @@
 """Adversarial losses and gradient penalties, in keras.ops.
 
-RpGAN (Jolicoeur-Martineau 2018) with R1 and R2 is the pair that Huang et al. 2024 (R3GAN, arXiv:2501.05441)
-show to converge locally; BCE, the non-saturating pair, is the article's; hinge is FastGAN's. Every loss
-takes logits (N,) and gives one (N,): the training step takes the mean.
+RpGAN (Jolicoeur-Martineau 2018) with R1 and R2 is the pair that converges locally according to Huang et al.
+2024 (R3GAN, arXiv:2501.05441); the non-saturating loss is the article's; hinge is FastGAN's. Every loss maps
+logits (N,) to values (N,); the training step averages them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ Tensor = Any
 
 
 def rpgan_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """softplus(-(D(x) - D(G(z)))): a real picture shall score above the generated one it is paired with."""
+    """softplus(-(D(x) - D(G(z)))): a real picture should score above the generated one it is paired with."""
     return ops.softplus(fake_logits - real_logits)
 
 
 def rpgan_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """The same pairs, the other way round."""
+    """The same pairs with exchanged roles."""
     return ops.softplus(real_logits - fake_logits)
 
 
@@ -40,7 +40,7 @@ def hinge_discriminator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def hinge_generator(real_logits: Tensor, fake_logits: Tensor) -> Tensor:  # noqa: ARG001 - same signature as the pair
-    """−D(G(z)): it is never satisfied."""
+    """−D(G(z)), which has no minimum."""
     return -fake_logits
 
 
@@ -56,5 +56,5 @@ gradient cannot be had from the other's."""
 
 
 def squared_gradient_norm(gradients: Tensor) -> Tensor:
-    """‖∂D/∂picture‖² per picture: (N, H, W, C) → (N,), in float32."""
+    """Return ‖∂D/∂picture‖² of each picture: (N, H, W, C) → (N,), in float32."""
     return ops.sum(ops.square(ops.cast(gradients, "float32")), axis=(1, 2, 3))

@@ -1,8 +1,7 @@
-"""Distances between sets of pictures, in a feature space; numpy only.
+"""Distances between sets of pictures in a feature space; numpy only.
 
-Every function takes features float (N, D), one row a picture. Sets of a GAN's training pictures are closed
-under mirroring: a picture and its mirror image are one observation, not two. `Reference` holds both and says
-which rows belong together.
+Every function takes features float (N, D), one row per picture. A GAN's training set is closed under
+mirroring: a picture and its mirror image are one observation, not two. `Reference` holds both and pairs them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Features of pictures (N, D) and, beside them, of their mirror images (N, D), in the same order."""
+    """Features of pictures (N, D) and of their mirror images (N, D), in the same order."""
 
     originals: np.ndarray
     mirrored: np.ndarray
@@ -31,8 +30,8 @@ class Reference:
 def kid(generated: np.ndarray, reference: Reference) -> float:
     """KID (Bińkowski et al. 2018, arXiv:1801.01401): unbiased squared MMD, kernel (x·y / D + 1)³.
 
-    0 means "as the reference"; being unbiased it may come out slightly negative. A picture is never compared
-    with itself, nor with its own mirror image, which would be a pair far more alike than two pictures are.
+    0 means that the distributions are equal; the unbiased estimate may be slightly negative. A picture is
+    never compared with itself or with its own mirror image, which is far more similar than two pictures are.
 
     Raises:
         ValueError: fewer than two pictures on a side.
@@ -44,9 +43,9 @@ def kid(generated: np.ndarray, reference: Reference) -> float:
 def kid_interval(
     generated: np.ndarray, reference: Reference, seed: int = 0, num_resamples: int = 500
 ) -> tuple[float, float]:
-    """95 % interval of the KID by the bootstrap: pictures on both sides are drawn anew, with replacement.
+    """Return a 95 % bootstrap interval of the KID: both sides are resampled with replacement.
 
-    A picture drawn twice is not compared with itself, so that no bias enters.
+    A picture drawn twice is not compared with itself, which would bias the estimate.
     """
     xx, yy, xy = _kernels(generated, reference)
     random = np.random.Generator(np.random.Philox(seed))
@@ -58,15 +57,15 @@ def kid_interval(
 
 
 def _drawn(random: np.random.Generator, num: int) -> np.ndarray:
-    """How often each of `num` pictures is drawn."""
+    """Count how often each of `num` pictures is drawn."""
     return np.bincount(random.integers(num, size=num), minlength=num).astype(float)
 
 
 def _kernels(generated: np.ndarray, reference: Reference) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Kernel values between pictures, (M, M), (N, N) and (M, N).
+    """Compute kernel values between pictures, (M, M), (N, N) and (M, N).
 
-    On the reference's side the mean over a picture and its mirror image: the expectation is that of a picture
-    that is mirrored by chance, and rows stay independent of each other.
+    The reference's values are averaged over a picture and its mirror image: this is the expectation for
+    randomly mirrored pictures, and rows stay independent.
     """
     if min(len(generated), len(reference.originals)) < 2:
         raise ValueError(
@@ -88,7 +87,7 @@ def _kid(xx: np.ndarray, yy: np.ndarray, xy: np.ndarray, left: np.ndarray, right
 
 
 def _within(kernel: np.ndarray, weights: np.ndarray) -> float:
-    """Mean over pairs of different pictures."""
+    """Average over pairs of different pictures."""
     pairs = weights.sum() ** 2 - (weights**2).sum()
     return float((weights @ kernel @ weights - (weights**2) @ np.diag(kernel)) / max(pairs, 1e-12))
 
@@ -97,8 +96,8 @@ def fid(generated: np.ndarray, reference: np.ndarray) -> float:
     """Fréchet distance of the two sets' normal approximations (Heusel et al. 2017, arXiv:1706.08500).
 
     |μ₁ − μ₂|² + tr(C₁ + C₂ − 2 √(C₁C₂)). The trace of the root is the nuclear norm of A₁A₂ᵀ, where A are the
-    centred rows over √(N − 1): no root of a D × D matrix is needed, nor does it matter that N < D. It is
-    biased upwards for few pictures: compare figures of one number of pictures only.
+    centred rows over √(N − 1), which avoids the root of a D × D matrix and allows N < D. Few pictures bias it
+    upwards: only compare figures of equal numbers of pictures.
     """
     sets = [np.asarray(rows, np.float64) for rows in (generated, reference)]
     centred = [(rows - rows.mean(axis=0)) / np.sqrt(max(len(rows) - 1, 1)) for rows in sets]
@@ -109,13 +108,14 @@ def fid(generated: np.ndarray, reference: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Manifolds:
-    """How two sets lie in each other, each picture's neighbourhood reaching to its k-th neighbour.
+    """How two sets overlap, with neighbourhoods that reach to the k-th neighbour.
 
     Attributes:
         precision, recall: share of the generated pictures in a real one's neighbourhood, and the other way
             round (Kynkäänniemi et al. 2019, arXiv:1904.06991).
-        density: how many real neighbourhoods a generated picture lies in, over k; coverage: share of the real
-            pictures whose neighbourhood holds a generated one (Naeem et al. 2020, arXiv:2002.09797).
+        density: number of real neighbourhoods that contain a generated picture, over k.
+        coverage: share of the real pictures whose neighbourhood contains a generated one (Naeem et al. 2020,
+            arXiv:2002.09797).
     """
 
     precision: float
@@ -125,7 +125,7 @@ class Manifolds:
 
 
 def manifolds(generated: np.ndarray, real: np.ndarray, k: int = NUM_NEIGHBOURS) -> Manifolds:
-    """The four figures; fewer than k + 1 pictures on a side make do with the neighbours there are."""
+    """Compute the four figures; with fewer than k + 1 pictures on a side, use the neighbours there are."""
     between = distances(generated, real)
     real_radii, generated_radii = _radii(real, k), _radii(generated, k)
     in_real = between <= real_radii[None]
@@ -138,14 +138,14 @@ def manifolds(generated: np.ndarray, real: np.ndarray, k: int = NUM_NEIGHBOURS) 
 
 
 def _radii(rows: np.ndarray, k: int) -> np.ndarray:
-    """Distance to the k-th nearest other row."""
+    """Return each row's distance to its k-th nearest other row."""
     found = distances(rows, rows)
     np.fill_diagonal(found, np.inf)
     return np.partition(found, min(k, len(rows) - 1) - 1, axis=1)[:, min(k, len(rows) - 1) - 1]
 
 
 def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Euclidean distances (M, N)."""
+    """Return Euclidean distances (M, N)."""
     parts = []
     squares = (right**2).sum(axis=1)
     for start in range(0, len(left), _BLOCK):
@@ -156,13 +156,14 @@ def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def effective_number(rows: np.ndarray, usual_distance: float) -> float:
-    """How many different pictures a set amounts to: the Vendi score (Friedman and Dieng 2022, 2210.02410).
+    """Effective number of different pictures in a set: the Vendi score (Friedman and Dieng 2022, 2210.02410).
 
-    The exponential of the entropy of the eigenvalues of K / N, with K = exp(−2 d² / u²) for pictures at the
-    distance d: N for pictures that are far apart, 1 for equal ones, never more than there are different ones,
-    and near 1 for many that differ only a little.
+    The exponential of the entropy of the eigenvalues of K / N, with K = exp(−2 d² / u²) for pictures at
+    distance d: N for pictures that are far apart, 1 for equal ones, never more than the number of different
+    ones, and close to 1 for many that differ only slightly.
 
     Args:
+        features: float (N, D).
         usual_distance: u, between two different real pictures.
     """
     kernel = np.exp(-2 * (distances(rows, rows) / max(usual_distance, 1e-12)) ** 2)
@@ -172,7 +173,7 @@ def effective_number(rows: np.ndarray, usual_distance: float) -> float:
 
 
 def mean_pairwise_distance(pictures: np.ndarray, maximum: int = 256) -> float:
-    """Mean root-mean-square distance of two different pictures' pixels, uint8 (N, S, S, 3), 0–255."""
+    """Return the mean root-mean-square pixel distance of two different pictures uint8 (N, S, S, 3), 0–255."""
     flat = pictures[:maximum].reshape(len(pictures[:maximum]), -1).astype(np.float64)
     if len(flat) < 2:
         return 0.0

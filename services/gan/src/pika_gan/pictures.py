@@ -1,7 +1,7 @@
-"""From the buckets to a data set: figures cut out and chosen where there are enough, else whole squares.
+"""From buckets to a data set: figures cut out and selected if there are enough, otherwise whole squares.
 
-Figures are cut from the pictures as they were found, in `raw`, because the squares of the pikachu bucket have
-lost ears and tails. Those bytes have been decoded before, by the scraper, within limits.
+Figures are cut from the original files in `raw`, because the squares of the pikachu bucket have lost ears and
+tails. The scraper has already decoded those bytes within limits.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ def gather(
     on_progress: OnProgress,
     before: dict[str, Any] | None = None,
 ) -> Dataset:
-    """The data set that a preset wants of these pictures of the pikachu bucket.
+    """Build the data set that a preset wants from these pictures of the pikachu bucket.
 
-    Its facts tell `kind` ("figures" or "squares"), `num_looked_at`, `left_out` by reason, and, where figures
-    were wanted and there are too few, `fell_back`.
+    Its facts are `kind` ("figures" or "squares"), `num_looked_at`, `left_out` by reason, and `fell_back` if
+    figures were wanted and there are too few.
 
     Args:
-        before: the facts of the run that is resumed, whose pictures `entries` are: nothing is chosen again.
+        entries: the pictures of the bucket, or those of the run that is resumed.
+        before: the facts of the run that is resumed; nothing is selected again.
 
     Raises:
         ValueError: fewer than `minimum` different pictures.
@@ -70,7 +71,7 @@ def gather(
 def _chosen_figures(
     store: Store, entries: list[PictureEntry], resolution: int, on_progress: OnProgress
 ) -> tuple[list[Figure], dict[str, int]]:
-    """The typical ones of all figures, and why the others are left out."""
+    """Return the typical figures, and why the others are left out."""
     figures, left_out = _figures(store, entries, resolution, on_progress)
     if len(figures) < ENOUGH_FIGURES:
         return figures, left_out
@@ -84,7 +85,7 @@ def _chosen_figures(
 def _figures(
     store: Store, entries: list[PictureEntry], resolution: int, on_progress: OnProgress
 ) -> tuple[list[Figure], dict[str, int]]:
-    """(id, figure) of the pictures whose ground is plain, and why the others are left out."""
+    """Return (id, figure) of pictures with a plain background, and why the others are left out."""
     raw, chosen = PictureBucket(store, Bucket.RAW), PictureBucket(store, Bucket.PIKACHU)
     side = max(_CUT_SIDE, resolution)
 
@@ -110,7 +111,7 @@ def _as_found(raw: PictureBucket, chosen: PictureBucket, entry: PictureEntry) ->
     try:
         return raw.bytes(entry.picture_id)
     except ObjectMissing:
-        return chosen.read(entry)  # put into the bucket by hand
+        return chosen.read(entry)  # added to the bucket by hand
 
 
 def _squares(

@@ -1,4 +1,4 @@
-"""The curves of a run: one JSON object a line in log.jsonl, and the same figures for TensorBoard."""
+"""The curves of a run: one JSON object per line in log.jsonl, and the same figures for TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ import tensorflow as tf
 
 
 class RunLog:
-    """Appends to `folder`/log.jsonl and `folder`/tensorboard. A resumed run drops what lies after its
-    checkpoint.
-    """
+    """Append to log.jsonl and tensorboard/. A resumed run drops lines after its checkpoint."""
 
     def __init__(self, folder: Path, resume_step: int) -> None:
         self.path = folder / "log.jsonl"
@@ -22,7 +20,7 @@ class RunLog:
         self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
-        """One line: {"kind", "step", …}. Numbers become TensorBoard scalars `kind/name` as well."""
+        """Write one line: {"kind", "step", …}. Numbers also become TensorBoard scalars `kind/name`."""
         line = {"kind": kind, "step": step, **{key: _plain(value) for key, value in values.items()}}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -32,12 +30,12 @@ class RunLog:
                     tf.summary.scalar(f"{kind}/{key}", value)
 
     def close(self) -> None:
-        """Flushes what TensorBoard has not seen yet."""
+        """Flush pending TensorBoard events."""
         self._writer.close()
 
     @staticmethod
     def read(folder: Path) -> list[dict[str, Any]]:
-        """All whole lines of a run's log."""
+        """Read all complete lines of a run's log."""
         path = folder / "log.jsonl"
         if not path.exists():
             return []

@@ -25,11 +25,11 @@ _SHEET = re.compile(r"samples/step-(\d+)\.png")
 
 
 class RunMissing(LookupError):
-    """There is no such run, or not this file of it."""
+    """There is no such run, or it has no such file."""
 
 
 def is_run_id(text: str) -> bool:
-    """Whether the text has the form of a run's id."""
+    """Return whether the text has the form of a run's id."""
     return _RUN_ID.fullmatch(text) is not None
 
 
@@ -43,9 +43,7 @@ class RunFolder:
         self._uploaded: dict[str, tuple[int, int]] = {}
 
     def upload(self, folder: Path) -> None:
-        """Copies what is new or changed in `folder`; checkpoints deleted there are deleted here,
-        afterwards.
-        """
+        """Upload what is new or changed in `folder`, then delete checkpoints that no longer exist there."""
         present = set()
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder).as_posix()
@@ -63,26 +61,26 @@ class RunFolder:
                 self.store.delete(Bucket.RUNS, self.prefix + name)
 
     def download(self, folder: Path) -> None:
-        """Fetches everything but TensorBoard's logs, for a worker that has none of it."""
+        """Download everything except TensorBoard's logs, for a worker without a local copy."""
         for name in self.names():
             if not name.startswith("tensorboard/"):
                 self.store.get_file(Bucket.RUNS, self.prefix + name, folder / name)
 
     def names(self, under: str = "") -> list[str]:
-        """File names below the run's folder, in order."""
+        """List file names below the run's folder, in order."""
         return [
             found.key.removeprefix(self.prefix) for found in self.store.list(Bucket.RUNS, self.prefix + under)
         ]
 
     def read(self, name: str) -> bytes:
-        """One file's bytes; raises RunMissing."""
+        """Read one file. Raises RunMissing."""
         try:
             return self.store.get(Bucket.RUNS, self.prefix + name)
         except ObjectMissing:
             raise RunMissing(f"{self.run_id}: {name}") from None
 
     def status(self) -> dict[str, Any] | None:
-        """What `set_status` last wrote, or None."""
+        """Return what `set_status` last wrote, or None."""
         try:
             found: dict[str, Any] = self.store.get_json(Bucket.RUNS, self.prefix + "run.json")
         except ObjectMissing:
@@ -90,17 +88,17 @@ class RunFolder:
         return found
 
     def set_status(self, **values: Any) -> None:
-        """Adds to the run's status."""
+        """Update fields of the run's status."""
         self.store.put_json(Bucket.RUNS, self.prefix + "run.json", (self.status() or {}) | values)
 
     def sheet_steps(self) -> list[int]:
-        """The steps that have a sample sheet, ascending."""
+        """List the steps that have a sample sheet, ascending."""
         found = (_SHEET.fullmatch(name) for name in self.names("samples/"))
         return sorted(int(match.group(1)) for match in found if match)
 
 
 def list_runs(store: Store) -> list[tuple[str, dict[str, Any]]]:
-    """(run id, status) of all runs, the last started first."""
+    """List (run id, status) of all runs, most recent first."""
     suffix = "/run.json"
     ids = [
         found.key.removeprefix(PREFIX).removesuffix(suffix)

@@ -1,4 +1,4 @@
-"""Sheets drawn from the same seeds through the whole run, the film made from them, and a latent walk."""
+"""Sample sheets from the same seeds throughout a run, the film made from them, and a latent walk."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from PIL import Image
 
 from pika_kit.images import encode_png, sheet
 
-FILM_SIDE = 512  # about; sheets are enlarged by a whole factor
-FILM_FRAMES = 120  # at most; long runs are thinned
+FILM_SIDE = 512  # approximate; sheets are enlarged by an integer factor
+FILM_FRAMES = 120  # long runs are thinned out to at most this many
 FRAME_MILLISECONDS = 120
 LAST_FRAME_MILLISECONDS = 2500
 NEIGHBOUR_COLUMNS = 8
@@ -18,12 +18,12 @@ WALK_FRAMES, WALK_MILLISECONDS, WALK_SIDE = 12, 80, 256
 
 
 def sheet_path(folder: Path, step: int) -> Path:
-    """Where the sheet of `step` lies; names sort by step."""
+    """Return the path of the sheet of `step`; names sort by step."""
     return folder / f"step-{step:08d}.png"
 
 
 def save_sheet(pictures: np.ndarray, folder: Path, step: int) -> Path:
-    """Writes the sheet of one step as PNG and tells where."""
+    """Write the sheet of one step as PNG and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = sheet_path(folder, step)
     path.write_bytes(encode_png(sheet(pictures)))
@@ -31,7 +31,7 @@ def save_sheet(pictures: np.ndarray, folder: Path, step: int) -> Path:
 
 
 def save_neighbours(drawn: np.ndarray, nearest: np.ndarray, path: Path) -> None:
-    """Writes drawn pictures with the nearest training picture below each, both uint8 (N, S, S, 3)."""
+    """Write drawn pictures with the nearest training picture below each, both uint8 (N, S, S, 3)."""
     columns = min(NEIGHBOUR_COLUMNS, len(drawn))
     rows = []
     for start in range(0, len(drawn), columns):
@@ -40,9 +40,10 @@ def save_neighbours(drawn: np.ndarray, nearest: np.ndarray, path: Path) -> None:
 
 
 def walk_latents(stops: np.ndarray, frames_each: int = WALK_FRAMES) -> np.ndarray:
-    """Latents (K, D) → (K · frames_each, D): from each to the next and from the last to the first.
+    """Interpolate latents (K, D) → (K · frames_each, D): from each to the next, the last to the first.
 
-    On the sphere (Shoemake 1985): a straight line would pass where hardly any latent lies.
+    On the sphere (Shoemake 1985): straight lines would pass through a region that contains hardly any
+    latents.
     """
     found = []
     for start, end in zip(stops, np.roll(stops, -1, axis=0), strict=True):
@@ -57,15 +58,13 @@ def walk_latents(stops: np.ndarray, frames_each: int = WALK_FRAMES) -> np.ndarra
 
 
 def save_walk(pictures: np.ndarray, path: Path) -> None:
-    """Writes uint8 (N, S, S, 3) as an animated WebP that runs in a circle."""
+    """Write uint8 (N, S, S, 3) as a looping animated WebP."""
     frames = [_enlarged(Image.fromarray(picture), WALK_SIDE) for picture in pictures]
     _save_animation(frames, [WALK_MILLISECONDS] * len(frames), path)
 
 
 def save_film(folder: Path, path: Path) -> bool:
-    """Makes an animated WebP of all sheets in `folder`; the last one stays longer. False when there is
-    none.
-    """
+    """Make an animated WebP of all sheets, the last one longer. Return False without any."""
     sheets = sorted(folder.glob("step-*.png"))
     if not sheets:
         return False

@@ -1,7 +1,7 @@
-"""What a training step is told from outside: rates, weights and random numbers, the same on every backend.
+"""The inputs of a training step: rates, weights and random numbers, the same on every backend.
 
-All of it depends on the preset, the step, the share of the run that is done and what the watch has decided,
-so that a run resumed at a step goes on as if it had never stopped.
+They depend only on the preset, the step, the completed share of the run and the decisions of `watch`, so that
+a resumed run continues as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ class StepSettings:
     """The numbers of one step.
 
     Attributes:
-        penalty_weight: γ of R1 and R2, for the steps left out as well; None for no penalty at this step.
-        ema_decay: share of the average that stays.
-        is_coarse: whether pictures are drawn and judged at half the resolution.
+        generator_rate, discriminator_rate, heads_rate: learning rates.
+        penalty_weight: γ of R1 and R2, including the factor for skipped steps; None for no penalty.
+        ema_decay: share of the average that is kept.
+        augment_probability: of each kind of augmentation.
+        is_coarse: whether to work at half the resolution.
     """
 
     generator_rate: float
@@ -40,7 +42,7 @@ class StepSettings:
 
 
 class StepInputs(NamedTuple):
-    """What goes into a compiled step: everything that another step has another value of.
+    """The inputs of a compiled step: everything that changes from step to step.
 
     Pictures uint8 (N, S, S, 3), latents (N, L) and draws (2N, NUM_DRAWS) float32; the others are scalars.
     """
@@ -61,13 +63,14 @@ def settings_at(
     gentleness: int = 0,
     augment_probability: float | None = None,
 ) -> StepSettings:
-    """The settings of a step.
+    """Compute the settings of a step.
 
     Args:
-        step: how many steps were made before.
-        fraction: share of the run that is done, 0 … 1; rates and γ fall with it on a cosine.
-        gentleness: how often the run was rolled back to gentler settings.
-        augment_probability: in place of the preset's.
+        preset: the recipe.
+        step: number of completed steps.
+        fraction: completed share of the run, 0 … 1; rates and γ fall with it along a cosine.
+        gentleness: number of rollbacks to gentler settings.
+        augment_probability: overrides the preset's.
     """
     cosine = 0.5 * (1 + math.cos(math.pi * min(max(fraction, 0.0), 1.0)))  # 1 → 0
     rate = (preset.learning_rate_end + (1 - preset.learning_rate_end) * cosine) * GENTLER**gentleness
@@ -91,7 +94,7 @@ def settings_at(
 def inputs_of(
     pictures: np.ndarray, noise: tuple[np.ndarray, np.ndarray], settings: StepSettings
 ) -> StepInputs:
-    """A step's pictures, its latents and draws, and its settings as float32; without a penalty γ is 0."""
+    """Combine a step's pictures, latents, draws and settings as float32; without a penalty γ is 0."""
     return StepInputs(
         pictures,
         *noise,
@@ -104,10 +107,10 @@ def inputs_of(
 def noise_of(
     preset: Preset, seed: int, step: int, attempt: int = 0, num: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The random numbers of one step: latents (N, latent_dim) and draws (2N, NUM_DRAWS), float32.
+    """Return the random numbers of one step: latents (N, latent_dim), draws (2N, NUM_DRAWS), float32.
 
-    The first half of the draws augments real pictures, the second generated ones.
-    `attempt` is raised after a roll-back, so that the same mishap does not happen again.
+    The first half of the draws augments real pictures, the second half generated ones. `attempt` is
+    incremented after a rollback, so that the run takes another course.
     """
     random = generator_for(seed, 3, attempt, step)
     num = num or preset.batch_size

@@ -1,10 +1,9 @@
-"""From seeds to latents as part of a TensorFlow graph: the same numbers as `latents.latent`, bit for bit in
-the integers.
+"""Seeds → latents inside a TensorFlow graph, with the same integers as `latents.latent`.
 
-Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3) with the seed
-as its key, and the Box–Muller transform. For exported models, which draw a seed's picture by themselves.
-Words of 64 bits are int64 here, which wraps round in products and sums as uint64 does; only shifts go by
-uint64. ONNX has all of these operations for these types.
+Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3) keyed by the
+seed, followed by the Box–Muller transform. Exported models use it to draw a seed's picture by themselves.
+64-bit words are int64 here, which wraps around in products and sums like uint64; only shifts need uint64.
+ONNX supports all of these operations for these types.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _LOW_HALF = 0xFFFFFFFF
 
 
 def latents_from_seeds(seeds: Any, truncation: Any, dim: int) -> Any:
-    """Seeds (N,) int64 in 0 … 2³² − 1 and truncation () float32 → latents (N, dim) float32."""
+    """Map seeds (N,) int64 in 0 … 2³² − 1 and truncation () float32 to latents (N, dim) float32."""
     pairs = (dim + 1) // 2
     raw = _random_words(seeds, 2 * pairs)
     uniform = (tf.cast(_shifted(raw, 11), tf.float64) + 0.5) / 2.0**53  # (N, 2 · pairs) in (0, 1)
@@ -32,9 +31,9 @@ def latents_from_seeds(seeds: Any, truncation: Any, dim: int) -> Any:
 
 
 def _random_words(seeds: Any, num: int) -> Any:
-    """The first `num` words of each seed's stream, (N, num) int64."""
+    """Return the first `num` words of each seed's stream, (N, num) int64."""
     blocks = -(-num // 4)
-    # The counter is raised before a block is made of it: the first one is made of 1.
+    # The counter is incremented before each block, so the first block uses 1.
     zeros = tf.zeros_like(seeds)[:, None] + tf.zeros((1, blocks), tf.int64)
     counter = [zeros + tf.range(1, blocks + 1, dtype=tf.int64), zeros, zeros, zeros]
     key = [seeds[:, None] + zeros, zeros]
@@ -52,7 +51,7 @@ def _round(counter: list[Any], key: list[Any]) -> list[Any]:
 
 
 def _product(factor: int, words: Any) -> tuple[Any, Any]:
-    """The upper and the lower word of the product, of 128 bits, put together from halves of 32 bits."""
+    """Return the high and low words of the 128-bit product, computed from 32-bit halves."""
     a_high, a_low = _word(factor >> 32), _word(factor & _LOW_HALF)
     b_high, b_low = _shifted(words, 32), _low_half(words)
     middle = a_high * b_low + _shifted(a_low * b_low, 32)
@@ -65,7 +64,7 @@ def _word(value: int) -> Any:
 
 
 def _shifted(words: Any, bits: int) -> Any:
-    """To the right, zeros coming in."""
+    """Logical shift to the right."""
     unsigned = tf.cast(words, tf.uint64)  # modulo 2⁶⁴, as C++ does
     return tf.cast(tf.bitwise.right_shift(unsigned, tf.constant(bits, tf.uint64)), tf.int64)
 

@@ -1,4 +1,4 @@
-"""What the front end draws with: a loaded version, followed as the current one changes."""
+"""The generator that the front end draws with: a loaded version, followed as the current one changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILES = {"sheet": "best.png", "film": "film.webp", "walk": "walk.webp", "nearest
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """One version, ready to draw."""
+    """One loaded version."""
 
     version: str
     latent_dim: int
@@ -29,14 +29,14 @@ class LoadedModel:
     runtime: Runtime
 
     def pictures_of(self, latents: np.ndarray) -> np.ndarray:
-        """Latents (N, latent_dim) float32 → float32 (N, S, S, 3) in [-1, 1], drawn together."""
+        """Draw latents (N, latent_dim) float32 as one batch: float32 (N, S, S, 3) in [-1, 1]."""
         return self.runtime.run({"latents": latents})["pictures"]
 
     def draw(self, latents: np.ndarray) -> np.ndarray:
-        """Latents (N, latent_dim) float32 → uint8 (N, S, S, 3).
+        """Draw latents (N, latent_dim) float32 one by one: uint8 (N, S, S, 3).
 
-        One picture at a time: sums over a batch may be ordered otherwise than over one picture, and a seed's
-        bytes shall not depend on what else was asked for.
+        A batch may be summed in another order than a single picture, and a seed's bytes must not depend on
+        what else was requested.
         """
         pictures = [self.runtime.run({"latents": row[None]})["pictures"][0] for row in latents]
         return to_uint8(np.stack(pictures))

@@ -1,14 +1,14 @@
-"""The feature spaces that sets of drawn and real pictures are compared in. No critic looks through either.
+"""The feature spaces in which drawn and real pictures are compared. No critic is trained in either.
 
-`pyramid`: a fixed, untrained convolutional pyramid at the picture's own size. For pictures unlike ImageNet's
-random weights rank generators as well as trained ones do (Naeem et al. 2020, arXiv:2002.09797), and flatter
-no model. Of each level the mean and the deviation over the quarters of the picture, so that texture and
+`pyramid`: a fixed, untrained convolutional pyramid at the picture's own size. For pictures unlike ImageNet's,
+random weights rank generators as well as trained ones (Naeem et al. 2020, arXiv:2002.09797) and favour no
+model. Features are the mean and deviation of each level in each quarter of the picture, so that texture and
 layout count. The filters come from numpy's Philox stream.
 
-`lite2`: roots of EfficientNet-Lite2's pooled features at 128 px, trained on ImageNet: what the picture shows.
-Beside them a map of an inner stage that keeps places apart, for `likeness`.
+`lite2`: square roots of EfficientNet-Lite2's pooled features at 128 px, trained on ImageNet: what a picture
+shows. A map of an inner stage keeps places apart, for `likeness`.
 
-Both are versioned: figures are comparable within one version only.
+Both are versioned: figures are only comparable within one version.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a space makes of N pictures.
+    """Features of N pictures.
 
     Attributes:
         features: float64 (N, D).
-        places: float32 (N, P, C): what is seen at each of P places; None in a space that keeps none apart.
+        places: float32 (N, P, C): features at each of P places; None in a space without places.
     """
 
     features: np.ndarray
@@ -46,12 +46,12 @@ class Seen:
 
 
 def version_of(space: str) -> str:
-    """The version that figures measured in a space carry."""
+    """Return the version of a space, which its figures carry."""
     return {"pyramid": PYRAMID_VERSION, "lite2": LITE2_VERSION}[space]
 
 
 def look(space: str, pictures: np.ndarray) -> Seen:
-    """Features of pictures uint8 (N, S, S, 3). Raises ValueError for a space that is none of SPACES."""
+    """Compute features of pictures uint8 (N, S, S, 3). Raises ValueError for an unknown space."""
     if space == "pyramid":
         return Seen(_in_batches(_pyramid, pictures)[0].astype(np.float64))
     if space == "lite2":
@@ -67,7 +67,7 @@ def _in_batches(function: Any, pictures: np.ndarray) -> list[np.ndarray]:
 
 
 def _levels(size: int) -> list[tuple[int, int, int]]:
-    """(kernel, channels in, channels out) for each halving from `size` down to 8, three at least."""
+    """Return (kernel, channels in, channels out) for each halving from `size` to 8, at least three."""
     found, channels = [], 3
     for index in range(max(3, size.bit_length() - 3)):
         width = min(32 * 2**index, 128)
@@ -78,13 +78,13 @@ def _levels(size: int) -> list[tuple[int, int, int]]:
 
 @lru_cache(maxsize=4)
 def _filters(size: int) -> tuple[np.ndarray, ...]:
-    """One kernel (k, k, C, width) float32 for each level, with orthonormal columns or rows."""
+    """Return one kernel (k, k, C, width) float32 for each level, with orthonormal columns or rows."""
     kernels = []
     for index, (kernel, channels, width) in enumerate(_levels(size)):
         rows = kernel * kernel * channels
         normal = latent(977 + index, rows * width).reshape(rows, width).astype(np.float64)
         left, _, right = np.linalg.svd(normal, full_matrices=False)
-        gain = np.sqrt(2.0 * rows / min(rows, width))  # keeps the variance through a rectification
+        gain = np.sqrt(2.0 * rows / min(rows, width))  # preserves the variance through a ReLU
         kernels.append((gain * (left @ right)).reshape(kernel, kernel, channels, width).astype(np.float32))
     return tuple(kernels)
 
@@ -112,9 +112,9 @@ def _eyes() -> keras.Model:
 
 
 def _lite2(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Roots of pooled features (N, 1280), and the inner map with its places in one row, (N, 8 · 8, C).
+    """Return roots of pooled features (N, 1280), and the inner map with flattened places (N, 8 · 8, C).
 
-    Roots, because features are counts of a kind: a few large ones would rule every distance.
+    Features are similar to counts, and without the root a few large ones would dominate every distance.
     """
     from pika_eyes.lite import normalise
 

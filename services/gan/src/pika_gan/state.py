@@ -1,6 +1,6 @@
-"""The networks of a run, their optimisers and the generator's average: all that a checkpoint holds.
+"""The networks of a run, their optimisers and the generator's average: everything a checkpoint holds.
 
-`step_tensorflow` and `step_jax` make training steps of it, each in its backend's own way.
+`step_tensorflow` and `step_jax` add a training step for their backend.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from pika_gan.latents import generator_for, to_uint8
 from pika_gan.networks import build_discriminator, build_generator, coarse_parts, projected
 from pika_gan.schedule import StepInputs, inputs_of, noise_of, settings_at
 
-# Far above what a sound run shows: it only keeps one mad batch from spoiling Adam's moments.
+# Far above the norms of a sound run: only keeps one extreme batch from spoiling Adam's moments.
 GRADIENT_NORM_LIMIT = 1e3
 DRAWN_AT_ONCE = 64
 
 
 class GanState(ABC):
-    """Generator, discriminator, their optimisers, and `ema`, the averaged float32 copy that is shown and
-    exported.
+    """Generator, discriminator, optimisers, and `ema`, the averaged float32 copy that is shown and exported.
 
     Attributes:
         parts: "full" and, with a coarse share, "coarse": the generator and the discriminator of that size.
-        eyes, heads: the projected critic's frozen and trained part, used at full size; None without one.
-        is_fine: whether the run has come to full size.
+        eyes, heads: the frozen and trained parts of the projected critic, used at full size; or None.
+        is_fine: whether the run has reached full size.
     """
 
     def __init__(self, preset: Preset, seed: int = 0) -> None:
@@ -69,12 +68,13 @@ class GanState(ABC):
         gentleness: int = 0,
         augment_probability: float | None = None,
     ) -> dict[str, Any]:
-        """One update of both networks and of the average.
+        """Update both networks and the average once.
 
         Args:
             pictures: uint8 (N, S, S, 3), real.
             step, fraction, gentleness, augment_probability: see `schedule.settings_at`.
-            attempt: raised after a roll-back, so that the same mishap does not happen again.
+            attempt: incremented after a rollback, so that the run takes another course.
+
         Returns:
             Scalars as tensors: the losses, the penalties, the mean logits.
         """
@@ -96,26 +96,27 @@ class GanState(ABC):
 
     @abstractmethod
     def update(self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool) -> dict[str, Any]:
-        """The step itself, at full size or at half of it, with the gradient penalty or without."""
+        """Run the step itself, at full or half size, with or without the gradient penalty."""
 
     def augmented(self, pictures: Any, draws: Any, probability: Any) -> Any:
-        """Pictures as the discriminator sees them, by the preset's augmentation."""
+        """Augment pictures by the preset's recipe."""
         preset = self.preset
         return augment.augment(pictures, draws, preset.augment, probability, preset.colour_strength)
 
     def _begin_full_size(self) -> None:
-        """Adam counts from 0 again, so that it does not take the new weights' moments for averages of long
-        standing; the other weights' first steps are smaller for it.
+        """Restart Adam's count, so that the new weights' moments are corrected for their short history.
+
+        The first updates of all other weights are smaller as a result.
         """
         self.is_fine.assign(True)
         self.generator_optimizer.iterations.assign(0)
         self.discriminator_optimizer.iterations.assign(0)
 
     def count_statistics(self, num_batches: int = 20) -> None:
-        """Count the averaged generator's batch-normalisation statistics again, from latents of its own.
+        """Recompute the averaged generator's batch-normalisation statistics from latents of their own.
 
-        Until then they are averages of another network's: those of the generator at each step. Without an
-        average there is nothing to be counted.
+        Until then they are averages of the statistics of the generator at each step, which is another
+        network. Without an average there is nothing to recompute.
         """
         if not self.preset.average:
             return
@@ -126,21 +127,19 @@ class GanState(ABC):
 
     @abstractmethod
     def see(self, latents: np.ndarray) -> None:
-        """Draw with the average as in training, for its statistics' sake."""
+        """Run the average in training mode, to update its statistics."""
 
     @abstractmethod
     def pictures_of(self, latents: np.ndarray) -> np.ndarray:
-        """The average's pictures float32 (N, S, S, 3) in [-1, 1]."""
+        """Draw with the average: float32 (N, S, S, 3) in [-1, 1]."""
 
     def draw(self, latents: np.ndarray, batch_size: int = DRAWN_AT_ONCE) -> np.ndarray:
-        """Pictures of the averaged generator: latents (N, latent_dim) → uint8 (N, S, S, 3)."""
+        """Draw with the averaged generator: latents (N, latent_dim) → uint8 (N, S, S, 3)."""
         starts = range(0, len(latents), batch_size)
         return np.concatenate([to_uint8(self.pictures_of(latents[i : i + batch_size])) for i in starts])
 
     def score(self, pictures: np.ndarray) -> np.ndarray:
-        """D's logits (N,) for uint8 (N, S, S, 3), not augmented: how far it knows the training pictures by
-        heart.
-        """
+        """Return D's logits (N,) for uint8 (N, S, S, 3), not augmented; shows how far it has overfitted."""
         starts = range(0, len(pictures), DRAWN_AT_ONCE)
         parts = [pictures[i : i + DRAWN_AT_ONCE].astype(np.float32) / 127.5 - 1.0 for i in starts]
         return np.concatenate(
@@ -148,11 +147,11 @@ class GanState(ABC):
         )
 
     def ema_pairs(self) -> list[tuple[Any, Any]]:
-        """(average, weight) for all weights, batch-normalisation statistics included."""
+        """Return (average, weight) for all weights, including batch-normalisation statistics."""
         return list(zip(self.ema.weights, self.generator.weights, strict=True))
 
     def variables(self) -> dict[str, Any]:
-        """Every variable a checkpoint holds, by a name that does not depend on Keras's counters."""
+        """Return every variable of a checkpoint by a name that does not depend on Keras's counters."""
         parts = {
             "generator": self.generator.variables,
             "discriminator": self.discriminator.variables,
@@ -168,11 +167,11 @@ class GanState(ABC):
         return {f"{part}/{i:04d}": v for part, variables in parts.items() for i, v in enumerate(variables)}
 
     def state(self) -> dict[str, np.ndarray]:
-        """A copy of all variables."""
+        """Return a copy of all variables."""
         return {name: np.array(ops.convert_to_numpy(v)) for name, v in self.variables().items()}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Puts back what `state` gave. Raises ValueError when names or shapes are another network's."""
+        """Restore what `state` returned. Raises ValueError for another network's names or shapes."""
         variables = self.variables()
         if set(variables) != set(state):
             raise ValueError(f"checkpoint: expected {len(variables)} arrays, received {len(state)}")

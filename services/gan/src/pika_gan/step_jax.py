@@ -1,7 +1,7 @@
 """The training step on JAX: the same networks, losses, penalties and numbers as on TensorFlow.
 
-For hosts whose GPU TensorFlow's wheels do not serve. Keras has to have been told of its backend before it was
-first imported: `KERAS_BACKEND=jax`. Checkpoints of either backend go on with the other.
+For hosts whose GPU is not supported by TensorFlow's wheels. `KERAS_BACKEND=jax` must be set before Keras is
+first imported. Checkpoints work on either backend.
 """
 
 from __future__ import annotations
@@ -123,8 +123,10 @@ class Gan(GanState):
     def _criticise(
         self, values: Values, seen: Any, discriminator: keras.Model, penalty_weight: Any
     ) -> tuple[Any, list[Any], list[Any], dict[str, Any]]:
-        """See `step_tensorflow.Gan.criticise`: what the generator is told, the discriminator's gradients, its
-        other variables' values, and the figures.
+        """See `step_tensorflow.Gan.criticise`.
+
+        Returns the generator's gradient on the pictures, the discriminator's gradients, its other variables'
+        values, and the figures.
         """
         num, pair = seen.shape[0] // 2, self.preset.loss
         before = self._of(values, discriminator.non_trainable_variables)
@@ -175,7 +177,7 @@ class Gan(GanState):
         return factor[:, None, None, None] * input_gradients[num:], gradients, fixed, figures
 
     def _applied(self, values: Values, optimizer: Any, gradients: list[Any], model: keras.Model) -> Values:
-        """The values after an update of `model`'s weights."""
+        """Return the values after an update of `model`'s weights."""
         norm = jnp.sqrt(sum(jnp.sum(jnp.square(gradient)) for gradient in gradients))
         scale = GRADIENT_NORM_LIMIT / jnp.maximum(norm, GRADIENT_NORM_LIMIT)
         variables = [*optimizer.variables, *model.trainable_variables]

@@ -1,9 +1,9 @@
 """The training step on TensorFlow.
 
-One pass through each network a step serves both players (simultaneous updates): the gradient of the logits
-with respect to the pictures gives R1 on the real half, R2 on the generated half and, scaled by the generator
-loss's derivative, the generator's own gradient. That saves the second pass of the usual alternation. On steps
-without a penalty that gradient falls out of the discriminator's backward pass.
+One pass through each network serves both players (simultaneous updates): the gradient of the logits with
+respect to the pictures gives R1 on the real half, R2 on the generated half and, scaled by the derivative of
+the generator's loss, the generator's own gradient. This saves the second pass of alternating updates. On
+steps without a penalty that gradient is a by-product of the discriminator's backward pass.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
 @dataclass(frozen=True, eq=False)
 class Criticised:
-    """What one pass through the discriminator gives.
+    """The result of one pass through the discriminator.
 
     Attributes:
-        gradients: of its own objective, for each of its variables.
+        gradients: of the discriminator's objective, for each of its variables.
         wanted: ∂(generator loss)/∂picture (N, S, S, 3), of the generated half.
-        figures: scalars for the log; r1 and r2 where there was a penalty.
+        figures: scalars for the log; with r1 and r2 if there was a penalty.
     """
 
     gradients: list[Any]
@@ -41,11 +41,13 @@ class Gan(GanState):
     """The networks with compiled functions to train and to draw.
 
     Args:
-        strategy: over which devices a batch is spread; by default over all GPUs. Each has its own
-            batch-normalisation statistics while it trains, and their means are kept.
+        preset: the recipe.
+        seed: of the initial weights and of all random numbers.
+        strategy: distributes a batch over devices; by default over all GPUs. Each device has its own
+            batch-normalisation statistics in training, and their means are kept.
 
     Raises:
-        ValueError: a batch cannot be shared out evenly.
+        ValueError: a batch cannot be divided evenly.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Gan(GanState):
             )
         with self._strategy.scope():
             super().__init__(preset, seed)
-        # XLA on a CPU: slower, and tens of seconds to compile. It compiles for one device only.
+        # On a CPU XLA is slower and takes long to compile. It compiles for a single device only.
         self._step = tf.function(self._step_body, jit_compile=self.preset.xla and replicas == 1)
         self._see = tf.function(lambda latents: self.ema(latents, training=True))
         self._draw = tf.function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
@@ -95,11 +97,11 @@ class Gan(GanState):
         }
 
     def _update_weights(self, inputs: StepInputs, *, part: str, with_penalty: bool) -> dict[str, Any]:
-        """One device's share of a step. The optimisers sum gradients over all devices."""
+        """Do one device's share of a step. The optimisers sum gradients over all devices."""
         found: list[tuple[list[Any], list[Any], list[Any], dict[str, Any]]] = []
         num = self.preset.accumulate
         for pictures, latents, draws in zip(*(tf.split(array, num) for array in inputs[:3]), strict=True):
-            # One after the other: that they do not lie in memory at once is what they are for.
+            # One after the other, so that the parts are not in memory at once.
             with tf.control_dependencies([figures["generator_loss"] for *_, figures in found[-1:]]):
                 few = inputs._replace(
                     pictures=tf.identity(pictures), latents=tf.identity(latents), draws=tf.identity(draws)
@@ -153,14 +155,16 @@ class Gan(GanState):
         return wish, tape.gradient(loss, self.heads.trainable_variables), loss
 
     def criticise(self, discriminator: keras.Model, seen: Any, penalty_weight: Any) -> Criticised:
-        """One forward pass of the discriminator over pictures (2N, S, S, 3), and all that both players need.
+        """Run the discriminator once over pictures (2N, S, S, 3) and compute what both players need.
 
-        The first half are real. Each logit depends on its own picture alone, so the gradient of any loss with
-        respect to a picture is a number times ∂D/∂picture: with a penalty that is computed by itself; without
-        one it comes out of the discriminator's own backward pass, and is scaled. Losses that the
-        discriminator has by itself are of the real half only.
+        The first half is real. Each logit depends on its own picture alone, so the gradient of any loss with
+        respect to a picture is a multiple of ∂D/∂picture. With a penalty that derivative is computed
+        separately; without one it comes out of the discriminator's own backward pass and is rescaled. Losses
+        of the discriminator's own layers only concern the real half.
 
         Args:
+            discriminator: of the part that is trained.
+            seen: augmented pictures.
             penalty_weight: γ, or None for no penalty.
         """
         num = tf.shape(seen)[0] // 2
@@ -182,7 +186,7 @@ class Gan(GanState):
         if input_gradients is None:
             gradients = tape.gradient(objective, [*variables, seen])
             _, own = self._derivative(losses.DISCRIMINATOR, real_logits, fake_logits)
-            # Never 0 but where the logits have left all bounds: then there is nothing to be learned from.
+            # Only 0 if the logits have exploded; then there is nothing to learn from them.
             factor, input_gradients = tf.math.divide_no_nan(wish, own), gradients.pop()
         else:
             gradients, factor = tape.gradient(objective, variables), wish
@@ -199,7 +203,7 @@ class Gan(GanState):
         )
 
     def _derivative(self, pair: dict[str, Any], real_logits: Any, fake_logits: Any) -> tuple[Any, Any]:
-        """A loss's mean, and its derivative by each generated picture's logit (N,)."""
+        """Return a loss's mean and its derivative with respect to each generated picture's logit (N,)."""
         with tf.GradientTape() as tape:
             tape.watch(fake_logits)
             mean = tf.reduce_mean(pair[self.preset.loss](real_logits, fake_logits))
@@ -227,7 +231,7 @@ class Gan(GanState):
 
 
 def _share_of(inputs: StepInputs) -> StepInputs:
-    """What this device works on of a batch that is spread over several."""
+    """Return this device's share of a batch that is distributed over several."""
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
     if replicas == 1:
@@ -247,9 +251,7 @@ def _share_of(inputs: StepInputs) -> StepInputs:
 
 
 def logits_and_input_gradients(discriminator: keras.Model, pictures: Any) -> tuple[Any, Any]:
-    """D's logits (N,) for pictures (N, S, S, 3) in [-1, 1], and their gradients ∂D/∂picture (N, S, S,
-    3).
-    """
+    """Return D's logits (N,) for pictures (N, S, S, 3) in [-1, 1] and the gradients ∂D/∂picture."""
     with tf.GradientTape() as tape:
         tape.watch(pictures)
         logits = discriminator(pictures, training=True)

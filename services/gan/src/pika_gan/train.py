@@ -2,11 +2,10 @@
 
     result = train(dataset, preset_named("cpu-32"), Path("run"), minutes=10)
 
-`folder` then holds config.json, manifest.json, log.jsonl, samples/, film.webp, nearest.png (drawn pictures
+`folder` then contains config.json, manifest.json, log.jsonl, samples/, film.webp, nearest.png (drawn pictures
 above the nearest training pictures), walk.webp, checkpoints/, best.npz (the averaged generator with the
-lowest KID) and tensorboard/. Called again with the same
-folder it goes on from the last checkpoint; given steps, an interrupted run gives what an uninterrupted one
-gives.
+lowest KID) and tensorboard/. Called again with the same folder it continues from the last checkpoint; with a
+budget in steps, an interrupted run gives the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -36,24 +35,24 @@ from pika_kit.queue import OnProgress
 SHEET_SEEDS = 10_000  # sheets show seeds 10,000, 10,001, …; measurements draw from 1,000,000 on
 EVALUATION_SEEDS = 1_000_000
 KEEP_CHECKPOINTS = 3
-MAX_ATTEMPTS = 3  # a run goes back so often less one
+MAX_ATTEMPTS = 3  # the number of rollbacks plus one
 NUM_NEIGHBOURS = 16  # drawn pictures shown with their nearest training pictures
 NUM_STOPS = 6  # of the latent walk
 
 
 class TrainingDiverged(RuntimeError):
-    """The losses stopped being finite, again after rolling back."""
+    """The losses stopped being finite again after rollbacks."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended; `evaluation` is that of the chosen generator, measured anew with an interval."""
+    """How a run ended; `evaluation` is a new measurement of the chosen generator, with an interval."""
 
     state: RunState
-    resumed_from: int  # the step this sitting began at
+    resumed_from: int  # the step from which this call continued
     evaluation: Evaluation
     warnings: tuple[str, ...]
-    nearest_ids: tuple[str, ...]  # of the training pictures on nearest.png, in the order of the drawn ones
+    nearest_ids: tuple[str, ...]  # of the training pictures on nearest.png, in order
 
 
 def train(
@@ -68,10 +67,21 @@ def train(
     on_checkpoint: Callable[[int], None] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> TrainingResult:
-    """Trains, or goes on training, in `folder`.
+    """Train, or continue training, in `folder`.
 
-    `progress` may raise to interrupt the run: a checkpoint is written first, `on_checkpoint` called with its
-    step, and the exception passed on. Raises TrainingDiverged, and ValueError for a budget without an end.
+    Args:
+        dataset: the pictures.
+        preset: the recipe; a run that continues keeps the one it was started with.
+        folder: of the run.
+        seed: of all random numbers.
+        steps, minutes: the budget; without either, the preset's.
+        progress: may raise to interrupt the run: a checkpoint is written first and the exception passed on.
+        on_checkpoint: called with the step of each checkpoint.
+        checkpoint_seconds: time between checkpoints.
+
+    Raises:
+        TrainingDiverged: losses or weights were not finite, repeatedly.
+        ValueError: the budget has no end.
     """
     if steps is None and minutes is None:
         steps, minutes = preset.default_steps, preset.default_minutes
@@ -83,7 +93,7 @@ def train(
 
 
 class _Run:
-    """One sitting."""
+    """One call of `train`."""
 
     report: OnProgress
     on_checkpoint: Callable[[int], None]
@@ -117,7 +127,7 @@ class _Run:
         self._write_json("manifest.json", dataset.manifest())
 
     def go(self) -> TrainingResult:
-        """The loop, from wherever the state stands to the end of the budget."""
+        """Run from the current state to the end of the budget."""
         state = self.state
         self._clock = time.monotonic()
         self._saved_at, self._has_saved = self._clock, False
@@ -142,7 +152,7 @@ class _Run:
                     self._leave_what_is_not_finite()
                     sums = {}
                     continue
-                for key, value in figures.items():  # penalties are not there at every step
+                for key, value in figures.items():  # not every step has penalties
                     sums.setdefault(key, []).append(value)
                 if state.step % self.preset.log_every == 0:
                     means = {key: sum(values) / len(values) for key, values in sums.items()}
@@ -171,7 +181,7 @@ class _Run:
         if state.step % self.preset.evaluate_every == 0:
             self._evaluate()
         self._tick()
-        # The first one sooner: a run that is lost before it has one begins anew.
+        # The first one sooner: a run that is lost before it has one starts over.
         wait = self.checkpoint_seconds if self._has_saved else self.checkpoint_seconds / 3
         if time.monotonic() - self._saved_at > wait and not self._checkpoint():
             self._leave_what_is_not_finite()
@@ -183,7 +193,7 @@ class _Run:
         self.report(state.step, total, message, **figures, remaining_seconds=remaining, kid=state.best_kid)
 
     def _steer(self) -> None:
-        """Looks at how far the discriminator has overfitted, and augments more or less."""
+        """Measure the discriminator's overfitting and adapt the augmentation."""
         if self.preset.augment_target is None:
             return
         shown = (
@@ -198,8 +208,9 @@ class _Run:
         self.log.write("watch", self.state.step, told)
 
     def _evaluate(self) -> None:
-        """Measures the averaged generator, and keeps it when its score is the lowest so far. A run that has
-        gone wrong goes back.
+        """Measure the averaged generator and keep it if its score is the lowest so far.
+
+        A run that has collapsed or diverged is rolled back.
         """
         state = self.state
         self.gan.count_statistics()
@@ -215,12 +226,12 @@ class _Run:
                 return
         is_sound = not (state.collapsed_evaluations or state.diverged_evaluations)
         if self.preset.goes_back and not is_sound and state.best_step is not None:
-            return  # what has collapsed is no best version, whatever its score
+            return  # a collapsed version is never the best, whatever its score
         score = evaluation.kid if self.preset.keep == "kid" else state.discriminator_loss
         if state.best_score is None or (score is not None and score < state.best_score):
             ema = {name: array for name, array in self.gan.state().items() if name.startswith("ema/")}
             if not checkpoints.is_finite(ema):
-                return  # the next checkpoint finds it, too, and goes back
+                return  # the next checkpoint detects it and rolls back
             state.best_score, state.best_kid, state.best_step = score, evaluation.kid, state.step
             checkpoints.save(self.folder / "best.npz", ema, dataclasses.replace(state))
         if self.preset.goes_back and is_sound:
@@ -229,9 +240,9 @@ class _Run:
                 state.good_step = good
 
     def _checkpoint(self) -> bool:
-        """Saves the run as it stands; False, and nothing saved, where a weight is not finite.
+        """Save the run as it is; return False, with nothing saved, if a weight is not finite.
 
-        Losses are those before the last update: they may be sound while the weights are not any more.
+        Losses are computed before the update: they may be sound while the weights no longer are.
         """
         self._tick()
         arrays = self.gan.state()
@@ -244,7 +255,7 @@ class _Run:
         return True
 
     def _leave_what_is_not_finite(self) -> None:
-        """Losses or weights are not finite: back to the last checkpoint, which is."""
+        """Return to the last checkpoint, which is finite, because losses or weights are not."""
         step, attempt = self.state.step, self.state.attempt + 1
         found = checkpoints.latest(self.checkpoints)
         if attempt >= MAX_ATTEMPTS or (found is None and step > 1 and attempt > 1):
@@ -256,9 +267,9 @@ class _Run:
         self._go_back(found)
 
     def _go_back(self, found: tuple[dict[str, np.ndarray], RunState] | None) -> None:
-        """On from a checkpoint, or from the beginning, with other random numbers and gentler settings.
+        """Continue from a checkpoint, or from the start, with other random numbers and gentler settings.
 
-        The time that was used stays used, and the best version is the one whose file lies there.
+        The elapsed time stays spent. The best version is the one in its file.
         """
         state = self.state
         kept = {
@@ -275,16 +286,14 @@ class _Run:
         state.__dict__.update(dataclasses.asdict(then) | kept)
         self._warn(f"went back to step {state.step}, with gentler settings")
         checkpoints.forget_after(self.checkpoints, state.step)
-        self._checkpoint()  # killed now, it would go back again
+        self._checkpoint()  # if killed before it, the run would roll back again
 
     def _warn(self, text: str) -> None:
         self.warnings.append(text)
         self.log.write("warning", self.state.step, {"text": text})
 
     def _finish(self) -> TrainingResult:
-        """A last measurement, the film, a checkpoint; then the chosen generator is measured with an
-        interval.
-        """
+        """Finish with a last measurement, the film and a checkpoint; then measure the chosen generator."""
         state = self.state
         if state.step % self.preset.evaluate_every or state.best_step is None:
             self._evaluate()
@@ -308,7 +317,7 @@ class _Run:
         return TrainingResult(state, self.resumed_from, evaluation, tuple(self.warnings), nearest)
 
     def _show_neighbours(self) -> tuple[str, ...]:
-        """Drawn pictures above the training pictures nearest to them; the ids of those."""
+        """Save drawn pictures above their nearest training pictures; return the ids of the latter."""
         drawn = self.gan.draw(self.sheet_latents[:NUM_NEIGHBOURS])
         rows = self.evaluator.nearest_training(drawn)
         samples.save_neighbours(drawn, self.dataset.train[rows], self.folder / "nearest.png")
@@ -319,7 +328,7 @@ class _Run:
 
 
 def _remembered(preset: Preset, folder: Path) -> Preset:
-    """A resumed run keeps the preset it was started with, precision included."""
+    """Return the preset that a resumed run was started with, including its precision."""
     path = folder / "config.json"
     if path.exists():
         return Preset.from_json(json.loads(path.read_text())["preset"])

@@ -1,7 +1,7 @@
-"""Watching a run: overfitting steers the augmentation, collapse and divergence send the run back.
+"""Watch a run: overfitting steers the augmentation; collapse and divergence roll the run back.
 
-Adaptive augmentation (Karras et al. 2020, arXiv:2006.06676, section 3): how far the discriminator has learned
-the training pictures by heart is told by where its logits put held-out ones, between trained and generated.
+Adaptive augmentation (Karras et al. 2020, arXiv:2006.06676, section 3): the discriminator's overfitting shows
+in its logits of held-out pictures, which move from those of training pictures to those of generated ones.
 """
 
 from __future__ import annotations
@@ -29,23 +29,25 @@ LEAST_KID = 0.02
 
 
 def overfitting(trained: np.ndarray, held_out: np.ndarray, drawn: np.ndarray) -> float:
-    """r_v of the paper, from logits of each.
+    """Return r_v of the paper, computed from the logits of each set.
 
-    0 where held-out pictures are judged as trained ones are, 1 where they are judged as drawn ones are.
+    0 if held-out pictures are judged like training pictures, 1 if they are judged like drawn ones.
     """
     span = float(trained.mean() - drawn.mean())
     return 0.0 if span <= 0 else float(np.clip((trained.mean() - held_out.mean()) / span, 0.0, 1.0))
 
 
 def steer(preset: Preset, state: RunState, found: float, num_pictures: int) -> None:
-    """Moves the augmentation's probability so that overfitting comes to the preset's `augment_target`.
+    """Adapt the augmentation's probability so that overfitting approaches the preset's `augment_target`.
 
-    It never falls below the preset's own: early in a run nothing overfits, and less augmentation then made
-    worse figures.
+    It never falls below the preset's own value: early in a run nothing overfits, and less augmentation then
+    made the figures worse.
 
     Args:
-        found: the overfitting measured just now.
-        num_pictures: how many were shown since the last time.
+        preset: the recipe.
+        state: of the run; its probability is changed.
+        found: the overfitting that was just measured.
+        num_pictures: how many were shown since the last call.
     """
     if preset.augment_target is None:
         return
@@ -58,13 +60,13 @@ def steer(preset: Preset, state: RunState, found: float, num_pictures: int) -> N
 
 
 def probability_of(preset: Preset, state: RunState) -> float:
-    """That of each kind of augmentation, as it stands."""
+    """Return the current probability of each kind of augmentation."""
     steered = state.augment_probability
     return preset.augment_probability if steered is None else steered
 
 
 def judge(state: RunState, evaluation: Evaluation) -> str | None:
-    """What has gone wrong, said once, when WRONG_LIMIT evaluations in a row have shown it; None otherwise."""
+    """Return what has gone wrong, once WRONG_LIMIT evaluations in a row have shown it; otherwise None."""
     best = state.best_kid
     diverges = best is not None and evaluation.kid > DIVERGED_FACTOR * max(best, LEAST_KID)
     state.collapsed_evaluations = state.collapsed_evaluations + 1 if evaluation.collapsed else 0

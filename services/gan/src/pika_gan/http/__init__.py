@@ -1,1 +1,1 @@
-"""The views: what is asked, and what is answered."""
+"""The views: requests and responses."""

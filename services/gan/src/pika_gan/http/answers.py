@@ -1,4 +1,4 @@
-"""What the GAN's views answer, for its OpenAPI document."""
+"""Response models of the GAN's views, for its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pika_kit.contract import example
 
 
 class DrawnPicture(BaseModel):
-    """One picture of an answer in JSON."""
+    """One picture in a JSON response."""
 
     b64_json: str = Field(description="The encoded picture, base64")
     seed: int | None = Field(default=None, description="Of a picture that was drawn from a seed")
@@ -18,7 +18,7 @@ class DrawnPicture(BaseModel):
 
 
 class GenerateAnswer(BaseModel):
-    """The pictures, and what each was drawn from."""
+    """The pictures and what each was drawn from."""
 
     model_config = example(
         {
@@ -81,7 +81,7 @@ _RUN: dict[str, Any] = {
 
 
 class RunAnswer(BaseModel):
-    """A training run: where its pictures are, and how it stands."""
+    """A training run: its status and links to its pictures."""
 
     model_config = example(_RUN, extra="allow")
 
@@ -93,7 +93,7 @@ class RunAnswer(BaseModel):
 
 
 class RunsAnswer(BaseModel):
-    """All runs, the last started first."""
+    """All runs, most recent first."""
 
     model_config = example({"runs": [_RUN]})
 
@@ -116,7 +116,7 @@ class RunSheetsAnswer(RunAnswer):
 
 
 class RunLogAnswer(BaseModel):
-    """The curves of a run, a line for each thing that was noted."""
+    """The curves of a run, one line per log entry."""
 
     model_config = example({"lines": [{"kind": "train", "step": 20, "discriminator_loss": 0.69}]})
 

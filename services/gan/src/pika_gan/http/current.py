@@ -1,4 +1,4 @@
-"""The versions that are served, for all views."""
+"""The served versions, for all views."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ MODELS = "PIKA_GAN_MODELS"
 
 
 def models() -> Follower[LoadedModel]:
-    """The models of this service."""
+    """Return the follower of this service's models."""
     found: Follower[LoadedModel] = current_app.config[MODELS]
     return found

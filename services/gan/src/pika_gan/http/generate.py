@@ -29,9 +29,9 @@ from pika_kit.received import picture_problem, read_pictures
 from pika_kit.service import Problem, request_id, state
 
 _DRAWING = Gate("drawing", at_once=os.cpu_count() or 1)
-# A body is in memory while it is looked at: so many at a time, before anything of it is read.
+# Bodies are in memory while they are processed: limit how many, before reading any of them.
 _RECEIVING = Gate("pictures to be projected", at_once=4)
-# A projection draws a thousand pictures.
+# A projection draws about a thousand pictures.
 _PROJECTING = Gate("a projection", at_once=1)
 
 blueprint = api_blueprint("gan", __name__, Tag(name="generate", description="New pictures"))
@@ -93,9 +93,10 @@ def _generate(asked: GenerateQuery) -> Response:
 
 
 def _form(asked: GenerateQuery) -> tuple[str, bool]:
-    """(format of the pictures, whether they come in JSON): as asked for, else as Accept has it.
+    """Return (picture format, whether JSON) as requested by fields, otherwise by the Accept header.
 
-    Raises Problem (406) where the two cannot both be kept.
+    Raises:
+        Problem: 406 if both cannot be satisfied.
     """
     kind: str | None = "jpeg" if asked.format == "jpg" else asked.format
     accepted = request.accept_mimetypes
@@ -123,16 +124,16 @@ def _form(asked: GenerateQuery) -> tuple[str, bool]:
 
 
 def _how_long_good(asked: GenerateQuery, model: LoadedModel, kind: str) -> dict[str, str]:
-    """Headers for a cache. The same seeds, version and settings give the same bytes."""
+    """Build caching headers. The same seeds, version and settings give the same bytes."""
     told = asked.model_dump_json(exclude={"response_format", "return_latents"})
     digest = hashlib.sha256(f"{model.version} {kind} {told}".encode()).hexdigest()[:32]
-    # What is current may change at any time: then the answer has another ETag.
+    # The current version may change at any time: then the response has another ETag.
     age = f"private, max-age={_A_DAY}" if asked.model_version else "private, no-cache"
     return {"ETag": f'"{digest}"', "Cache-Control": age}
 
 
 def _check_size(asked: GenerateQuery, model: LoadedModel) -> None:
-    """A bound on what one answer takes in memory, whatever number and size it is made of."""
+    """Limit the memory of one response, whatever the number and size of its pictures."""
     side = asked.size or model.resolution
     if asked.num_pictures * side**2 > MAX_PIXELS:
         raise Problem(
@@ -155,7 +156,7 @@ def _model(version: str | None) -> LoadedModel:
 
 
 def _latents(asked: GenerateQuery, model: LoadedModel) -> tuple[list[int] | None, np.ndarray]:
-    """(seeds, or None where latents were sent; latents (N, latent_dim) float32)."""
+    """Return (seeds, or None if latents were sent; latents (N, latent_dim) float32)."""
     if asked.given_latents is not None:
         widths = sorted({len(row) for row in asked.given_latents})
         if widths != [model.latent_dim]:

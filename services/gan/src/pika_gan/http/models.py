@@ -1,4 +1,4 @@
-"""The GAN's training job, and the pictures of its versions. No TensorFlow here."""
+"""The GAN's training job and the pictures of its versions. No TensorFlow here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ blueprint = api_blueprint(
 
 
 def where_pictures_are(card: dict[str, Any]) -> dict[str, Any]:
-    """What the list of models adds to a card."""
+    """Return what the list of models adds to a card."""
     base = f"/gan/models/{card['version']}"
     return {f"{name}_url": f"{base}/{name}" for name in FILES}
 

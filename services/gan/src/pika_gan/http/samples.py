@@ -1,4 +1,4 @@
-"""GET /gan/samples…: the training runs, their sample sheets and curves, and the film made from the sheets."""
+"""GET /gan/samples…: training runs with their sample sheets, curves and films."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the GAN's views accept, as pydantic models, and the little language of seeds: "0,4-6"."""
+"""Request models of the GAN's views, and the syntax of seed lists: "0,4-6"."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PART = re.compile(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10})\s*)?")
 
 
 def parse_seeds(text: str) -> list[int]:
-    """ "0,4-6" → [0, 4, 5, 6], in the order written. Raises ValueError with what was expected."""
+    """Parse "0,4-6" to [0, 4, 5, 6], in the order written. Raises ValueError with what was expected."""
     seeds: list[int] = []
     for part in text.split(","):
         match = _PART.fullmatch(part)
@@ -60,9 +60,9 @@ def parse_seeds(text: str) -> list[int]:
 
 
 class GenerateQuery(OptionalBody):
-    """Which pictures, and how they are to come."""
+    """Which pictures to draw, and how to return them."""
 
-    model_config = ConfigDict(strict=False)  # a query string holds strings only
+    model_config = ConfigDict(strict=False)  # a query string contains only strings
 
     n: int | None = Field(
         None,
@@ -99,7 +99,7 @@ class GenerateQuery(OptionalBody):
     @field_validator("seeds", mode="before")
     @classmethod
     def _read_seeds(cls, value: Any) -> Any:
-        # A query string gives the list form as one or several texts.
+        # A query string contains the list as one or several strings.
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             value = ",".join(value)
         if isinstance(value, str):
@@ -147,7 +147,7 @@ class GenerateQuery(OptionalBody):
 
     @property
     def given_latents(self) -> list[list[float]] | None:
-        """In place of seeds."""
+        """Latents, as an alternative to seeds."""
         return None
 
     @property
@@ -156,19 +156,19 @@ class GenerateQuery(OptionalBody):
 
     @property
     def num_pictures(self) -> int:
-        """How many pictures are asked for."""
+        """The number of requested pictures."""
         return len(self._listed) if self._listed is not None else self.n or 1
 
     @property
     def is_json(self) -> bool:
-        """Whether the answer is JSON; by default it is for several pictures that are not a grid."""
+        """Whether to answer with JSON; by default for several pictures that are not a grid."""
         if self.response_format is None:
             return self.num_pictures > 1 and not self.grid
         return self.response_format == "b64_json"
 
 
 class GenerateRequest(GenerateQuery):
-    """Which pictures, and how they are to come; also from latents."""
+    """Which pictures to draw, from seeds or latents, and how to return them."""
 
     model_config = ConfigDict(
         strict=True,
@@ -186,12 +186,12 @@ class GenerateRequest(GenerateQuery):
 
     @property
     def given_latents(self) -> list[list[float]] | None:
-        """As they were sent."""
+        """The latents as sent."""
         return self.latents
 
 
 class ProjectQuery(OptionalBody):
-    """Of which model the latent shall be."""
+    """Which model to project into."""
 
     model_version: str | None = Field(None, description="Such as v2; default: the current version")
 
@@ -216,7 +216,7 @@ class GanTrainRequest(OptionalBody):
 
 
 class RunPath(BaseModel):
-    """A run by its id, which is its job's."""
+    """A run's id, which is its job's."""
 
     run_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
 

@@ -1,6 +1,6 @@
 """Generators and discriminators, written with Keras layers and keras.ops only.
 
-A preset's `precision` is a Keras dtype policy; latents, pictures and logits are float32 under each of them.
+A preset's `precision` is a Keras dtype policy; latents, pictures and logits are float32 under every policy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pika_gan.networks import article, fastgan, fastgan_discriminator, residual
 
 
 def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
-    """Latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
+    """Build a generator: latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
 
     `precision` overrides the preset's; the copy that is evaluated and exported is built in float32.
     """
@@ -25,7 +25,7 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
 
 
 def build_discriminator(preset: Preset) -> keras.Model:
-    """Pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32, high for real."""
+    """Build a discriminator: pictures (N, S, S, 3) in [-1, 1] → logits (N,), high for real."""
     if preset.architecture == "article":
         return article.build_discriminator(preset)
     if preset.discriminator == "fastgan":
@@ -34,10 +34,10 @@ def build_discriminator(preset: Preset) -> keras.Model:
 
 
 def coarse_parts(generator: keras.Model, discriminator: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """The parts of both, weights and all, that work at half the resolution; see `Preset.coarse_share`."""
+    """Return the parts of both that work at half the resolution, sharing weights (`coarse_share`)."""
     return fastgan.coarse_generator(generator), residual.coarse_discriminator(discriminator)
 
 
 def halved(pictures: Any) -> Any:
-    """(N, S, S, 3) → (N, S/2, S/2, 3): means of 2×2 pixels."""
+    """Average 2×2 pixels: (N, S, S, 3) → (N, S/2, S/2, 3)."""
     return ops.average_pool(pictures, 2, strides=2)

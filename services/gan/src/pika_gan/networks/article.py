@@ -1,8 +1,8 @@
-"""The two networks of the article of 2018 this project grew out of, kept as the baseline (preset `article`).
+"""The networks of the 2018 article that this project grew out of, kept as the baseline (preset `article`).
 
 Generator: Dense → 4×4, three upsamplings with 7×7 convolutions of 512 channels and batch normalisation.
-Discriminator: separable 7×7 convolutions with spatial dropout. Trained with BCE they collapsed onto one
-picture.
+Discriminator: separable 7×7 convolutions with spatial dropout. Trained with the non-saturating loss they
+collapsed onto one picture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DROPOUT = 0.25
 
 
 def build_generator(preset: Preset) -> keras.Model:
-    """Latents (N, latent_dim) → pictures (N, S, S, 3) in [-1, 1]; one channel count per size from 4×4 up."""
+    """Build latents (N, latent_dim) → pictures (N, S, S, 3) in [-1, 1]."""
     channels = preset.generator_channels
     latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
     x = layers.Dense(4 * 4 * channels[0])(latents)
@@ -32,7 +32,7 @@ def build_generator(preset: Preset) -> keras.Model:
 
 
 def build_discriminator(preset: Preset) -> keras.Model:
-    """Pictures (N, S, S, 3) → logits (N,): strided separable convolutions, spatial dropout between them."""
+    """Build pictures (N, S, S, 3) → logits (N,): strided separable convolutions with spatial dropout."""
     channels = preset.discriminator_channels[::-1]
     pictures = keras.Input((preset.resolution, preset.resolution, 3), name="pictures", dtype="float32")
     x = pictures

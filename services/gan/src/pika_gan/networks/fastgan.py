@@ -1,7 +1,7 @@
 """The generator of the FastGAN family (Liu et al. 2021, arXiv:2101.04775).
 
 Upsampling and convolution, gated linear units, skip-layer excitation from an eighth of the final size. With
-`coarse_share` the picture is the sum of a coarse one and of what its last level adds, as in StyleGAN2
+`coarse_share` the picture is the sum of a coarse one and of details that its last level adds, as in StyleGAN2
 (Karras et al. 2020, arXiv:1912.04958), so that a run can begin at half the resolution.
 """
 
@@ -17,7 +17,7 @@ BATCH_NORM_MOMENTUM = 0.9  # runs are short: a few thousand steps
 
 
 def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
-    """Latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
+    """Build latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
 
     `precision` overrides the preset's.
     """
@@ -52,7 +52,7 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
             x = skip_layer_excitation(x, low, policy)
         if size == preset.resolution // 2 and preset.coarse_share:
             coarse = layers.Conv2D(3, 3, padding="same", dtype="float32", name=COARSE)(ops.cast(x, "float32"))
-    # Over a coarse picture nothing is added until these weights are trained.
+    # The last level adds nothing to the coarse picture until it is trained.
     initializer = "glorot_uniform" if coarse is None else "zeros"
     x = layers.Conv2D(3, 3, padding="same", kernel_initializer=initializer, dtype="float32")(
         ops.cast(x, "float32")
@@ -64,7 +64,7 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
 
 
 def coarse_generator(generator: keras.Model) -> keras.Model:
-    """The part that draws at half the resolution: latents → pictures (N, S/2, S/2, 3)."""
+    """Return the part that draws at half the resolution: latents → pictures (N, S/2, S/2, 3)."""
     coarse = generator.get_layer(COARSE).output
     return keras.Model(generator.input, ops.tanh(coarse), name=f"{generator.name}_coarse")
 
@@ -72,16 +72,16 @@ def coarse_generator(generator: keras.Model) -> keras.Model:
 class SpreadKernel(keras.initializers.Initializer):
     """A 3×3 kernel spread over 2×2 pixels: a transposed convolution that begins as upsampling and convolving.
 
-    Kernels are (4, 4, C out, C in). Upsampling to the nearest pixel and a 3×3 convolution are together a
-    transposed 4×4 convolution of stride 2, whose kernel is the 3×3 one convolved with a box of 2×2. It is the
-    same function for 16 multiplications in place of 36, and from there it may learn any other kernel.
+    Kernels are (4, 4, C out, C in). Nearest upsampling followed by a 3×3 convolution equals a transposed 4×4
+    convolution of stride 2, whose kernel is the 3×3 one convolved with a 2×2 box. It is the same function
+    with 16 multiplications instead of 36, and from there it may learn any other kernel.
     """
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
-        """Glorot's 3×3, spread."""
+        """Return Glorot's 3×3 kernel, spread."""
         _, _, num_out, num_in = shape
         small = keras.initializers.GlorotUniform()((3, 3, num_in, num_out), dtype="float32")
-        small = ops.transpose(small, (0, 1, 3, 2))[::-1, ::-1]  # a transposed kernel is turned round
+        small = ops.transpose(small, (0, 1, 3, 2))[::-1, ::-1]  # transposed kernels are flipped
         spread = [
             ops.pad(small, ((top, 1 - top), (left, 1 - left), (0, 0), (0, 0)))
             for top in (0, 1)
@@ -91,18 +91,18 @@ class SpreadKernel(keras.initializers.Initializer):
 
 
 def batch_norm(x: keras.KerasTensor, policy: str) -> keras.KerasTensor:
-    """Batch normalisation with this file's momentum."""
+    """Apply batch normalisation with this file's momentum."""
     return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=policy)(x)
 
 
 def gated_linear_unit(x: keras.KerasTensor) -> keras.KerasTensor:
-    """(…, 2C) → (…, C): one half, gated by the sigmoid of the other (Dauphin et al. 2017)."""
+    """Gate one half of (…, 2C) by the sigmoid of the other: (…, C) (Dauphin et al. 2017)."""
     values, gates = ops.split(x, 2, axis=-1)
     return values * ops.sigmoid(gates)
 
 
 def skip_layer_excitation(high: keras.KerasTensor, low: keras.KerasTensor, policy: str) -> keras.KerasTensor:
-    """Scales each channel of `high` (N, S, S, C) by what `low`, a small map of the same picture, says."""
+    """Scale each channel of `high` (N, S, S, C) by a factor computed from `low`, a small map."""
     width = high.shape[-1]
     x = layers.GlobalAveragePooling2D(keepdims=True, dtype=policy)(layers.LeakyReLU(0.1, dtype=policy)(low))
     x = layers.Conv2D(width, 1, dtype=policy)(x)

@@ -1,10 +1,10 @@
-"""The discriminator of FastGAN (Liu et al. 2021, arXiv:2101.04775, section 3.2), as the baseline has it.
+"""The discriminator of FastGAN (Liu et al. 2021, arXiv:2101.04775, section 3.2), for the baseline.
 
-It goes down by strided convolutions beside pooled ones, with spectral normalisation; what it saw at full size
-gates what it sees at 8×8; and from there it has to draw real pictures again, which keeps it from looking at a
-few pixels only. Three things differ from the paper: no batch normalisation, so that a picture's logit is its
-own; one logit a picture, the mean of the paper's map of them; and the pictures drawn again are compared pixel
-by pixel, because no perceptual network is at hand that may be had without asking.
+Strided convolutions beside pooled ones, with spectral normalisation; full-size features gate those at 8×8;
+and a decoder must reconstruct real pictures from there, which keeps the discriminator from relying on a few
+pixels. Three things differ from the paper: no batch normalisation, so that each picture's logit is its own;
+one logit per picture, the mean of the paper's map; and reconstructions are compared pixel by pixel, because
+the paper's perceptual network is not freely available.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _DECODER_CHANNELS = 32
 
 
 def build_discriminator(preset: Preset) -> keras.Model:
-    """Pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32. In training, when the first half of the
-    pictures are real, the model has one loss of its own, of drawing them again.
+    """Build pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32.
+
+    In training the first half of a batch must be real: its reconstruction error is a loss of the model.
     """
     size, policy = preset.resolution, preset.resolved().precision
     widths = preset.discriminator_channels[::-1]  # from full size down to 4×4
@@ -49,12 +50,10 @@ def build_discriminator(preset: Preset) -> keras.Model:
 
 
 class DrawnAgain(layers.Layer):
-    """Gives its first input on, and adds the mean difference between pictures and how they were drawn again,
-    of the first half of the batch, to the model's losses.
-    """
+    """Pass its first input through and add the real half's reconstruction error to the losses."""
 
     def call(self, inputs: list[Any], training: bool = False) -> Any:
-        """Features, what was drawn of them, and the pictures, (N, …) each → the features."""
+        """Take features, reconstructions and pictures, (N, …) each; return the features."""
         features, again, pictures = inputs
         if training:
             num = ops.shape(pictures)[0] // 2
@@ -62,7 +61,7 @@ class DrawnAgain(layers.Layer):
         return features
 
     def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-        """That of the features."""
+        """Return the features' shape."""
         return input_shape[0]
 
 
@@ -76,7 +75,7 @@ def _leaky(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _down(x: keras.KerasTensor, width: int, policy: str) -> keras.KerasTensor:
-    """(N, S, S, C) → (N, S/2, S/2, width): the mean of a strided way and a pooled one."""
+    """Halve the size, (N, S, S, C) → (N, S/2, S/2, width): the mean of a strided and a pooled branch."""
     strided = _leaky(_conv(width, 4, strides=2, policy=policy)(x))
     strided = _leaky(_conv(width, 3, policy=policy)(strided))
     pooled = _leaky(_conv(width, 1, policy=policy)(layers.AveragePooling2D(2, dtype=policy)(x)))

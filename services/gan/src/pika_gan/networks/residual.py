@@ -1,6 +1,6 @@
-"""The residual discriminator: no normalisation, down by average pooling.
+"""The residual discriminator: no normalisation, downsampling by average pooling.
 
-Every operation in it can be differentiated twice, which the gradient penalties need.
+All operations can be differentiated twice, as the gradient penalties require.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ BODY = "body"
 
 
 def build_discriminator(preset: Preset) -> keras.Model:
-    """Pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32, high for real."""
+    """Build pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32, high for real."""
     policy = preset.resolved().precision
     channels = preset.discriminator_channels[::-1]  # from full size down to 4×4
     pictures = keras.Input((preset.resolution, preset.resolution, 3), name="pictures", dtype="float32")
 
     x = layers.Conv2D(channels[0], 3, padding="same", dtype=policy)(pictures)
     if preset.coarse_share:
-        # What full size shows is added to what half the size shows: nothing, until it is trained.
+        # Full-size features are added to half-size ones: zero until they are trained.
         x = residual_down(x, channels[1], policy, initializer="zeros")
         coarse = layers.AveragePooling2D(2, dtype="float32")(pictures)
         x = x + layers.Conv2D(channels[1], 3, padding="same", dtype=policy, name=COARSE)(coarse)
@@ -33,7 +33,7 @@ def build_discriminator(preset: Preset) -> keras.Model:
 
 
 def coarse_discriminator(discriminator: keras.Model) -> keras.Model:
-    """The part that looks at half the resolution: pictures (N, S/2, S/2, 3) → logits (N,)."""
+    """Return the part that judges half the resolution: pictures (N, S/2, S/2, 3) → logits (N,)."""
     body = discriminator.get_layer(BODY)
     size = body.input_shape[1]
     pictures = keras.Input((size, size, 3), name="pictures", dtype="float32")
@@ -42,7 +42,7 @@ def coarse_discriminator(discriminator: keras.Model) -> keras.Model:
 
 
 def _body(size: int, channels: tuple[int, ...], policy: str) -> keras.Model:
-    """Features (N, size, size, channels[0]) → logits (N,) float32."""
+    """Build features (N, size, size, channels[0]) → logits (N,) float32."""
     features = keras.Input((size, size, channels[0]), dtype=keras.DTypePolicy(policy).compute_dtype)
     x = features
     for width in channels[1:]:
@@ -58,9 +58,10 @@ def _body(size: int, channels: tuple[int, ...], policy: str) -> keras.Model:
 def residual_down(
     x: keras.KerasTensor, width: int, policy: str, initializer: str | None = None
 ) -> keras.KerasTensor:
-    """(N, S, S, C) → (N, S/2, S/2, width): two convolutions beside a pooled 1×1 one, variance kept.
+    """Halve the size, (N, S, S, C) → (N, S/2, S/2, width): two convolutions beside a pooled 1×1 one.
 
-    `initializer` is that of the last convolution of either way; zeros make the block give 0 at first.
+    Variance is preserved. `initializer` is that of the last convolution of both branches; zeros make the
+    block return 0 at first.
     """
     skip = layers.AveragePooling2D(2, dtype=policy)(x)
     skip = layers.Conv2D(
