@@ -1,1 +1,1 @@
-"""Collects pictures: from uploads, folders, zips and URL lists into the raw bucket, and prepares them."""
+"""Collect pictures from uploads, folders, zips, URL lists and searches, and prepare them."""

@@ -18,11 +18,11 @@ from pika_scraper.views.withdrawals import withdrawals_blueprint
 def create_app(
     settings: Settings | None = None, *, store: Store | None = None, queue: JobQueue | None = None
 ) -> OpenAPI:
-    """The application; settings come from the environment unless they are given."""
+    """Create the application; settings default to the environment's."""
     settings = settings or Settings.from_environment()
     title = "Collects pictures and makes them ready"
     app = create_base("scraper", title, settings, store=store, queue=queue)
-    app.config["MAX_FORM_PARTS"] = RequestLimits().max_files  # the bytes of all together have their own limit
+    app.config["MAX_FORM_PARTS"] = RequestLimits().max_files  # their total size is limited separately
     app.register_api(scraper_blueprint)
     app.register_api(images_blueprint)
     app.register_api(clusters_blueprint)

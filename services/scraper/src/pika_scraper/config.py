@@ -1,4 +1,4 @@
-"""The scraper's limits and thresholds, with their reasons; what an operator sets is in pika_kit.settings."""
+"""The scraper's limits and thresholds, with their reasons; operators' settings are in pika_kit.settings."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ LEDGER_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """Bounds for one download. Times in seconds."""
+    """Limits for one download. Times in seconds."""
 
     max_bytes: int = MAX_PICTURE_BYTES
     max_redirects: int = 5
@@ -43,7 +43,7 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class Politeness:
-    """How one host is treated by one job."""
+    """How one job treats one host."""
 
     at_once: int = 2
     """Requests under way; what Wikimedia's upload host asks for."""
@@ -53,7 +53,7 @@ class Politeness:
 
 @dataclass(frozen=True)
 class RobotsLimits:
-    """Bounds for robots.txt (RFC 9309, 2.4 and 2.5)."""
+    """Limits for robots.txt (RFC 9309, 2.4 and 2.5)."""
 
     kept_seconds: float = 3600.0
     unreachable_seconds: float = 300.0
@@ -67,7 +67,7 @@ PRODUCT = "pikastack"
 
 
 def user_agent(contact: str | None) -> str:
-    """How the scraper names itself: name/version (contact) library/version, as Wikimedia asks.
+    """Identify the scraper as name/version (contact) library/version, as Wikimedia asks.
 
     https://foundation.wikimedia.org/wiki/Policy:Wikimedia_Foundation_User-Agent_Policy
     """
@@ -76,7 +76,7 @@ def user_agent(contact: str | None) -> str:
 
 @dataclass(frozen=True)
 class InlineLimits:
-    """Up to here a zip in `POST /images?prepare=false` is answered at once; above, it becomes a job."""
+    """Largest zip that `POST /images?prepare=false` processes at once; larger ones become jobs."""
 
     max_entries: int = 64
     max_total_bytes: int = 16 * 2**20
@@ -84,7 +84,7 @@ class InlineLimits:
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """What one `POST /images` may cost; files beyond it are refused by name, and can be sent again."""
+    """Limits for one `POST /images`; files beyond them are rejected by name and can be sent again."""
 
     max_files: int = 1000
     max_pixels: int = 500_000_000
@@ -98,7 +98,7 @@ KEPT_UPLOAD_SECONDS = 7 * 86_400.0
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What decoding one picture may cost; a child process that goes beyond it is ended."""
+    """Limits for decoding one picture; a child process that exceeds them is killed."""
 
     cpu_seconds: int = 10
     """Beyond what any picture of `pika_kit.images.MAX_PIXELS` takes: some two seconds."""

@@ -1,4 +1,4 @@
-"""Why something that looked like a picture was not taken."""
+"""Why something that looked like a picture was rejected."""
 
 from pika_kit.zips import Refused
 
@@ -6,7 +6,7 @@ __all__ = ["Refused", "SourceError"]
 
 
 class SourceError(Exception):
-    """A whole source cannot be used as asked: a wrong argument, a folder outside the allowed ones, no zip.
+    """A source as a whole cannot be used: a bad argument, a folder outside the allowed ones, not a zip.
 
     `code` is stable: "source-unknown", "source-arguments", "location-forbidden", "location-missing",
     "zip-unreadable", "list-unreadable".

@@ -1,7 +1,7 @@
-"""The scraper's two kinds of job: `scrape` (a source → raw) and `prepare` (raw → images).
+"""The scraper's jobs: `scrape` (sources → raw), `prepare` (raw → images) and data sets.
 
-Both may be interrupted or killed at any point and run again with the same id; run twice, the second run finds
-nothing new to do. They run in the worker: `python -m pika_kit.worker scraper`.
+All may be interrupted or killed at any point and run again with the same id; a repeated run finds nothing new
+to do. They run in the worker: `python -m pika_kit.worker scraper`.
 """
 
 from collections import Counter
@@ -37,22 +37,23 @@ def scrape(
     then_prepare: bool = True,
     fit: str = "crop",
 ) -> dict[str, Any]:
-    """Take all pictures of one source, or of several one after the other, into the raw bucket.
+    """Take all pictures of one or several sources, one after the other, into the raw bucket.
 
     Args:
-        source, sources: a name in `sources.SOURCES`, or several.
+        source, sources: one name in `sources.SOURCES`, or several.
         location: a folder, zip or list inside the operator's roots.
         urls: addresses, for the source "urls".
-        queries: words to search for, for the sources that search.
+        queries: search terms, for the sources that search.
         upload: key of an uploaded zip, for the source "zip".
-        limit: look at no more candidates than this.
-        then_prepare: go on with `prepare` in the same job.
+        limit: the largest number of candidates to look at.
+        then_prepare: continue with `prepare` in the same job.
         fit: how `prepare` makes squares, "crop" or "pad".
 
     Returns:
         {source, looked_at, taken, already_there, exact_duplicates, refused, refused_by_reason, samples,
         skipped, repeated, by_source, prepared}: counts, up to five names for each reason, for each source
-        what it named, what was taken of that and why its queries gave no more, and `prepare`'s report.
+            what
+        it named, what was taken of it and why its queries ended, and `prepare`'s report.
 
     Raises:
         JobError: the source cannot be used at all.
@@ -110,19 +111,19 @@ def scrape(
 def dataset(
     context: JobContext, *, name: str, bucket: str = "pikachu", where: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Write down which pictures of a bucket fulfil conditions now; see `datasets.make`.
+    """Create a data set of a bucket's pictures that match conditions now; see `datasets.make`.
 
     Returns:
         The manifest without its pictures: {name, version, bucket, where, made_at, sha256, num_pictures}.
 
     Raises:
-        JobError: no picture does.
+        JobError: no picture matches.
     """
     made = make_dataset(context, name, Bucket(bucket), Conditions.of(where or {}))
     return made.summary()
 
 
 def prepare(context: JobContext, *, fit: str = "crop") -> dict[str, Any]:
-    """Make all raw pictures that are new into squares in the images bucket; see `prepare.prepare_bucket`."""
+    """Make squares of all new raw pictures in the images bucket; see `prepare.prepare_bucket`."""
     with Decoders(usable_cores()) as decoders:
         return prepare_bucket(context, decoders, PrepareConfig(fit=fit))

@@ -1,9 +1,9 @@
-"""raw → images: each picture upright, RGB, square; near duplicates found, reported and kept out.
+"""raw → images: each picture upright, RGB and square; near duplicates are found, reported and excluded.
 
-A near duplicate stays in `raw` and leaves `near_duplicates/<id>.json` in `images`, which says whose it is, so
-nothing is lost and a second run has nothing to do. Larger pictures go first, so of a picture and its shrunken
-copies the best one is kept; the order depends on nothing else, so that a run that was killed and went on ends
-with the same pictures as one that was not.
+A near duplicate stays in `raw`, and `near_duplicates/<id>.json` in `images` says which picture it resembles,
+so nothing is lost and a second run has nothing to do. Larger pictures are processed first, so that the best
+of several copies is kept. The order depends on nothing else, so that an interrupted run ends with the same
+pictures as an undisturbed one.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -35,7 +35,7 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Decision:
-    """What is to be written for one picture: a square, or whose near duplicate it is, or nothing."""
+    """What to write for one picture: a square, or a near duplicate's record, or nothing."""
 
     work: _Work
     prepared: Prepared | None = None
@@ -47,13 +47,15 @@ class _Decision:
 def prepare_bucket(
     context: JobContext, decoders: Decoders, config: PrepareConfig | None = None, spool: Spool | None = None
 ) -> dict[str, Any]:
-    """Prepare every picture of `raw` that has not been; returns the report.
-
-    Args:
-        spool: squares that were made by the same config a moment ago.
+    """Prepare every unprepared picture of `raw` and return the report.
 
     Interrupted at any point and run again, it ends with the same bucket. Of two jobs one waits for the other:
-    each would not know the other's pictures, and keep near duplicates of them.
+    otherwise neither would know the other's pictures, and both would keep near duplicates.
+
+    Args:
+        context: of the job.
+        config: how to prepare pictures.
+        spool: squares that were made with the same config a moment ago.
     """
     with context.exclusive("preparation of pictures"):
         return _prepare_bucket(context, decoders, config or PrepareConfig(), spool)
@@ -63,7 +65,7 @@ def _prepare_bucket(
     context: JobContext, decoders: Decoders, config: PrepareConfig, spool: Spool | None
 ) -> dict[str, Any]:
     raw, images = PictureBucket(context.store, Bucket.RAW), PictureBucket(context.store, Bucket.IMAGES)
-    # Some may have been withdrawn while a job that knew nothing of it was taking them.
+    # Pictures may have been withdrawn while an unaware job was taking them.
     gone = withdrawn_ids(context.store)
     remove(raw, gone)
     remove(images, gone)
@@ -103,7 +105,7 @@ def _prepare_bucket(
 
 
 def _todo(context: JobContext, raw: PictureBucket, images: PictureBucket, spool: Spool | None) -> list[_Work]:
-    """What is still to be done, large pictures first."""
+    """Return what is left to do, largest pictures first."""
 
     def look_up(entry: PictureEntry) -> dict[str, Any] | None:
         kept = spool.provenance(entry.picture_id) if spool else None
@@ -122,7 +124,7 @@ def _todo(context: JobContext, raw: PictureBucket, images: PictureBucket, spool:
 
 
 def _provenance(raw: PictureBucket, entry: PictureEntry) -> dict[str, Any] | None:
-    """None where the picture was deleted since it was listed."""
+    """Prepare one picture; None if it was deleted since it was listed."""
     try:
         return raw.provenance(entry.picture_id)
     except ObjectMissing:
@@ -136,7 +138,7 @@ def _made(decoders: Decoders, data: bytes, config: PrepareConfig) -> Prepared:
 
 
 def _decide(load: Callable[[_Work], Prepared], todo: list[_Work], index: NearIndex) -> Iterator[_Decision]:
-    """Prepare in threads, compare with all before in order."""
+    """Prepare in threads; compare with all earlier pictures in order."""
 
     def try_to(work: _Work) -> Prepared | PictureError:
         try:

@@ -1,4 +1,4 @@
-"""Counting what became of candidates, with a sample of names for each reason."""
+"""Count what became of candidates, with sample names for each reason."""
 
 from collections import Counter
 from typing import Any
@@ -7,7 +7,7 @@ from pika_scraper.config import MAX_SAMPLES
 
 
 class Tally:
-    """Counts by outcome; one that starts with "refused:" is a reason why a candidate was refused."""
+    """Counts by outcome; one that starts with "refused:" is a reason for rejection."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -23,7 +23,7 @@ class Tally:
 
     @property
     def refused_by_reason(self) -> dict[str, int]:
-        """Reason → how many, most frequent first."""
+        """Return reason → count, most frequent first."""
         return {
             outcome.removeprefix("refused:"): count
             for outcome, count in self.counts.most_common()
@@ -32,5 +32,5 @@ class Tally:
 
     @property
     def num_refused(self) -> int:
-        """How many were refused, for whatever reason."""
+        """Return the number of rejected candidates."""
         return sum(self.refused_by_reason.values())

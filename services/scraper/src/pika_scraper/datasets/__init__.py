@@ -1,1 +1,1 @@
-"""Which pictures belong together: what was withdrawn, and sets that do not change."""
+"""Withdrawn pictures, and immutable data sets."""

@@ -1,4 +1,4 @@
-"""A bucket and conditions → a data set: which of its pictures fulfil them now, written down for good."""
+"""Create a data set: the pictures of a bucket that match some conditions now."""
 
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -16,11 +16,11 @@ _NUM_THREADS = 8
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a picture must fulfil. An empty condition asks for nothing.
+    """Conditions on a picture. An empty one matches everything.
 
-    A picture may have several origins, and is in where one of them is: with the same file under two licences,
-    the one that fits can be chosen. Licences are compared without regard to case, by how they begin: `by`
-    stands for `by 4.0` and `by-nc 2.0`, too.
+    A picture may have several origins and matches if one of them does: if the same file exists under two
+    licences, the suitable one can be chosen. Licences are compared by prefix, ignoring case: `by` also
+    matches `by 4.0` and `by-nc 2.0`.
     """
 
     sources: tuple[str, ...] = ()
@@ -31,11 +31,11 @@ class Conditions:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "Conditions":
-        """From JSON; lists become tuples, what is not given is empty."""
+        """Create from JSON; lists become tuples, missing fields are empty."""
         return cls(**{one.name: tuple(given.get(one.name) or ()) for one in fields(cls)})
 
     def hold(self, provenance: dict[str, Any]) -> bool:
-        """Whether a picture with this provenance is in."""
+        """Return whether a picture with this provenance matches."""
         if set(self.without_flags).intersection(provenance.get("flags") or ()):
             return False
         if not any((self.sources, self.without_sources, self.licences, self.without_licences)):
@@ -52,7 +52,7 @@ class Conditions:
 
 
 def make_dataset(context: JobContext, name: str, bucket: Bucket, where: Conditions) -> datasets.Manifest:
-    """Look through a bucket and write the next version of the data set `name`."""
+    """Write the next version of the data set `name` with the matching pictures of a bucket."""
     pictures = PictureBucket(context.store, bucket)
     gone = set(withdrawn_ids(context.store))
     found = [

@@ -1,7 +1,7 @@
-"""Taking pictures out for good: from the scraper's buckets at once, by a tombstone that all services keep to.
+"""Withdraw pictures: delete them from the scraper's buckets and leave a tombstone for all services.
 
-A near duplicate that stood behind a withdrawn picture is prepared in its place: it is another file, which
-nobody asked to withdraw.
+A near duplicate that was excluded because of a withdrawn picture is prepared in its place: it is another file
+that nobody asked to withdraw.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from pika_scraper.pictures.duplicates import record_key, records
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """What was done: tombstones, id → buckets that it was taken from, near duplicates to be prepared now."""
+    """The result: tombstones, id → buckets it was deleted from, near duplicates to prepare now."""
 
     tombstones: list[dict[str, Any]]
     removed_from: dict[str, list[str]]
@@ -25,7 +25,7 @@ class Withdrawal:
 
 
 def withdraw_pictures(store: Store, ids: Iterable[str], reason: str) -> Withdrawal:
-    """Withdraw pictures by the SHA-256 of the bytes as found; doing it again finishes what was left undone.
+    """Withdraw pictures by the SHA-256 of their original bytes; repeating it completes an interrupted call.
 
     The tombstones come first: from then on nothing brings the pictures back, whatever interrupts the rest.
     """
@@ -47,5 +47,5 @@ def withdraw_pictures(store: Store, ids: Iterable[str], reason: str) -> Withdraw
 
 
 def _behind(store: Store, gone: set[str]) -> list[str]:
-    """Near duplicates of pictures that are gone."""
+    """Return the near duplicates of pictures that are gone."""
     return [record["id"] for record in records(store) if record["duplicate_of"] in gone]

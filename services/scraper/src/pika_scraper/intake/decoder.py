@@ -1,7 +1,7 @@
-"""The child process that decodes strangers' pictures: `python -m pika_scraper.intake.decoder`.
+"""The child process that decodes untrusted pictures: `python -m pika_scraper.intake.decoder`.
 
-It has no secrets, no environment and no files; its standard input is a socket to the parent (`verify`), over
-which come pictures and go answers. Memory is limited for good and CPU time for each picture, by the kernel.
+It has no secrets, no environment and no files; its standard input is a socket to the parent (`verify`), which
+carries pictures in and results out. The kernel limits its memory, and its CPU time for each picture.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from pika_scraper.pictures.pipeline import examine
 
 
 class Turn:
-    """One child at a time holds it: a lock on a file that all inherit, which ends with its process."""
+    """A lock on a file that all children inherit; it is released when its holder's process ends."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -32,7 +32,7 @@ class Turn:
 
 
 def main() -> None:
-    """Answer until the parent goes away."""
+    """Answer requests until the parent closes the socket."""
     start = json.loads(sys.argv[1])
     limits = DecodeLimits(**start["limits"])
     _limit(resource.RLIMIT_AS, limits.memory_bytes)
@@ -62,7 +62,7 @@ def _answer(words: dict[str, Any], data: bytes, turn: Turn) -> tuple[dict[str, A
 
 
 def _allow_cpu(seconds: int) -> None:
-    """From now on so many seconds, and at the end of them a signal that ends the process (SIGXCPU)."""
+    """Allow this many seconds of CPU time from now on; then the kernel sends SIGXCPU."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     soft = int(used.ru_utime + used.ru_stime) + 1 + seconds

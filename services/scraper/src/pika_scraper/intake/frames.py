@@ -1,4 +1,4 @@
-"""What a parent and a child process tell each other over a socket: a JSON object and some bytes."""
+"""The messages between parent and child processes: a JSON object and bytes, over a socket."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ MAX_BLOB = 64 * 2**20
 
 
 def send(channel: socket.socket, words: dict[str, Any], blob: bytes, deadline: float | None = None) -> None:
-    """Send one frame; raises TimeoutError at `deadline` (by `time.monotonic`), OSError with nobody there."""
+    """Send one frame. Raises TimeoutError at `deadline` (`time.monotonic`), OSError without a peer."""
     text = json.dumps(words).encode()
     _limit(channel, deadline)
     channel.sendall(_HEAD.pack(len(text), len(blob)) + text)
@@ -21,7 +21,7 @@ def send(channel: socket.socket, words: dict[str, Any], blob: bytes, deadline: f
 
 
 def receive(channel: socket.socket, deadline: float | None = None) -> tuple[dict[str, Any], bytes] | None:
-    """One frame; None where the other side has gone. Raises TimeoutError, OSError, ValueError."""
+    """Receive one frame, or None if the peer is gone. Raises TimeoutError, OSError, ValueError."""
     head = _exactly(channel, _HEAD.size, deadline)
     if head is None:
         return None

@@ -1,7 +1,7 @@
-"""What a running scrape job has done so far, kept in the raw bucket, so that a killed job goes on from there.
+"""The progress of a running scrape job, kept in the raw bucket so that a killed job can continue.
 
-The ledger is written every few seconds. What was done after the last writing is done again, and changes
-nothing but the time it takes: a picture is saved once, under the hash of its bytes.
+It is written every few seconds. Work done after the last write is repeated, which only costs time: a picture
+is saved once, under the hash of its bytes.
 """
 
 import time
@@ -13,9 +13,9 @@ from pika_scraper.config import LEDGER_SECONDS
 
 
 class Ledger:
-    """Candidate key → outcome, for one job. For one thread.
+    """Candidate key → outcome, for one job. Not thread-safe.
 
-    Left as a `with`, it is written down, or deleted where the job was cancelled: then nobody will go on.
+    Leaving the `with` block writes it, or deletes it if the job was cancelled and will not continue.
     """
 
     def __init__(self, store: Store, job_id: str) -> None:
@@ -36,16 +36,16 @@ class Ledger:
             self.save()
 
     def record(self, key: str, outcome: str) -> None:
-        """Note what became of a candidate."""
+        """Record a candidate's outcome."""
         self.outcomes[key] = outcome
         if time.monotonic() - self._saved_at > LEDGER_SECONDS:
             self.save()
 
     def save(self) -> None:
-        """Write the ledger down now."""
+        """Write the ledger now."""
         self._store.put_json(Bucket.RAW, self._key, self.outcomes)
         self._saved_at = time.monotonic()
 
     def delete(self) -> None:
-        """Forget the ledger: the job is done."""
+        """Delete the ledger: the job is done."""
         self._store.delete(Bucket.RAW, self._key)

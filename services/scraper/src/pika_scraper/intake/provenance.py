@@ -1,4 +1,4 @@
-"""Where a picture was found: one record for each origin, its fields checked on the way in."""
+"""Where a picture was found: one record per origin, with every field validated."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,9 +12,9 @@ _IDENTITY = ("source", "name", "url")
 
 
 def make_origin(source: str, *, job: str | None = None, **fields: str | None) -> dict[str, Any]:
-    """Where a picture was found, by ORIGIN_FIELDS; None where unknown.
+    """Build an origin from ORIGIN_FIELDS; unknown fields are None.
 
-    Sources pass on what strangers wrote: an address is one of http or https, or nothing.
+    Sources pass on untrusted text: addresses must be http or https, otherwise they are dropped.
     """
     unknown = set(fields) - set(ORIGIN_FIELDS)
     if unknown:
@@ -33,12 +33,12 @@ def make_origin(source: str, *, job: str | None = None, **fields: str | None) ->
 
 
 def same_origins(origins: list[dict[str, Any]], origin: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those of `origins` that name the same place: the same source, name and address."""
+    """Return those of `origins` that name the same place: the same source, name and address."""
     return [found for found in origins if all(found.get(key) == origin[key] for key in _IDENTITY)]
 
 
 def with_origins_of_both(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Of two processes that save a picture at once both origins stay; the own one of before a kill is one."""
+    """Merge the origins of two processes that save a picture at once; the same origin counts once."""
     origins = list(old["origins"])
     origins += [origin for origin in new["origins"] if not same_origins(origins, origin)]
     return new | {"origins": origins}

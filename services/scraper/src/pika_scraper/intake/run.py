@@ -1,4 +1,4 @@
-"""A source's candidates → the raw bucket, many at once, each counted, and none twice after a restart."""
+"""A source's candidates → the raw bucket: concurrently, each counted, none twice after a restart."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ from pika_scraper.sources.base import Candidate, Gathered
 
 @dataclass
 class Intake:
-    """One job's way from candidates to pictures.
+    """One job's path from candidates to pictures.
 
     Attributes:
-        config, spool: where squares are made in the same job, how, and where they wait for `prepare`.
+        config, spool: if squares are made in the same job, how, and where they are kept for `prepare`.
     """
 
     context: JobContext
@@ -41,7 +41,7 @@ class Intake:
     spool: Spool | None = None
 
     def take_all(self, gathered: Gathered, source: str, limit: int | None) -> dict[str, Any]:
-        """Take one source's candidates; the job's limit counts those of the sources before, too."""
+        """Process one source's candidates; the job's limit includes those of earlier sources."""
         tally, before = self.tally, self.tally.counts.copy()
         raw = PictureBucket(self.context.store, Bucket.RAW)
         known, gone = set(raw.ids()), set(withdrawn_ids(self.context.store))
@@ -73,7 +73,7 @@ class Intake:
     def _take(
         self, raw: PictureBucket, candidate: Candidate, source: str, known: set[str], gone: set[str]
     ) -> str:
-        """The outcome for one candidate. Runs in many threads."""
+        """Process one candidate and return its outcome. Runs in many threads."""
         url = candidate.url
         origin = make_origin(source, job=self.context.job_id, **candidate.origin)
         try:
@@ -98,11 +98,11 @@ class Intake:
             if taken.prepared is not None:
                 self.spool.put(taken.picture_id, taken.prepared, taken.provenance)
             elif taken.outcome == "exact_duplicate":
-                self.spool.forget(taken.picture_id)  # one more origin is in its provenance now
+                self.spool.forget(taken.picture_id)  # its provenance now has one more origin
         return taken.outcome
 
     def _fresh(self, candidates: Iterator[Candidate], source: str) -> Iterator[Candidate]:
-        """Those not dealt with before the job was interrupted; the others are counted from the ledger."""
+        """Yield the candidates not processed before an interruption; count the others from the ledger."""
         dealt_with = dict(self.ledger.outcomes)
         seen: set[str] = set()
         for candidate in candidates:
@@ -119,15 +119,15 @@ class Intake:
 
 
 def _host(candidate: Candidate) -> str | None:
-    """Whose turn a candidate waits for; None where it is not fetched."""
+    """Return the host whose turn a candidate waits for; None if nothing is fetched."""
     if candidate.url is None:
         return None
     try:
         return urlsplit(candidate.url).hostname
     except ValueError:
-        return None  # no URL, which is refused at once
+        return None  # not a URL; it is rejected without a request
 
 
 def _ledger_key(source: str, candidate: Candidate) -> str:
-    """Two sources may name one address, and each of them is an origin."""
+    """Return a key for the ledger: two sources may name one address, and each is an origin."""
     return f"{source} {candidate.key}"

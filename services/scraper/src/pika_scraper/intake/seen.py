@@ -1,7 +1,7 @@
-"""Which picture an address gave, remembered across jobs, so that nothing is fetched twice in a month.
+"""Which picture each address gave, remembered across jobs, so that nothing is fetched twice in a month.
 
-The memory lies in the raw bucket in a few objects by the address's hash, each read when it is first asked.
-What several jobs note at once is merged. It only saves work: what it lost is fetched again.
+The memory consists of a few objects in the raw bucket, by the address's hash, each read on first use.
+Concurrent jobs' notes are merged. It only saves work: what it loses is fetched again.
 """
 
 import hashlib
@@ -22,9 +22,10 @@ Shard = dict[str, list[Any]]
 
 
 class Seen:
-    """Safe to share between threads.
+    """Thread-safe.
 
     Args:
+        store: holds the raw bucket.
         clock: seconds since 1970; replaced in tests.
     """
 
@@ -36,7 +37,7 @@ class Seen:
         self._saved_at = time.monotonic()
 
     def find(self, url: str) -> str | None:
-        """The id of the picture that the address gave, if that is not too long ago."""
+        """Return the id of the picture that the address gave, unless that was too long ago."""
         key = _hash(url)
         with self._lock:
             found = self._shard(key[:_DIGITS]).get(key)
@@ -45,7 +46,7 @@ class Seen:
         return str(found[0])
 
     def note(self, url: str, picture_id: str) -> None:
-        """Remember what an address gave; written down now and then, and by `save`."""
+        """Remember what an address gave; written from time to time, and by `save`."""
         key = _hash(url)
         with self._lock:
             entry = [picture_id, int(self._clock())]
@@ -56,7 +57,7 @@ class Seen:
             self.save()
 
     def save(self) -> None:
-        """Write down what is new, beside what other jobs have written meanwhile."""
+        """Write new entries, merged with those that other jobs have written meanwhile."""
         with self._lock:
             new, self._new = self._new, {}
             self._saved_at = time.monotonic()

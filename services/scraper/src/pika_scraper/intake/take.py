@@ -1,4 +1,4 @@
-"""One file's bytes and where they were found → the raw bucket, verified before and saved once."""
+"""One file's bytes and where they were found → the raw bucket, verified first and saved once."""
 
 import threading
 from collections.abc import Callable, Container
@@ -16,7 +16,7 @@ from pika_scraper.pictures.pipeline import Examined, Prepared
 
 _TRIES = 3
 
-# Two threads that hold the same bytes at the same moment must not both think they were first.
+# Two threads that hold the same bytes at the same time must not both count as first.
 _LOCKS = tuple(threading.Lock() for _ in range(64))
 
 Examine = Callable[[bytes], Examined]
@@ -24,13 +24,12 @@ Examine = Callable[[bytes], Examined]
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of a picture that is good. `outcome` is one of:
+    """What became of a good picture. `outcome` is one of:
 
-    - "taken": new, saved;
-    - "exact_duplicate": the same bytes are there from elsewhere; this origin is now in their provenance;
-    - "already_there": this very origin was taken by an earlier job or upload; nothing changed.
+    - "taken": new, saved; - "exact_duplicate": the same bytes exist from elsewhere; this origin was added to
+    their provenance; - "already_there": an earlier job or upload took this very origin; nothing changed.
 
-    `prepared` is there where the picture is new and the examination made a square of it.
+    `prepared` is set if the picture is new and the examination made a square of it.
     """
 
     picture_id: str
@@ -51,15 +50,19 @@ def take(
     examine: Examine,
     gone: Container[str] | None = None,
 ) -> Taken:
-    """Verify and save one picture under the hash of its bytes.
+    """Verify one picture and save it under the hash of its bytes.
 
     Args:
-        known: ids that are in `raw`, where the caller has listed them; else the store is asked.
-        gone: ids that are withdrawn, where the caller has listed them; else the store is asked.
-        examine: tells what a picture is, as `verify.Decoders.examine` does.
+        bucket: the raw bucket.
+        data: the file's bytes.
+        origin: where they were found, see `make_origin`.
+        known: ids in `raw`, if the caller has listed them; otherwise the store is asked.
+        gone: withdrawn ids, if the caller has listed them; otherwise the store is asked.
+        examine: decodes a picture, as `verify.Decoders.examine` does.
 
     Raises:
-        PictureError: the bytes are no picture that can be read. Refused: "too_large", "withdrawn".
+        PictureError: the bytes are not a readable picture.
+        Refused: "too_large", "withdrawn".
     """
     if len(data) > MAX_PICTURE_BYTES:
         raise Refused("too_large", f"expected at most {MAX_PICTURE_BYTES:,} bytes, received {len(data):,}")
@@ -68,12 +71,12 @@ def take(
         try:
             return _take_once(raw, picture_id, data, origin, known=known, gone=gone, examine=examine)
         except ObjectMissing:
-            known = None  # deleted since the caller listed the bucket: taken anew
+            known = None  # deleted since the caller listed the bucket: take it again
     raise Refused("deleted", "it was deleted again and again while it was being taken")
 
 
 def take_again(raw: PictureBucket, picture_id: str, origin: dict[str, Any]) -> Taken | None:
-    """Add an origin to a picture that is known to be there; None where it is not, any more."""
+    """Add an origin to a picture that is known to exist; return None if it no longer does."""
     try:
         with _lock(picture_id):
             return _found_again(raw, picture_id, origin)
@@ -95,7 +98,7 @@ def _take_once(
     gone: Container[str] | None,
     examine: Examine,
 ) -> Taken:
-    """As `take`; raises ObjectMissing where the picture is deleted meanwhile."""
+    """Like `take`; raises ObjectMissing if the picture is deleted meanwhile."""
     with _lock(picture_id):
         if picture_id in known if known is not None else raw.has(picture_id):
             return _found_again(raw, picture_id, origin)
@@ -123,7 +126,7 @@ def _found_again(raw: PictureBucket, picture_id: str, origin: dict[str, Any]) ->
     origins = provenance["origins"]
     same = same_origins(origins, origin)
     if not same:
-        # Two processes may do this at once, and both origins stay.
+        # Two processes may do this at once; both origins are kept.
         provenance = raw.update_provenance(
             picture_id,
             lambda old: (
@@ -132,7 +135,7 @@ def _found_again(raw: PictureBucket, picture_id: str, origin: dict[str, Any]) ->
         )
         outcome = "exact_duplicate"
     elif same[0].get("job") == origin["job"] and origin["job"] is not None:
-        # This job was interrupted after it had saved the picture: the report says what it would have said.
+        # This job was interrupted after saving the picture: report what it would have reported.
         outcome = "taken" if same[0] is origins[0] else "exact_duplicate"
     else:
         outcome = "already_there"

@@ -1,9 +1,8 @@
-"""Strangers' bytes are decoded in child processes, so that one hostile picture costs one picture.
+"""Decode untrusted bytes in child processes, so that one hostile picture costs one picture.
 
-A decoder may hang, take a gigabyte, or crash, and bytes that are made for it may run code. So it works in a
-process of its own that holds no keys and no files, with limits of memory and CPU time that the kernel keeps,
-and a limit of time that this side keeps. A child that went too far is ended, and the next picture gets
-another one.
+A decoder may hang, take a gigabyte or crash, and crafted bytes may execute code. It therefore runs in a
+process without keys or files, with memory and CPU limits enforced by the kernel and a time limit enforced by
+this side. A child that exceeds them is killed, and the next picture gets a new one.
 
     with Decoders(num=usable_cores()) as decoders:
         examined = decoders.examine(data)      # raises PictureError
@@ -25,7 +24,7 @@ from pika_scraper.config import DecodeLimits, PrepareConfig
 from pika_scraper.intake import frames
 from pika_scraper.pictures.pipeline import Examined, Prepared
 
-# Freed pixels stay with the process, which needs as many again a moment later.
+# Keep freed memory in the process, which needs as much again a moment later.
 _QUICK_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "67108864"}
 _START_SECONDS = 60.0
 _MAX_STARTS = 3
@@ -37,7 +36,7 @@ class DecodersClosed(RuntimeError):
 
 
 class DecoderUnusable(RuntimeError):
-    """The decoder does not start: no picture's fault, and none is refused for it."""
+    """The decoder does not start: not the picture's fault, so none is rejected for it."""
 
 
 class _Child:
@@ -57,21 +56,21 @@ class _Child:
                 ],
                 stdin=theirs.fileno(),
                 pass_fds=(turn,),
-                # No keys: what runs in there may be a stranger's.
+                # No keys: the code that runs there may be a stranger's.
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ}
                 | _QUICK_MEMORY
                 | {"OPENBLAS_NUM_THREADS": "1"},
             )
 
     def is_ready(self) -> bool:
-        """Whether it has started; waits for that."""
+        """Wait until it has started; return whether it has."""
         try:
             return frames.receive(self.channel, time.monotonic() + _START_SECONDS) is not None
         except (OSError, ValueError):
             return False
 
     def ask(self, words: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-        """The child's answer; raises PictureError, after which the child is of no more use."""
+        """Return the child's answer. Raises PictureError, after which the child is unusable."""
         self.num_asked += 1
         deadline = time.monotonic() + self._limits.wall_seconds
         try:
@@ -96,14 +95,14 @@ class _Child:
         return PictureError("decoder_crashed", f"the decoder ended with status {status}")
 
     def close(self) -> None:
-        """End the process; it holds nothing that would be lost."""
+        """Kill the process; it holds nothing that could be lost."""
         self.channel.close()
         self._process.kill()
         self._process.wait()
 
 
 class Decoders:
-    """Up to `num` children, each started when it is first needed. Safe to share between threads."""
+    """Up to `num` children, each started when it is first needed. Thread-safe."""
 
     def __init__(self, num: int, limits: DecodeLimits | None = None) -> None:
         self._limits = limits or DecodeLimits()
@@ -120,17 +119,17 @@ class Decoders:
         self.close()
 
     def close(self) -> None:
-        """End all children; waits for pictures under way, whose time is limited."""
+        """End all children after the pictures in progress, whose time is limited."""
         self._is_closed = True
         for child in [self._places.get() for _ in range(self._num)]:
             if child is not None:
                 child.close()
-        for _ in range(self._num):  # who waits for one is told that there will be none
+        for _ in range(self._num):  # tells waiting threads that there will be no child
             self._places.put(None)
         os.close(self._turn)
 
     def examine(self, data: bytes, config: PrepareConfig | None = None) -> Examined:
-        """As `pipeline.examine`, in a child.
+        """Run `pipeline.examine` in a child.
 
         Raises:
             PictureError: also "too_slow", "too_much_memory" and "decoder_crashed".
@@ -143,12 +142,12 @@ class Decoders:
         return Examined(**answer, prepared=Prepared(square=square, **prepared) if prepared else None)
 
     def _start(self) -> _Child:
-        """A child that answers; raises DecoderUnusable where none does."""
+        """Return a running child. Raises DecoderUnusable if none starts."""
         for _ in range(_MAX_STARTS):
             child = _Child(self._limits, self._turn)
             if child.is_ready():
                 return child
-            child.close()  # ended by the machine, which has no memory left, or unable to start
+            child.close()  # killed for lack of memory, or unable to start
         raise DecoderUnusable(f"the decoder did not start {_MAX_STARTS} times; its messages are in this log")
 
     def _ask(self, words: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:

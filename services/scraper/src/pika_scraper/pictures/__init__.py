@@ -1,1 +1,1 @@
-"""What is made of a picture: a square, what it looks like, what may be wrong with it."""
+"""What is derived from a picture: a square, its flags, its near duplicates."""

@@ -1,4 +1,4 @@
-"""Near duplicates stay in `raw`; for each, `near_duplicates/<id>.json` in `images` says whose it is."""
+"""Near duplicates stay in `raw`, with a record `near_duplicates/<id>.json` in `images`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +12,12 @@ _NUM_THREADS = 8
 
 
 def record_key(picture_id: str) -> str:
-    """Where the record of a near duplicate lies in `images`."""
+    """Return the key of a near duplicate's record in `images`."""
     return f"{NEAR_DUPLICATES}{picture_id}.json"
 
 
 def near_duplicate_ids(store: Store) -> set[str]:
-    """The pictures of `raw` that were kept out of `images` because they look like another."""
+    """The pictures of `raw` that were excluded from `images` because they resemble another."""
     return {
         found.key.removeprefix(NEAR_DUPLICATES).removesuffix(".json")
         for found in store.list(Bucket.IMAGES, NEAR_DUPLICATES)
@@ -25,7 +25,7 @@ def near_duplicate_ids(store: Store) -> set[str]:
 
 
 def records(store: Store) -> Iterator[dict[str, Any]]:
-    """All records, by the near duplicates' ids: {id, duplicate_of, distance, perceptual_hash}."""
+    """Yield all records in the order of their ids: {id, duplicate_of, distance, perceptual_hash}."""
 
     def read(picture_id: str) -> dict[str, Any] | None:
         try:
@@ -40,7 +40,7 @@ def records(store: Store) -> Iterator[dict[str, Any]]:
 
 
 def clusters(store: Store) -> dict[str, list[dict[str, Any]]]:
-    """Id of a picture in `images` → the records of its near duplicates, the nearest first; by id."""
+    """Map each picture's id in `images` to the records of its near duplicates, nearest first."""
     found: dict[str, list[dict[str, Any]]] = {}
     for record in records(store):
         found.setdefault(record["duplicate_of"], []).append(record)

@@ -1,14 +1,10 @@
-"""What may be wrong with a picture, told as flags; nothing is refused or deleted for one.
+"""Possible problems of a picture, reported as flags; none of them rejects or deletes it.
 
-| flag | says |
-| --- | --- |
-| blank | hardly any grey value differs from the others |
-| blurry | hardly any edge is sharp, at the size that training sees |
-| busy_background, plain_background | how much of the picture's border has one colour |
-| dark | the mean grey value is low |
-| extreme_aspect | one side is much longer than the other, so that most is cropped away |
-| screenshot | a lossless file with exactly the sides of a common screen |
-| tiny | the shorter side has few pixels |
+| flag | meaning | | --- | --- | | blank | hardly any grey value differs from the others | | blurry | hardly
+any edge is sharp at the size used for training | | busy_background, plain_background | how much of the
+picture's border has one colour | | dark | the mean grey value is low | | extreme_aspect | one side is much
+longer than the other, so that most is cropped away | | screenshot | a lossless file with exactly the
+dimensions of a common screen | | tiny | the shorter side has few pixels |
 """
 
 from dataclasses import dataclass
@@ -40,10 +36,10 @@ Colour = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Inspected:
-    """Flags in alphabetical order; where the border is plain, its colour and the box of what stands on it.
+    """Flags in alphabetical order and, for a plain background, its colour and the figure's box.
 
     `background` is RGB, 0–255. `box` is left, top, right and bottom as shares of width and height, 0–1; None
-    where the ground is not plain or nothing stands on it.
+    if the background is not plain or is empty.
     """
 
     flags: list[str]
@@ -52,11 +48,12 @@ class Inspected:
 
 
 def inspect(image: Image.Image, width: int, height: int, format: str, config: PrepareConfig) -> Inspected:
-    """What may be wrong with a picture.
+    """Compute the flags of a picture.
 
     Args:
-        image: RGB, possibly decoded smaller than the original's `width` × `height`.
-        format: of the file as found, as `decode` names it.
+        image: RGB, possibly decoded at less than the original's `width` × `height`.
+        width, height: of the original.
+        format: of the original file, as `decode` names it.
     """
     pixels, grey = np.asarray(image), image.convert("L")
     mean, deviation = _mean_and_deviation(grey)
@@ -79,14 +76,14 @@ def inspect(image: Image.Image, width: int, height: int, format: str, config: Pr
 
 
 def _mean_and_deviation(grey: Image.Image) -> tuple[float, float]:
-    """Of the values 0–255, from how often each occurs."""
+    """Compute a statistic of the values 0–255 from their histogram."""
     counts, values = np.array(grey.histogram()), np.arange(256)
     mean = float(counts @ values / counts.sum())
     return mean, float(np.sqrt(counts @ (values - mean) ** 2 / counts.sum()))
 
 
 def _sharp_share(grey: Image.Image, edge: int) -> float:
-    """The share of pixels whose Laplacian (four neighbours) is at least `edge`; none in a blurred one."""
+    """Return the share of pixels whose Laplacian (four neighbours) is at least `edge`; none if blurred."""
     values = np.asarray(grey).astype(np.int16)
     if min(values.shape) < 3:
         return 1.0
@@ -99,7 +96,7 @@ def _sharp_share(grey: Image.Image, edge: int) -> float:
 
 
 def _border(pixels: Pixels, distance: int) -> tuple[float, Colour]:
-    """Of a frame 1/32 of the shorter side wide: the share of pixels near its median, and that colour."""
+    """Look at a frame 1/32 of the shorter side wide: the share of pixels near its median, and that colour."""
     margin = max(1, min(pixels.shape[:2]) // 32)
     sides = (
         pixels[:margin],
@@ -108,14 +105,14 @@ def _border(pixels: Pixels, distance: int) -> tuple[float, Colour]:
         pixels[margin:-margin, -margin:],
     )
     frame = np.concatenate([side.reshape(-1, 3) for side in sides])
-    # A few thousand tell the share to one in a hundred.
+    # A few thousand pixels give the share to about 1 %.
     frame = frame[:: max(1, len(frame) // _BORDER_PIXELS)].astype(np.int16)
     median = np.median(frame, axis=0).astype(np.int16)
     return float((np.abs(frame - median) <= distance).all(axis=1).mean()), median
 
 
 def _box(pixels: Pixels, ground: Colour, distance: int) -> list[float] | None:
-    """What stands on a plain ground. A row or column counts where one pixel in a hundred is not ground."""
+    """Find the figure on a plain background: rows and columns with at least 1 % of other pixels."""
     step = max(1, min(pixels.shape[:2]) // _BOX_SIDE)
     coarse = pixels[::step, ::step].astype(np.int16)
     coarse -= ground

@@ -1,8 +1,8 @@
-"""Finding pictures that look alike: perceptual hashes first, coarse colours to confirm.
+"""Find pictures that look alike: by perceptual hash, confirmed by coarse colours.
 
-The perceptual hash sees grey values only, so on its own it takes one drawing in two colourings for the
-same picture. On the real test pictures (3,239, with 59 known near duplicates) hashes at most 6 bits apart
-found all of them, with the coarse colours at most 9 of 255 apart.
+The perceptual hash only sees grey values, so on its own it would match one drawing in two colourings. On the
+real test pictures (3,239, with 59 known near duplicates) hashes at most 6 bits apart found all of them, with
+coarse colours at most 9 of 255 apart.
 """
 
 from typing import Any
@@ -21,9 +21,9 @@ _COLOUR_DISTANCE = 16.0
 
 
 class NearIndex:
-    """Looks of the pictures in one bucket. For one thread.
+    """The appearance of the pictures in one bucket. Not thread-safe.
 
-    The provenance of each picture holds the truth; the object `INDEX_KEY` saves reading them all.
+    Each picture's provenance is authoritative; the object `INDEX_KEY` saves reading them all.
     """
 
     def __init__(self, max_bits: int) -> None:
@@ -37,7 +37,7 @@ class NearIndex:
 
     @classmethod
     def load(cls, images: PictureBucket, max_bits: int) -> "NearIndex":
-        """The looks of all pictures in the bucket; what the saved index lacks is read from provenance."""
+        """Load the appearance of all pictures; what the index lacks is read from provenance."""
         index = cls(max_bits)
         try:
             known: dict[str, Any] = images.store.get_json(images.bucket, INDEX_KEY)
@@ -52,7 +52,7 @@ class NearIndex:
         return index
 
     def save(self, images: PictureBucket) -> None:
-        """Write the index down."""
+        """Write the index."""
         rows = {
             picture_id: [f"{int(value):016x}", colours.astype(np.uint8).tobytes().hex()]
             for picture_id, value, colours in zip(self._ids, self._hashes, self._colours, strict=False)
@@ -60,7 +60,7 @@ class NearIndex:
         images.store.put_json(images.bucket, INDEX_KEY, rows)
 
     def add(self, picture_id: str, perceptual_hash: str, colours: str) -> None:
-        """Note one more picture."""
+        """Add one picture."""
         row = len(self._ids)
         if row == len(self._hashes):
             self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
@@ -70,7 +70,7 @@ class NearIndex:
         self._ids.append(picture_id)
 
     def find(self, perceptual_hash: str, colours: str) -> tuple[str, int] | None:
-        """The picture that looks most like this one and its distance in bits, if one is near enough."""
+        """Return the most similar picture and its distance in bits, if one is close enough."""
         size = len(self._ids)
         distances = np.bitwise_count(self._hashes[:size] ^ np.uint64(int(perceptual_hash, 16)))
         near = np.flatnonzero(distances <= self._max_bits)

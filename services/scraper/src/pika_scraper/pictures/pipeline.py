@@ -1,7 +1,7 @@
-"""Bytes as found → what they are and, where asked for, the square that training sees. No store, no network.
+"""Original bytes → what they are and, if requested, the square for training. No store, no network.
 
-It runs in a child process with limits (`intake.verify`), because the bytes are a stranger's. Each picture is
-decoded once, no larger than the square needs, and everything is made of those pixels.
+Runs in a child process with limits (`intake.verify`), because the bytes are untrusted. Each picture is
+decoded once, no larger than the square needs, and everything is derived from those pixels.
 """
 
 from contextlib import AbstractContextManager
@@ -20,9 +20,9 @@ COLOUR_GRID = 4
 
 @dataclass(frozen=True)
 class Prepared:
-    """One picture made ready: its square as lossless WebP, and what goes into its provenance.
+    """A prepared picture: its square as lossless WebP, and what is added to its provenance.
 
-    `fit` is how it became a square: "crop" or "pad".
+    `fit` is how it became square: "crop" or "pad".
     """
 
     square: bytes
@@ -34,13 +34,13 @@ class Prepared:
     fit: str
 
     def facts(self) -> dict[str, Any]:
-        """All but the square, as JSON."""
+        """Return everything except the square, as JSON."""
         return {name: value for name, value in asdict(self).items() if name != "square"}
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What a file's bytes are: the format, the original's upright sides, and the square where asked for."""
+    """What a file contains: its format, the original's upright sides, and the square if requested."""
 
     format: str
     width: int
@@ -51,16 +51,18 @@ class Examined:
 def examine(
     data: bytes, config: PrepareConfig | None = None, large: AbstractContextManager[Any] = LARGE
 ) -> Examined:
-    """Decode all of a picture, and make it ready where `config` says how.
+    """Decode a picture completely, and prepare it if `config` is given.
 
     Args:
-        large: entered while a picture of many pixels is decoded.
+        data: the file's bytes.
+        config: how to prepare it; None only verifies.
+        large: context manager entered while a large picture is decoded.
 
     Raises:
         PictureError: as `pika_kit.images.decode`.
     """
     if config is None:
-        # All of the bytes are read; only fewer pixels are made.
+        # All bytes are read; only fewer pixels are produced.
         picture = decode(data, at_least=64, large=large)
         return Examined(picture.format, picture.width, picture.height)
     picture = decode(data, at_least=config.size, large=large)
@@ -80,6 +82,6 @@ def examine(
 
 
 def colour_signature(image: Image.Image) -> str:
-    """Mean colours of a 4×4 grid laid over the picture: 48 bytes as hexadecimal digits."""
+    """Return the mean colours of a 4×4 grid over the picture: 48 bytes in hexadecimal."""
     coarse = image.resize((COLOUR_GRID, COLOUR_GRID), Image.Resampling.BOX)
     return coarse.tobytes().hex()

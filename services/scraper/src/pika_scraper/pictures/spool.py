@@ -1,7 +1,7 @@
-"""Squares that a scrape job has made and `prepare` will want a moment later, in files of this machine.
+"""Local files with the squares that a scrape job has made and that `prepare` will need a moment later.
 
-A picture is decoded once for both. The spool is bounded and may vanish at any time: what it lacks is read
-from the raw bucket and decoded again, with the same result.
+A picture is thus decoded once for both. The spool is bounded and may disappear at any time: what is missing
+is read from the raw bucket and decoded again, with the same result.
 """
 
 import json
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 
 class Spool:
-    """Picture id → what was made of it, for one job; it stays for a job that is killed and goes on.
+    """Picture id → its square, for one job; kept for a killed job that continues.
 
-    Safe to share between threads that use different ids.
+    Thread-safe for different ids.
 
     Args:
-        folder: where it may write; it makes a folder of its own there.
-        max_bytes: beyond it nothing is kept.
+        folder: where it creates a folder of its own.
+        max_bytes: beyond this nothing is kept.
     """
 
     def __init__(self, folder: Path, job_id: str, max_bytes: int) -> None:
@@ -43,24 +43,24 @@ class Spool:
         self._left = min(max_bytes, shutil.disk_usage(folder).free // _FREE_SHARE) - used
 
     def put(self, picture_id: str, prepared: Prepared, provenance: dict[str, Any]) -> None:
-        """Keep a picture's square and its raw provenance; nothing where there is no room."""
+        """Keep a picture's square and its raw provenance, if there is room."""
         if self._left <= 0 or picture_id in self._outdated:
             return
         path = self._folder / picture_id
         words = json.dumps({"facts": prepared.facts(), "provenance": provenance}).encode()
         self._left -= len(words) + len(prepared.square)
         try:
-            # Renamed when it is whole: a file without its end is never read.
+            # Renamed when complete: a partial file is never read.
             part = path.with_suffix(".part")
             part.write_bytes(words + b"\n" + prepared.square)
             part.rename(path)
-            if picture_id in self._outdated:  # meanwhile
+            if picture_id in self._outdated:  # in the meantime
                 self._unlink(picture_id)
         except OSError as error:
             log.warning("a square could not be kept for later, and will be made again: %s", error)
 
     def provenance(self, picture_id: str) -> dict[str, Any] | None:
-        """The raw provenance of a picture that is kept; None where it is not."""
+        """Return a kept picture's raw provenance, or None."""
         try:
             with (self._folder / picture_id).open("rb") as file:
                 found: dict[str, Any] = json.loads(file.readline())["provenance"]
@@ -69,7 +69,7 @@ class Spool:
             return None
 
     def take(self, picture_id: str) -> Prepared | None:
-        """What was kept, which goes with that; None where it is not there."""
+        """Remove and return what was kept, or None."""
         path = self._folder / picture_id
         try:
             words, _, square = path.read_bytes().partition(b"\n")
@@ -80,7 +80,7 @@ class Spool:
             self._unlink(picture_id)
 
     def forget(self, picture_id: str) -> None:
-        """Drop a picture whose provenance has changed, also where a thread is about to keep it."""
+        """Drop a picture whose provenance has changed, even if a thread is about to keep it."""
         self._outdated.add(picture_id)
         self._unlink(picture_id)
 
@@ -89,12 +89,12 @@ class Spool:
             os.unlink(self._folder / picture_id)
 
     def delete(self) -> None:
-        """Remove all of it."""
+        """Delete all of it."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Spools of jobs that never went on here."""
+    """Delete spools of jobs that never continued here."""
     for found in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if time.time() - found.stat().st_mtime > _ABANDONED_SECONDS:

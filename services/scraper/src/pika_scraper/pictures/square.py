@@ -1,4 +1,4 @@
-"""A picture of any shape → a square: cropped around its middle, or whole, on more of its own plain ground."""
+"""A picture of any shape → a square: cropped around its centre, or padded with its plain background."""
 
 import io
 
@@ -9,9 +9,11 @@ FITS = ("crop", "pad")
 
 
 def fitted(image: Image.Image, size: int, ground: list[int] | None) -> Image.Image:
-    """An RGB picture of `size` × `size`, Lanczos filter.
+    """Return an RGB picture of `size` × `size`, Lanczos filter.
 
     Args:
+        image: RGB, upright.
+        size: side in pixels.
         ground: the RGB colour to pad with; None crops.
     """
     if ground is None:
@@ -25,7 +27,7 @@ def fitted(image: Image.Image, size: int, ground: list[int] | None) -> Image.Ima
 
 
 def encode_square(image: Image.Image) -> bytes:
-    """Lossless WebP at its quickest: half the time of a PNG at level 1."""
+    """Encode as lossless WebP with the fastest settings: half the time of a PNG at level 1."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", lossless=True, quality=0, method=0)
     return buffer.getvalue()

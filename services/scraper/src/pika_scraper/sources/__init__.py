@@ -1,4 +1,4 @@
-"""All sources by name. A new one is a file beside this and a line here."""
+"""All sources by name. A new one is a file in this folder and a line here."""
 
 from pika_scraper.sources import bucket, commons, folder, google, openverse, url_list, zip_file
 from pika_scraper.sources.base import Source

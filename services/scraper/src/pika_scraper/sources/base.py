@@ -1,6 +1,6 @@
-"""What a source of pictures is: a name, a check of its arguments, and a stream of candidates.
+"""The interface of a source: a name, a check of its arguments, and a stream of candidates.
 
-Adding a source is one file here that defines `SOURCE`, and its registration in `sources/__init__.py`.
+To add a source, write one file here that defines `SOURCE` and register it in `sources/__init__.py`.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from pika_kit.storage import Store
 
 @dataclass(frozen=True)
 class ScrapeRequest:
-    """What `POST /scrape` asks for; which fields a source needs, its `check` says."""
+    """The arguments of `POST /scrape`; a source's `check` says which fields it needs."""
 
     source: str
     location: str | None = None
@@ -30,9 +30,9 @@ class Candidate:
     """Something that may be a picture.
 
     Attributes:
-        key: tells it from all others of the same request, also after a restart.
-        name: what a report calls it.
-        origin: `intake.make_origin`'s fields that the source knows.
+        key: identifies it within the request, also after a restart.
+        name: its name in reports.
+        origin: the fields of `intake.make_origin` that the source knows.
         load: gets the bytes, in any thread; raises `errors.Refused`.
     """
 
@@ -43,13 +43,13 @@ class Candidate:
 
     @property
     def url(self) -> str | None:
-        """Where it is fetched from; None where it is not fetched."""
+        """The address it is fetched from; None if it is not fetched."""
         return self.origin.get("url")
 
 
 @dataclass
 class Gathered:
-    """A source's candidates, in an order that is the same each time, and what it left out unseen, counted."""
+    """A source's candidates in a reproducible order, and a count of what it skipped."""
 
     candidates: Iterator[Candidate]
     total: int | None = None
@@ -71,8 +71,8 @@ class Source:
     """One kind of source.
 
     Attributes:
-        check: raises SourceError where the request cannot work; asked in the front end and again in the job.
-        gather: opens the source for the duration of a `with`; raises SourceError.
+        check: raises SourceError if the request cannot work; called in the front end and again in the job.
+        gather: opens the source for the duration of a `with` block; raises SourceError.
     """
 
     name: str

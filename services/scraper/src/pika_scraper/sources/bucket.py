@@ -1,6 +1,6 @@
-"""Source `bucket`: all objects of another bucket of the same store, or those whose keys begin alike.
+"""Source `bucket`: all objects of another bucket of the same store, or those with a key prefix.
 
-The operator names the buckets that may be read (PIKA_SCRAPE_BUCKETS), and lets the scraper's user read them.
+The operator lists the readable buckets in PIKA_SCRAPE_BUCKETS and grants the scraper's user access to them.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from pika_scraper.sources.base import Candidate, Gathered, ScrapeRequest, Source
 
 
 def check(request: ScrapeRequest, settings: Settings) -> tuple[OtherBucket, str]:
-    """(bucket, prefix of the keys) of a location BUCKET/PREFIX or s3://BUCKET/PREFIX; raises SourceError."""
+    """Parse BUCKET/PREFIX or s3://BUCKET/PREFIX to (bucket, prefix). Raises SourceError."""
     name, _, prefix = (request.location or "").removeprefix("s3://").partition("/")
     if not name or request.urls or request.queries:
         raise SourceError("source-arguments", "the source bucket expects a location BUCKET or BUCKET/PREFIX")
@@ -30,7 +30,7 @@ def check(request: ScrapeRequest, settings: Settings) -> tuple[OtherBucket, str]
 
 @contextmanager
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
-    """Objects in the order of their keys; those that desktops leave behind are skipped."""
+    """Yield objects in key order; desktop clutter is skipped."""
     bucket, prefix = check(request, tools.settings)
     skipped = {"hidden": 0}
     try:
@@ -52,7 +52,7 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
 
 def _candidate(store: Store, bucket: OtherBucket, found: ObjectInfo) -> Candidate:
     name = label(f"{bucket}/{found.key}")
-    # An object that was written anew since the job was interrupted is another candidate.
+    # An object overwritten since the interruption is another candidate.
     return Candidate(f"{found.key} {found.etag}", name, {"name": name}, lambda: _read(store, bucket, found))
 
 

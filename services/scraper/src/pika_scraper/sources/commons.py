@@ -1,8 +1,8 @@
 """Source `commons`: the files of Wikimedia Commons.
 
-The interface is MediaWiki's; at https://www.mediawiki.org/wiki/ API:Search, API:Imageinfo, API:Continue and
-Manual:Maxlag_parameter describe it. Wikimedia refuses who does not say whom to write to, so this source needs
-PIKA_CONTACT. It takes thumbnails, which are smaller and made for being fetched.
+It uses the MediaWiki API (https://www.mediawiki.org/wiki/ API:Search, API:Imageinfo, API:Continue and
+Manual:Maxlag_parameter). Wikimedia rejects clients without a contact address, so this source needs
+PIKA_CONTACT. It takes thumbnails, which are smaller and meant to be fetched.
 """
 
 import html
@@ -21,7 +21,7 @@ PAGE_SIZE = 50
 WIDTH = 1024
 MAX_LAG = 5
 MAX_LAG_PAUSES = 5
-# By a name of its own, so that a test replaces this pause and not everybody's.
+# A separate name, so that tests replace only this pause.
 _pause = time.sleep
 _TAGS = re.compile(r"<[^>]*>")
 _ASKED = {
@@ -40,7 +40,7 @@ _ASKED = {
 
 
 def check(request: ScrapeRequest, settings: Settings) -> None:
-    """Raises SourceError."""
+    """Validate the request. Raises SourceError."""
     check_queries(request)
     if not settings.contact:
         raise SourceError(
@@ -52,7 +52,7 @@ def check(request: ScrapeRequest, settings: Settings) -> None:
 
 @contextmanager
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
-    """What Commons names, in its order."""
+    """Yield what Commons returns, in its order."""
     check(request, tools.settings)
     catalogue = Catalogue(tools.settings.commons_url, tools)
     with gathering(request, tools.settings, catalogue, search) as found:
@@ -60,7 +60,7 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
 
 
 def search(catalogue: Catalogue, query: str) -> Iterator[Found]:
-    """All pages of a query."""
+    """Yield all pages of a query."""
     more: dict[str, str] = {}
     while True:
         document = _ask(catalogue, {**_ASKED, "gsrsearch": f"filetype:bitmap {query}", **more})
@@ -68,7 +68,7 @@ def search(catalogue: Catalogue, query: str) -> Iterator[Found]:
         pages = pages.get("pages", []) if isinstance(pages, dict) else []
         if not isinstance(pages, list):
             raise Exhausted("the catalogue answered something unexpected")
-        # A search's order is in `index`; the pages themselves come by number.
+        # The search order is in `index`; the pages themselves are ordered by number.
         known = [page for page in pages if isinstance(page, dict)]
         for page in sorted(known, key=lambda page: page.get("index") or 0):
             if found := _found(page):
@@ -76,12 +76,12 @@ def search(catalogue: Catalogue, query: str) -> Iterator[Found]:
         following = document.get("continue")
         if not isinstance(following, dict) or not following:
             raise Exhausted("there are no more results")
-        # The whole object goes into the next request, whatever is in it.
+        # The next request repeats the whole object, whatever it contains.
         more = {str(name): str(value) for name, value in following.items()}
 
 
 def _ask(catalogue: Catalogue, asked: dict[str, str]) -> dict[str, object]:
-    """An answer; one that tells of lag comes with status 200, and is waited out."""
+    """Return a response; a lag error has status 200 and is waited out."""
     for _ in range(MAX_LAG_PAUSES):
         document, headers = catalogue.ask(f"/w/api.php?{urlencode(asked)}")
         error = document.get("error")
@@ -114,7 +114,7 @@ def _found(page: dict[str, object]) -> Found | None:
 
 
 def _plain(fact: object) -> str | None:
-    """A fact's text: it is HTML that anybody may have written, and is to be shown as text."""
+    """Convert a field to plain text: it is HTML that anybody may have written."""
     value = fact.get("value") if isinstance(fact, dict) else None
     return text(html.unescape(_TAGS.sub("", value))) if isinstance(value, str) else None
 

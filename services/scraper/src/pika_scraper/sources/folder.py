@@ -1,4 +1,4 @@
-"""Source `folder`: all files below a folder of this machine, whatever their names say."""
+"""Source `folder`: all files below a local folder, whatever their names."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from pika_scraper.sources.locations import allowed_path, is_below, is_visible, r
 
 
 def check(request: ScrapeRequest, settings: Settings) -> Path:
-    """The folder that is meant; raises SourceError."""
+    """Resolve the requested folder. Raises SourceError."""
     path = allowed_path(request.location or "", settings.scrape_roots)
     if is_visible(path, settings.scrape_roots):
         require_folder(path)
@@ -24,7 +24,7 @@ def check(request: ScrapeRequest, settings: Settings) -> Path:
 
 @contextmanager
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
-    """Files in the order of their paths; hidden files and links out of the allowed folders are skipped."""
+    """Yield files in path order; hidden files and links out of the allowed folders are skipped."""
     folder = check(request, tools.settings)
     require_folder(folder)
     roots = tuple(root.resolve() for root in tools.settings.scrape_roots)
@@ -44,14 +44,14 @@ def _files(folder: Path, roots: tuple[Path, ...]) -> tuple[list[Path], dict[str,
             elif path.is_symlink() and not is_below(path.resolve(), roots):
                 skipped["links"] += 1
             elif not path.is_file():
-                skipped["no_files"] += 1  # a pipe or a socket would be waited for without end
+                skipped["no_files"] += 1  # a pipe or a socket would block for ever
             else:
                 paths.append(path)
     return sorted(paths), {reason: count for reason, count in skipped.items() if count}
 
 
 def _candidate(folder: Path, path: Path) -> Candidate:
-    # The folder's own name stays in front, what is above it is this machine's affair.
+    # Keep the folder's own name; the path above it is private.
     name = label(f"{folder.name}/{path.relative_to(folder).as_posix()}")
     return Candidate(name, name, {"name": name}, lambda: _read(path))
 

@@ -1,8 +1,8 @@
-"""Source `google`: what a search of Google's for pictures shows, by google-images-download in a real browser.
+"""Source `google`: Google image search through google-images-download in a real browser.
 
-Off unless the operator says so (PIKA_GOOGLE=true): the program hides that it is a robot, and the search
-engine's terms forbid that. It runs in a process of its own (`google_process`) with nothing of ours, downloads
-nothing, and what it names is fetched by the job like everything else.
+Disabled unless the operator sets PIKA_GOOGLE=true: the program hides that it is automated, which the search
+engine's terms forbid. It runs in a separate process (`google_process`) without access to anything of ours and
+downloads nothing; the job fetches what it names like everything else.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ _DRIVER = "chromedriver"
 
 
 def check(request: ScrapeRequest, settings: Settings) -> None:
-    """Raises SourceError."""
+    """Validate the request. Raises SourceError."""
     check_queries(request)
     if not settings.google:
         detail = "the source google is off; the operator can turn it on (PIKA_GOOGLE=true, see the guide)"
@@ -41,7 +41,7 @@ def check(request: ScrapeRequest, settings: Settings) -> None:
 
 @contextmanager
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
-    """What the results page names, in its order."""
+    """Yield what the results page names, in its order."""
     check(request, tools.settings)
     if importlib.util.find_spec("google_images_download") is None:
         detail = "the source google expects the package google-images-download; install pika-scraper[google]"
@@ -58,13 +58,13 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
 
 
 class Browser:
-    """Runs google-images-download, one query at a time."""
+    """Run google-images-download, one query at a time."""
 
     def __init__(self, driver: str, settings: Settings, seconds: float = SECONDS) -> None:
         self._driver, self._settings, self._seconds = driver, settings, seconds
 
     def results(self, query: str) -> list[dict[str, Any]]:
-        """What it found for a query, each with image_link, image_source, image_description.
+        """Return its results for a query, each with image_link, image_source, image_description.
 
         Raises:
             Exhausted: it found nothing, failed, or took too long.
@@ -72,7 +72,7 @@ class Browser:
         self._settings.state_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="google-", dir=self._settings.state_dir) as folder:
             said = self._run(query, Path(folder))
-            # It ends with status 0 whatever happened: what it wrote tells.
+            # Its exit status is always 0, so its output file decides.
             logs = sorted(Path(folder, "logs").glob("*.json"))
             if not logs:
                 raise Exhausted(_why(said))
@@ -85,10 +85,10 @@ class Browser:
         return [item for item in found if isinstance(item, dict)]
 
     def close(self) -> None:
-        """Nothing stays open between queries."""
+        """Do nothing: no connection stays open between queries."""
 
     def _run(self, query: str, folder: Path) -> str:
-        """What it said; raises Exhausted when its time is over."""
+        """Run the process and return its output. Raises Exhausted after its time limit."""
         words = {
             "query": query,
             "limit": MAX_RESULTS,
@@ -102,7 +102,7 @@ class Browser:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-            # Relative: the path of the browser's socket may not be longer than 108 characters.
+            # Relative paths: the path of the browser's socket is limited to 108 characters.
             | {"HOME": ".", "TMPDIR": ".", "PYTHONUTF8": "1", "SE_AVOID_STATS": "true"},
             start_new_session=True,
         )
@@ -111,7 +111,7 @@ class Browser:
         except subprocess.TimeoutExpired:
             raise Exhausted(f"the browser took longer than {self._seconds:.0f} s") from None
         finally:
-            # The browser's own processes too: they are its group.
+            # Kill the whole process group, which includes the browser.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -121,19 +121,19 @@ class Browser:
 
 
 def search(browser: Browser, query: str) -> Iterator[Found]:
-    """All pictures that the page names."""
+    """Yield all pictures that the page names."""
     for item in browser.results(query):
         url = _unescaped(text(item.get("image_link")))
         if url is not None:
             page = _unescaped(text(item.get("image_source")))
-            # The program takes the address that stands nearest for the page's: it may be a neighbour's.
+            # The program takes the nearest address in the page as the source, which may be a neighbour's.
             note = "the page is a guess" if page else None
             yield Found(url, name=_unescaped(text(item.get("image_description"))), page=page, note=note)
     raise Exhausted("there are no more results on the page")
 
 
 def _unescaped(value: str | None) -> str | None:
-    r"""Texts are cut out of scripts, with their escapes: "\u003d" is "="."""
+    r"""Decode text that was cut out of scripts with its escapes: "\u003d" is "="."""
     if value is None:
         return None
     try:
@@ -144,7 +144,7 @@ def _unescaped(value: str | None) -> str | None:
 
 
 def _why(said: str) -> str:
-    """What can be told of a run that wrote nothing."""
+    """Describe a run that wrote nothing."""
     if "cannot locate the path the 'chromedriver'" in said:
         reason = said.partition("(exception:")[2].strip().splitlines()
         return f"Chromium could not be started: {reason[0][:300] if reason else 'it is not installed'}"

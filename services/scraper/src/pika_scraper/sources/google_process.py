@@ -1,4 +1,4 @@
-"""The process that google-images-download runs in, started with a JSON object as its argument.
+"""The process in which google-images-download runs, started with a JSON object as its argument.
 
 Its working folder is a scratch folder, into which the program writes `logs/<query>.json`; it downloads
 nothing.
@@ -9,13 +9,13 @@ import sys
 
 
 def main() -> None:
-    """Ask one query."""
-    # Imported here, in a process that is thrown away: it is a program more than a library.
+    """Run one query."""
+    # Imported here because it behaves like a program rather than a library.
     from google_images_download.google_images_download import googleimagesdownload  # type: ignore[import-untyped]
 
     words = json.loads(sys.argv[1])
     arguments = {
-        "keywords": words["query"].replace(",", " "),  # a comma would make two queries of it
+        "keywords": words["query"].replace(",", " "),  # a comma would split it into two queries
         "limit": words["limit"],
         "chromedriver": words["driver"],
         "no_download": True,

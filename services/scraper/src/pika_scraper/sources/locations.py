@@ -1,4 +1,4 @@
-"""Which folders and files of this machine a scrape may read: those below the operator's roots, no others."""
+"""Which local folders and files a scrape may read: only those below the operator's roots."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,14 +7,15 @@ from pika_scraper.errors import SourceError
 
 
 def allowed_path(location: str, roots: tuple[Path, ...]) -> Path:
-    """The location as an absolute path without links, inside one of `roots`; it need not exist.
+    """Resolve the location to an absolute path inside one of `roots`; it need not exist.
 
     Args:
         location: absolute, or relative to a root.
+        roots: the operator's PIKA_SCRAPE_ROOTS.
 
     Raises:
-        SourceError: "location-forbidden", also for hidden files and folders. Links that lead out of the roots
-            are followed before the check.
+        SourceError: "location-forbidden", also for hidden files and folders. Links are followed before the
+            check.
     """
     if not roots:
         raise SourceError(
@@ -35,9 +36,9 @@ def allowed_path(location: str, roots: tuple[Path, ...]) -> Path:
 
 
 def is_below(path: Path, roots: Iterable[Path]) -> bool:
-    """Whether a resolved path is a root, or below one with no hidden folder or file on the way.
+    """Return whether a resolved path is a root, or below one without hidden folders or files on the way.
 
-    Hidden names (`.git`, `.env`, `.ssh`) hold settings and keys, and no pictures.
+    Hidden names (`.git`, `.env`, `.ssh`) contain settings and keys, not pictures.
     """
     return any(
         path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
@@ -46,17 +47,17 @@ def is_below(path: Path, roots: Iterable[Path]) -> bool:
 
 
 def is_visible(path: Path, roots: tuple[Path, ...]) -> bool:
-    """Whether this process sees the root that the path is in: the front end may run on another host."""
+    """Return whether this process can see the path's root: the front end may run on another host."""
     return any(root.is_dir() and path.is_relative_to(root.resolve()) for root in roots)
 
 
 def require_folder(path: Path) -> None:
-    """Raises SourceError "location-missing" unless the path is a folder."""
+    """Raise SourceError "location-missing" unless the path is a folder."""
     if not path.is_dir():
         raise SourceError("location-missing", f"expected a folder, and {path.name!r} is none")
 
 
 def require_file(path: Path) -> None:
-    """Raises SourceError "location-missing" unless the path is a file."""
+    """Raise SourceError "location-missing" unless the path is a file."""
     if not path.is_file():
         raise SourceError("location-missing", f"expected a file, and {path.name!r} is none")

@@ -1,8 +1,8 @@
-"""Source `openverse`: pictures under free licences, found by https://openverse.org.
+"""Source `openverse`: openly licensed pictures from https://openverse.org.
 
-The interface is described at https://api.openverse.org/v1/ (images/search). It gives at most 240 results for
-a query, twenty on a page to those without a key, and tells in X-RateLimit-* how many requests are left. Its
-terms forbid scraping the whole catalogue, so this source asks the queries it is given and nothing else.
+The API is described at https://api.openverse.org/v1/ (images/search). It returns at most 240 results for a
+query, twenty per page without a key, and X-RateLimit-* tells how many requests are left. Its terms forbid
+scraping the whole catalogue, so this source only sends the queries it is given.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ MAX_RESULTS = 240
 
 
 def check(request: ScrapeRequest, settings: Settings) -> None:  # noqa: ARG001 — every source has both
-    """Raises SourceError."""
+    """Validate the request. Raises SourceError."""
     check_queries(request)
 
 
 @contextmanager
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
-    """What Openverse names, in its order."""
+    """Yield what Openverse returns, in its order."""
     check(request, tools.settings)
     token = tools.settings.openverse_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
@@ -34,7 +34,7 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
 
 
 def search(catalogue: Catalogue, query: str) -> Iterator[Found]:
-    """All pages of a query."""
+    """Yield all pages of a query."""
     page = 1
     while True:
         words = urlencode({"q": query, "page": page, "page_size": PAGE_SIZE})

@@ -1,6 +1,6 @@
-"""What the sources that search have in common: queries, pages of answers, and why each query gave no more.
+"""What searching sources share: queries, result pages, and why each query ended.
 
-Such a source asks its catalogue only. The pictures that it names are fetched by the job, like all others.
+Such a source contacts only its catalogue. The job fetches the pictures that it names, like all others.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ MAX_DOCUMENT_BYTES = 8 * 2**20
 
 
 class Exhausted(Exception):
-    """A query gives no more; the message says why, in the report's words."""
+    """A query has no more results; the message says why, in the report's words."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """One picture as a catalogue names it; fields that it does not tell are None."""
+    """One picture in a catalogue; unknown fields are None."""
 
     url: str
     name: str | None = None
@@ -41,7 +41,7 @@ class Found:
 
 
 class Closable(Protocol):
-    """What is asked, and closed after the last query."""
+    """A catalogue that is queried, and closed after the last query."""
 
     def close(self) -> None: ...
 
@@ -52,7 +52,7 @@ Search = Callable[[Asked, str], Iterator[Found]]
 
 
 class Catalogue:
-    """A search interface that answers in JSON."""
+    """A search API that answers in JSON."""
 
     def __init__(self, base_url: str, tools: Tools, headers: dict[str, str] | None = None) -> None:
         self.base_url = base_url.rstrip("/")
@@ -65,10 +65,10 @@ class Catalogue:
         self._fetcher.close()
 
     def ask(self, path: str) -> tuple[dict[str, Any], dict[str, str]]:
-        """(the answer's object, its headers in lower case).
+        """Return (the response's object, its headers in lower case).
 
         Raises:
-            Exhausted: the catalogue does not answer, refuses, or answers something else.
+            Exhausted: the catalogue does not answer, rejects the request, or answers something else.
         """
         try:
             received = self._fetcher.receive(f"{self.base_url}{path}", self._wanted)
@@ -83,7 +83,7 @@ class Catalogue:
 
 
 def check_queries(request: ScrapeRequest) -> None:
-    """Raises SourceError unless there are queries that can be asked."""
+    """Raise SourceError unless there are valid queries."""
     queries = request.queries
     if not queries or request.location or request.urls:
         raise SourceError("source-arguments", f"the source {request.source} expects queries, nothing else")
@@ -98,7 +98,7 @@ def check_queries(request: ScrapeRequest) -> None:
 def gathering(
     request: ScrapeRequest, settings: Settings, catalogue: Asked, search: Search[Asked]
 ) -> Iterator[Gathered]:
-    """The candidates of all queries, one query after the other, for the duration of a `with`."""
+    """Open the candidates of all queries, one query after the other, for the duration of a `with` block."""
     stopped: dict[str, str] = {}
 
     def candidates() -> Iterator[Candidate]:
@@ -126,5 +126,5 @@ def _candidate(fetcher: Fetcher, found: Found, query: str) -> Candidate:
 
 
 def text(value: Any) -> str | None:
-    """A field of an answer, where it is a text that says something."""
+    """Return a field of a response if it is a non-empty text."""
     return value.strip() or None if isinstance(value, str) else None

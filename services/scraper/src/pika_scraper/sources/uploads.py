@@ -1,6 +1,6 @@
-"""Zips that arrived by HTTP and are too large to answer at once: kept in the raw bucket until their job ends.
+"""Uploaded zips that are too large to process at once: kept in the raw bucket until their job ends.
 
-Not a source of its own: the source `zip` reads from here when a request names an upload.
+Not a source of its own: the source `zip` reads from here if a request names an upload.
 """
 
 import re
@@ -19,13 +19,13 @@ _KEY = re.compile(r"uploads/[0-9a-f]{32}\.zip")
 
 
 def check_key(key: str) -> None:
-    """Raises SourceError unless the key is one that an upload was given."""
+    """Raise SourceError unless the key is one that an upload was given."""
     if not _KEY.fullmatch(key):
         raise SourceError("source-arguments", f"expected the key of an upload, received {key[:80]!r}")
 
 
 def delete_abandoned(store: Store) -> None:
-    """Remove uploads whose job never ran: it was lost with its queue, or given up before it began."""
+    """Delete uploads whose job never ran: it was lost with its queue, or cancelled before it began."""
     oldest = datetime.now(UTC) - timedelta(seconds=KEPT_UPLOAD_SECONDS)
     for found in list(store.list(Bucket.RAW, "uploads/")):
         if found.modified is not None and found.modified < oldest:
@@ -34,7 +34,7 @@ def delete_abandoned(store: Store) -> None:
 
 @contextmanager
 def downloaded(store: Store, key: str, state_dir: Path) -> Iterator[Path]:
-    """The upload as a file of this machine for the duration of a `with`; raises SourceError."""
+    """Provide the upload as a local file for the duration of a `with` block. Raises SourceError."""
     check_key(key)
     state_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="upload-", dir=state_dir) as folder:

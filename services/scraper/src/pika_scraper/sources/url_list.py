@@ -1,6 +1,7 @@
-"""Source `urls`: pictures by address, from the request itself or from a list: a text file with one address on
-each line (`#` begins a comment), or a CSV or Parquet file with a column `url` and, where known, name, page,
-licence, licence_url, author.
+"""Source `urls`: pictures by address, from the request or from a list.
+
+A list is a text file with one address per line (`#` begins a comment), or a CSV or Parquet file with a column
+`url` and optional columns name, page, licence, licence_url, author.
 """
 
 import csv
@@ -35,7 +36,7 @@ _COLUMNS = {
 
 
 def check(request: ScrapeRequest, settings: Settings) -> Path | None:
-    """The list that is meant, None where it is in the request; raises SourceError."""
+    """Resolve the requested list, or None if the addresses are in the request. Raises SourceError."""
     if bool(request.urls) == bool(request.location):
         raise SourceError("source-arguments", "the source urls expects either urls or a location")
     if not request.location:
@@ -48,7 +49,7 @@ def check(request: ScrapeRequest, settings: Settings) -> Path | None:
 
 @contextmanager
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
-    """Addresses in the list's order; each is fetched when its turn comes."""
+    """Yield addresses in the list's order; each is fetched when its turn comes."""
     path = check(request, tools.settings)
     rows: list[Row] = _read(path) if path is not None else _numbered(request.urls, "address")
     if len(rows) > MAX_URLS:
@@ -74,7 +75,7 @@ def _read(path: Path) -> list[Row]:
 
 
 def _numbered(urls: Iterable[str], what: str) -> list[Row]:
-    """Rows that know their place in the list, counted from 1."""
+    """Yield rows with their line numbers, counted from 1."""
     return [{"url": url, _LINE: f"{what} {number}"} for number, url in enumerate(urls, 1)]
 
 
@@ -89,7 +90,7 @@ def _csv_rows(lines: Iterable[str]) -> list[Row]:
 
 
 def _columns(names: Iterable[str]) -> dict[str, str]:
-    """Field → its column's name; raises SourceError without one for the addresses."""
+    """Map fields to column names. Raises SourceError without a column for addresses."""
     given = {(name or "").strip().lower(): name for name in names}
     columns = {
         field: given[alias]
@@ -98,7 +99,7 @@ def _columns(names: Iterable[str]) -> dict[str, str]:
         if alias in given
     }
     if "url" not in columns:
-        # The names of the columns are not told: whatever file this is, its first line may be a secret.
+        # Do not quote the column names: the file may be anything, and its first line a secret.
         raise SourceError(
             "list-unreadable", f"expected a column named url, received {len(given)} columns of other names"
         )
@@ -106,7 +107,7 @@ def _columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def _parquet_rows(path: Path) -> list[Row]:
-    """The columns that are known, by the same names as in a CSV file; img2dataset's lists are such files."""
+    """Read the known columns, named as in a CSV file; img2dataset's lists are such files."""
     rows: list[Row] = []
     try:
         reader = read_parquet(path)
@@ -123,7 +124,7 @@ def _parquet_rows(path: Path) -> list[Row]:
     except SourceError:
         raise
     except BaseException as error:
-        # The reader panics on what is no Parquet, with an exception that is none of Python's.
+        # For invalid files the reader panics with an exception outside Python's hierarchy.
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise SourceError("list-unreadable", "expected a Parquet file, and it cannot be read") from error
         raise
@@ -135,7 +136,7 @@ def _texts(values: Iterable[Any]) -> list[str | None]:
 
 
 def _candidate(fetcher: Fetcher, row: Row) -> Candidate:
-    """A row's candidate; reports call it by its line, because the list may be any text file."""
+    """Make a row's candidate; reports name it by its line, because the list may be any text file."""
     url = str(row["url"]).strip()
     known = {name: label(value) for name, value in row.items() if value and name not in ("url", _LINE)}
     key = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()

@@ -1,4 +1,4 @@
-"""Source `zip`: the files of one zip, from this machine or uploaded."""
+"""Source `zip`: the files of one zip, local or uploaded."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +14,7 @@ from pika_scraper.sources.locations import allowed_path, is_visible, require_fil
 
 
 def check(request: ScrapeRequest, settings: Settings) -> Path | None:
-    """The zip that is meant, None for an uploaded one; raises SourceError."""
+    """Resolve the requested zip, or None for an upload. Raises SourceError."""
     if request.upload:
         uploads.check_key(request.upload)
         return None
@@ -28,7 +28,7 @@ def check(request: ScrapeRequest, settings: Settings) -> Path | None:
 
 @contextmanager
 def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
-    """Entries in the zip's order; folders in it are part of the name and mean nothing else."""
+    """Yield entries in the zip's order; folders are part of the name and have no other meaning."""
     path = check(request, tools.settings)
     with ExitStack() as stack:
         if path is None:
@@ -53,7 +53,7 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
 
 def _candidate(archive: SafeZip, prefix: str, index: int, entry: ZipInfo) -> Candidate:
     name = label(prefix + entry.filename)
-    # A zip may hold one name twice, with different bytes.
+    # A zip may contain one name twice with different bytes.
     return Candidate(f"{index}:{name}", name, {"name": name}, lambda: archive.read(entry))
 
 

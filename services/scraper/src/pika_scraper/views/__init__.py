@@ -1,1 +1,1 @@
-"""What the scraper answers over HTTP; one file for each kind of resource."""
+"""The scraper's HTTP interface; one file for each kind of resource."""

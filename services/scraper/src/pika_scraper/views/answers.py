@@ -1,4 +1,4 @@
-"""What the scraper answers, for its OpenAPI document."""
+"""Response models of the scraper, for its OpenAPI document."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`GET /images/clusters`: pictures with their near duplicates, as a list and to look at."""
+"""`GET /images/clusters`: pictures with their near duplicates, as a list and as a sheet."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from pika_scraper.views.images import PageQuery, PicturePath
 _TAG = Tag(name="pictures", description="Upload, list, look at")
 _SIDE = 192
 _MAX_SHOWN = 64
-# Each of them reads all records of near duplicates.
+# Each request reads all records of near duplicates.
 _LOOKS = Gate("looks at near duplicates", at_once=2)
 
 clusters_blueprint = api_blueprint("clusters", __name__, _TAG)
@@ -62,7 +62,7 @@ def look_at_cluster(path: PicturePath) -> Response:
 
 
 def _tile(store: Store, picture_id: str) -> Pixels | None:
-    """The whole picture as it was found, on a white square; None where it is not there any more."""
+    """Return the whole original picture on a white square, or None if it no longer exists."""
     pictures = PictureBucket(store, Bucket.RAW)
     try:
         data = pictures.bytes(picture_id)

@@ -1,4 +1,4 @@
-"""`POST /datasets` makes a data set as a job; `GET /datasets…` lists them, and the pictures of one."""
+"""`POST /datasets` creates a data set as a job; `GET /datasets…` lists data sets and their pictures."""
 
 from typing import Annotated, Any
 
@@ -22,7 +22,7 @@ DatasetBucket = Annotated[str, OneOf(("images", "pikachu"))]
 
 
 class Where(BaseModel):
-    """Conditions; a picture with several origins is in where one of them fits."""
+    """Conditions; a picture with several origins matches if one of them does."""
 
     model_config = ConfigDict(extra="forbid")
 

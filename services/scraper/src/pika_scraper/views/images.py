@@ -25,7 +25,7 @@ _TAG = Tag(name="pictures", description="Upload, list, look at")
 _NUM_LISTING_THREADS = 8
 CURSOR_PATTERN = r"^([0-9a-f]{64})?$"
 
-# Bodies are spooled to the scratch folder, which is 512 MiB in a container.
+# Bodies are spooled to the scratch folder, which has 512 MiB in a container.
 _UPLOADS = Gate("uploads", at_once=6)
 images_blueprint = api_blueprint("images", __name__, _TAG)
 
@@ -35,7 +35,7 @@ PictureBucketName = Annotated[str, OneOf(("raw", "images", "pikachu"))]
 
 
 class UploadQuery(BaseModel):
-    """What becomes of the pictures."""
+    """How to process the pictures."""
 
     prepare: bool | None = Field(
         None,
@@ -44,7 +44,7 @@ class UploadQuery(BaseModel):
 
 
 class ListQuery(BaseModel):
-    """A page of a bucket."""
+    """Selects a page of a bucket."""
 
     bucket: PictureBucketName = Field("images", description="Which bucket")
     cursor: str = Field("", pattern=CURSOR_PATTERN, description="next_cursor of the previous page")
@@ -52,14 +52,14 @@ class ListQuery(BaseModel):
 
 
 class PageQuery(BaseModel):
-    """A page."""
+    """Selects a page."""
 
     cursor: str = Field("", pattern=CURSOR_PATTERN, description="next_cursor of the previous page")
     limit: int = Field(50, ge=1, le=200, description="Entries per page")
 
 
 class PicturePath(BaseModel):
-    """A picture."""
+    """Path parameters of a picture."""
 
     picture_id: str = Field(
         description="SHA-256 of the original bytes, 64 hexadecimal digits",
@@ -68,7 +68,7 @@ class PicturePath(BaseModel):
 
 
 class PictureQuery(BaseModel):
-    """Of which bucket, and how large."""
+    """The bucket, and the size of the thumbnail."""
 
     bucket: PictureBucketName = Field("images", description="Which bucket")
     size: int | None = Field(
@@ -158,7 +158,7 @@ def get_image(path: PicturePath, query: PictureQuery) -> Response:
         if not is_picture_id(picture_id):
             raise ObjectMissing(query.bucket, picture_id)
         if query.bucket == Bucket.PIKACHU and is_withdrawn(state().store, picture_id):
-            raise ObjectMissing(query.bucket, picture_id)  # the classifier has not emptied it yet
+            raise ObjectMissing(query.bucket, picture_id)  # not deleted by the classifier yet
         entry = pictures.entry(picture_id)
         if request.if_none_match.contains(etag):
             return Response(status=304, headers={"ETag": f'"{etag}"'})
@@ -171,7 +171,7 @@ def get_image(path: PicturePath, query: PictureQuery) -> Response:
         data, content_type = encode(thumbnail(pixels, query.size), "jpeg", 85), CONTENT_TYPES["jpeg"]
     headers = {
         "ETag": f'"{etag}"',
-        # Under its hash a picture never changes, but it can be withdrawn.
+        # A picture never changes under its hash, but it can be withdrawn.
         "Cache-Control": "private, max-age=300",
         "Content-Security-Policy": "default-src 'none'",
     }
@@ -182,7 +182,7 @@ def _listed(pictures: PictureBucket, entry: PictureEntry) -> dict[str, Any]:
     try:
         provenance = pictures.provenance(entry.picture_id)
     except ObjectMissing:
-        provenance = {}  # deleted between the listing and now
+        provenance = {}  # deleted since it was listed
     return {
         "id": entry.picture_id,
         "content_type": entry.content_type,

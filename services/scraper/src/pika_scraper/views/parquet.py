@@ -1,7 +1,7 @@
-"""Provenance as a Parquet file with the columns of img2dataset's metadata, and ours behind them.
+"""Provenance as a Parquet file with the columns of img2dataset's metadata, followed by our own.
 
 https://github.com/rom1504/img2dataset#output-format: url, key, status, error_message, caption, width, height,
-original_width, original_height, exif, sha256. What reads its files reads this one.
+original_width, original_height, exif, sha256. Tools for img2dataset's files can read it.
 """
 
 import tempfile
@@ -23,7 +23,7 @@ def _text(name: str) -> Callable[[Record], Any]:
     return lambda record: record[name]
 
 
-# Column → (is it a number, its value of a record).
+# Column → (whether it is a number, its value for a record).
 _COLUMNS: dict[str, tuple[bool, Callable[[Record], Any]]] = {
     "url": (False, _text("url")),
     "key": (False, _text("id")),
@@ -61,7 +61,7 @@ _SCHEMA = Schema([Field(name, kind, nullable=True) for name, kind in _TYPES.item
 
 
 def as_parquet(records: Iterable[Record], scratch: Path) -> Iterator[bytes]:
-    """The file in pieces; it is written into `scratch` first, because its table of contents is its end."""
+    """Stream the file; it is written to `scratch` first, because its index is at the end."""
     with tempfile.TemporaryFile(dir=scratch) as file:
         # The writer would close it.
         with open(file.fileno(), "wb", closefd=False) as target:

@@ -1,4 +1,4 @@
-"""`GET /images/provenance`: where the pictures of a bucket came from, a record for each origin."""
+"""`GET /images/provenance`: where the pictures of a bucket came from, one record per origin."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ Format = Annotated[str, OneOf(("jsonl", "csv", "parquet"))]
 
 
 class ProvenanceQuery(BaseModel):
-    """Which records, and how they are written."""
+    """Selects the records and their format."""
 
     bucket: PictureBucketName = Field("images", description="Which bucket")
     format: Format = Field(
@@ -79,7 +79,7 @@ def download_provenance(query: ProvenanceQuery) -> Response:
             yield from write(records)
 
     answer = Response(stream_with_context(written()), content_type=media_type, headers=headers)
-    answer.call_on_close(place.close)  # also where nobody reads what is written
+    answer.call_on_close(place.close)  # also if the client has disconnected
     return answer
 
 
@@ -88,7 +88,7 @@ def _records(pictures: PictureBucket, query: ProvenanceQuery) -> Iterator[dict[s
         try:
             return pictures.provenance(entry.picture_id)
         except ObjectMissing:
-            return {}  # deleted between the listing and now
+            return {}  # deleted since it was listed
 
     for entry, found in in_threads(provenance, pictures.entries(), _NUM_THREADS):
         facts = {name: found.get(name) for name in _PICTURE_FIELDS} | {"id": entry.picture_id}
@@ -114,5 +114,5 @@ def _as_csv(records: Iterable[dict[str, Any]]) -> Iterator[bytes]:
 
 
 def _cell(value: Any) -> Any:
-    """Names and authors were written by strangers: a spreadsheet shall show them, not compute them."""
+    """Escape untrusted names and authors: a spreadsheet should show them, not evaluate them."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,4 +1,4 @@
-"""`POST /scrape` and `POST /prepare` start jobs; `GET /buckets` tells how many pictures there are."""
+"""`POST /scrape` and `POST /prepare` start jobs; `GET /buckets` counts pictures."""
 
 from typing import Annotated, Any
 
@@ -47,7 +47,7 @@ SourceName = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(SOU
 
 
 class ScrapeBody(OptionalBody):
-    """Which source, and what it needs."""
+    """The sources, and what they need."""
 
     source: SourceName | None = Field(None, description="One source")
     sources: list[SourceName] | None = Field(
@@ -93,7 +93,7 @@ def start_scrape(body: ScrapeBody) -> tuple[Response, int, dict[str, str]]:
 
 
 class PrepareBody(OptionalBody):
-    """How squares are made."""
+    """How to make squares."""
 
     fit: Fit = Field("crop", description=_FIT)
 
@@ -119,7 +119,7 @@ def count_buckets() -> Response:
 
 
 def source_problem(error: SourceError) -> Problem:
-    """The answer to a request for a source that cannot work."""
+    """Build the problem for a source that cannot work."""
     return Problem(
         _STATUS.get(error.code, 422),
         error.code,
@@ -139,7 +139,7 @@ def _source_names(body: ScrapeBody) -> list[str]:
         )
     asked = [body.source] if body.source else list(body.sources or ())
     if body.queries and not asked:
-        # Commons refuses those who do not say whom to write to.
+        # Commons rejects clients without a contact address.
         asked = ["openverse", *(["commons"] if state().settings.contact else [])]
     if not asked or not set(asked) <= set(SOURCES) or len(set(asked)) < len(asked):
         detail = f"Expected sources of {', '.join(SOURCES)}; received {', '.join(asked)[:200] or 'none'}."

@@ -1,6 +1,7 @@
-"""What `POST /images` received → verified pictures in raw, each file with its own answer.
+"""The body of `POST /images` → verified pictures in raw, with a result for each file.
 
-Bodies are spooled to a file, so that sixteen uploads at a time need no sixteen times their size in memory.
+Bodies are spooled to a file, so that sixteen concurrent uploads do not need sixteen times their size in
+memory.
 """
 
 import atexit
@@ -44,7 +45,7 @@ _MAX_DECODERS = 2
 
 @cache
 def _decoders() -> Decoders:
-    """This process's; they end with it."""
+    """Return this process's decoders; they end with it."""
     found = Decoders(min(usable_cores(), _MAX_DECODERS))
     atexit.register(found.close)
     return found
@@ -59,7 +60,7 @@ class Upload:
     is_body: bool
 
     def is_zip(self) -> bool:
-        """Whether it begins like a zip."""
+        """Return whether it starts like a zip."""
         head = self.file.read(4)
         self.file.seek(0)
         return head in _ZIP_MAGIC
@@ -67,7 +68,7 @@ class Upload:
 
 @contextmanager
 def received_files(request: Request, settings: Settings) -> Iterator[list[Upload]]:
-    """The request's files, in the order sent, for the duration of a `with`; raises Problem if none."""
+    """Open the request's files in order for a `with` block. Raises Problem if there are none."""
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         if request.mimetype == "multipart/form-data":
@@ -96,10 +97,10 @@ def received_files(request: Request, settings: Settings) -> Iterator[list[Upload
 def zip_as_job(
     uploads: list[Upload], service: ServiceState, then_prepare: bool
 ) -> tuple[JobView, bool] | None:
-    """Start a job for a single zip that is large or to be prepared; None for what can be answered at once.
+    """Start a job for a single zip that is large or to be prepared; None if it can be processed at once.
 
     Returns:
-        The job, and whether an earlier request with the same idempotency key has started it.
+        The job, and whether an earlier request with the same idempotency key started it.
     """
     if len(uploads) != 1 or not uploads[0].is_zip():
         return None
@@ -113,7 +114,7 @@ def zip_as_job(
     earlier = service.queue.find(once) if once else None
     if earlier:
         return earlier, True
-    # A name of its own, and not the hash: each job removes its upload when it ends.
+    # A unique name rather than the hash: each job deletes its upload when it ends.
     key = f"uploads/{uuid.uuid4().hex}.zip"
     with tempfile.NamedTemporaryFile(dir=service.settings.state_dir) as copy:
         file.seek(0)
@@ -128,16 +129,16 @@ def zip_as_job(
         else:
             view, was_there = service.queue.enqueue_once("scrape", arguments, once)
     finally:
-        if was_there:  # there is no job for it, or the other request's, if it was sent twice at a time
+        if was_there:  # it has no job, or is a repeated request's copy
             service.store.delete(Bucket.RAW, key)
     return view, was_there
 
 
 def answer_uploads(uploads: list[Upload], raw: PictureBucket) -> tuple[dict[str, Any], int]:
-    """Take every file, and every file in every zip; the answer's body and status.
+    """Take every file, including those inside zips; return the response's body and status.
 
     Raises:
-        Problem: the body itself was a picture or a zip, and it is refused.
+        Problem: the body itself is a picture or a zip and is rejected.
     """
     answers: list[dict[str, Any]] = []
     budget = _Budget(RequestLimits())
@@ -177,7 +178,7 @@ def answer_uploads(uploads: list[Upload], raw: PictureBucket) -> tuple[dict[str,
 
 
 def _is_small(archive: SafeZip) -> bool:
-    """Whether a zip can be answered within one request."""
+    """Return whether a zip can be processed within one request."""
     limits = InlineLimits()
     return len(archive.entries) <= limits.max_entries and archive.num_bytes <= limits.max_total_bytes
 
@@ -189,7 +190,7 @@ def _require_small(archive: SafeZip) -> None:
 
 
 class _Budget:
-    """What is left to one request of time and pixels."""
+    """The remaining time and pixels of one request."""
 
     def __init__(self, limits: RequestLimits) -> None:
         self._limits, self._pixels = limits, 0
@@ -199,7 +200,7 @@ class _Budget:
         self._pixels += taken.width * taken.height
 
     def check(self) -> None:
-        """Raises Refused where one more file would be too much."""
+        """Raise Refused if one more file would exceed a limit."""
         if self._pixels >= self._limits.max_pixels:
             detail = (
                 f"expected at most {self._limits.max_pixels:,} pixels in one request; send the rest again"
@@ -211,7 +212,7 @@ class _Budget:
 
 
 def _answer(raw: PictureBucket, name: str, read: Any, budget: _Budget) -> dict[str, Any]:
-    """One file's answer: id and what it is, or a Problem under "problem"."""
+    """Return one file's result: its id and what it is, or a Problem under "problem"."""
     try:
         budget.check()
         taken = take(raw, read(), make_origin("upload", name=name), examine=_decoders().examine)
@@ -242,7 +243,7 @@ def _refusal(error: PictureError | Refused, name: str) -> Problem:
 
 @contextmanager
 def _opened(file: IO[bytes]) -> Iterator[SafeZip]:
-    """A zip in a received file; raises Problem where it cannot be read."""
+    """Open a zip in a received file. Raises Problem if it is unreadable."""
     try:
         with SafeZip(file) as archive:  # type: ignore[arg-type]
             yield archive

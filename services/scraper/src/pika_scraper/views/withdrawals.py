@@ -1,4 +1,4 @@
-"""`POST /images/withdrawals` and `DELETE /images/<id>` withdraw pictures; what is withdrawn can be listed."""
+"""`POST /images/withdrawals` and `DELETE /images/<id>` withdraw pictures; withdrawn ones can be listed."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ withdrawals_blueprint = api_blueprint("withdrawals", __name__, _TAG)
 
 
 class WithdrawBody(BaseModel):
-    """Which pictures, and why."""
+    """Which pictures to withdraw, and why."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,13 +36,13 @@ class WithdrawBody(BaseModel):
 
 
 class WithdrawQuery(BaseModel):
-    """Why."""
+    """The reason."""
 
     reason: str = _REASON
 
 
 class WithdrawPath(BaseModel):
-    """A picture, also one that was not found yet."""
+    """A picture, even one that has not been found yet."""
 
     picture_id: str = Field(pattern=_ID, description="SHA-256 of the original bytes, 64 hexadecimal digits")
 

@@ -1,1 +1,1 @@
-"""The one way from a URL to bytes: checked addresses, polite turns, hosts' own rules, bounded time."""
+"""The only way from a URL to bytes: checked addresses, polite pacing, hosts' own rules, bounded time."""

@@ -1,7 +1,7 @@
-"""Which addresses may be fetched from: only those that are routable for everybody on the internet.
+"""Which addresses may be fetched: only those that are globally routable.
 
-`is_public` is stricter than `ipaddress.is_global`: it also refuses multicast, and IPv6 addresses that carry
-an IPv4 address inside (mapped, 6to4, Teredo, NAT64), through which a private one could be reached.
+`is_public` is stricter than `ipaddress.is_global`: it also rejects multicast, and IPv6 addresses that embed
+an IPv4 address (mapped, 6to4, Teredo, NAT64), through which a private one could be reached.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ _PORTS = (80, 443)
 Resolver = Callable[[str, int], list[str]]
 
 _IPV6_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-# IANA's special-purpose registry, those inside 2000::/3 that are not plain hosts on the internet.
+# IANA's special-purpose registry: ranges inside 2000::/3 that are not ordinary internet hosts.
 _IPV6_SPECIAL = tuple(
     ipaddress.IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 )
@@ -24,15 +24,16 @@ _IPV4_SPECIAL = tuple(
 
 
 def is_public(address: str, nat64: Sequence[ipaddress.IPv6Network] = ()) -> bool:
-    """Whether a numeric IPv4 or IPv6 address is one of the public internet's; False for anything else.
+    """Return whether a numeric IPv4 or IPv6 address is on the public internet; False for anything else.
 
     Args:
-        nat64: prefixes through which this network reaches IPv4; behind them counts the address inside.
+        address: in its numeric form.
+        nat64: prefixes through which this network reaches IPv4; the embedded address is checked.
     """
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
-        return False  # not numeric, or with a zone ("fe80::1%eth0"), which only link-local ones have
+        return False  # not numeric, or with a zone ("fe80::1%eth0"), which only link-local addresses have
     if isinstance(found, ipaddress.IPv6Address):
         for prefix in nat64:
             if found in prefix:
@@ -45,16 +46,16 @@ def is_public(address: str, nat64: Sequence[ipaddress.IPv6Network] = ()) -> bool
 
 
 def inside(address: ipaddress.IPv6Address, prefix: ipaddress.IPv6Network) -> ipaddress.IPv4Address:
-    """The IPv4 address that a translated one carries behind its prefix (RFC 6052, 2.2)."""
+    """Return the IPv4 address embedded in a translated one (RFC 6052, 2.2)."""
     packed = address.packed
     start = prefix.prefixlen // 8
-    # The ninth octet is zero and no part of it.
+    # The ninth octet is zero and not part of it.
     octets = [packed[index] for index in range(start, 16) if index != 8][:4]
     return ipaddress.IPv4Address(bytes(octets))
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """All addresses of a name, by the system's resolver, which also understands `127.1` and `0x7f000001`."""
+    """Resolve a name with the system's resolver, which also understands `127.1` and `0x7f000001`."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -66,16 +67,18 @@ def checked_addresses(
     resolver: Resolver,
     nat64: Sequence[ipaddress.IPv6Network] = (),
 ) -> list[str]:
-    """Look a host up once and answer addresses that may be connected to, in the resolver's order.
+    """Resolve a host once and return addresses that may be connected to, in the resolver's order.
 
     Args:
+        host: a name or a numeric address.
+        port: of the URL.
         allowed: the operator's `host:port` pairs, whose ports and addresses are not checked.
-        nat64: as `is_public`.
+        nat64: as in `is_public`.
 
     Raises:
-        Refused: "port_refused" for other ports than those of http and https; "unresolvable";
-            "address_refused" where even one of the addresses is not public: a name that points inside as
-            well is no mistake that needs to be served.
+        Refused: "port_refused" for ports other than 80 and 443; "unresolvable"; "address_refused" if any of
+            the
+            addresses is not public, because a legitimate name does not also point inside.
     """
     is_allowed = f"{host}:{port}" in allowed or f"[{host}]:{port}" in allowed
     if port not in _PORTS and not is_allowed:
@@ -89,6 +92,6 @@ def checked_addresses(
     if is_allowed:
         return addresses
     if not all(is_public(address, nat64) for address in addresses):
-        # The address itself stays out of the message: it would tell what is inside this network.
+        # The message omits the address, which would reveal the internal network.
         raise Refused("address_refused", f"the host {host!r} is not on the public internet")
     return addresses

@@ -1,7 +1,7 @@
-"""Connections to hosts: new ones to checked addresses, and those that are open from the request before.
+"""Connections to hosts: new ones to checked addresses, and open ones from earlier requests.
 
-A connection that is used again goes to the address that was checked when it was made, so nothing is looked up
-and nothing can have moved. It serves one request at a time, for one scheme, host and port.
+A reused connection goes to the address that was checked when it was opened, so nothing is resolved again and
+nothing can have changed. It serves one request at a time, for one scheme, host and port.
 """
 
 import socket
@@ -23,10 +23,10 @@ MAX_IDLE = 64
 
 
 class Connections:
-    """Safe to share between threads.
+    """Thread-safe.
 
     Args:
-        allowed, resolver, nat64: as `addresses.checked_addresses`.
+        allowed, resolver, nat64: as in `addresses.checked_addresses`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Connections:
         self._lock = threading.Lock()
 
     def idle(self, target: Target) -> Pinned | None:
-        """An open connection to the target's host, which is the caller's now; it may have been closed."""
+        """Hand out an open connection to the target's host; the host may have closed it."""
         with self._lock:
             self._drop_old()
             for place in reversed(range(len(self._idle))):
@@ -53,7 +53,7 @@ class Connections:
         return None
 
     def open(self, target: Target, deadline: float) -> Pinned:
-        """A new one that will connect to a checked address; raises Refused and TryAgain."""
+        """Create one that will connect to a checked address. Raises Refused and TryAgain."""
         addresses = self._addresses(target, deadline)
         connection: Pinned
         if target.scheme == "https":
@@ -66,13 +66,13 @@ class Connections:
         return connection
 
     def keep(self, target: Target, connection: Pinned) -> None:
-        """Take back a connection whose answer was read to its end."""
+        """Take back a connection whose response was read to the end."""
         with self._lock:
             self._idle.append((target.origin, time.monotonic(), connection))
             self._drop_old()
 
     def close(self) -> None:
-        """Close those that are idle."""
+        """Close idle connections."""
         with self._lock:
             while self._idle:
                 close(self._idle.pop()[2])
@@ -83,7 +83,7 @@ class Connections:
             close(self._idle.pop(0)[2])
 
     def _addresses(self, target: Target, deadline: float) -> list[str]:
-        """The checked addresses of the host; in time, which the system's resolver does not promise."""
+        """Return the host's checked addresses within a time limit, which the resolver does not have."""
         try:
             return in_time(
                 lambda: checked_addresses(

@@ -1,12 +1,11 @@
 """URL → bytes, from the public internet only.
 
-http and https; every address of a name must be public; the connection goes to an address that was checked,
-with no second look-up in between, under the original name (Host, SNI, certificate); each redirect is checked
-from the start. Bytes, redirects and attempts are bounded, and so is the time of all of it together: looking
-the name up, connecting, waiting, pauses between attempts. A lifeline is cut at the deadline, so that a host
-which drips single bytes holds nobody.
+http and https; every address of a name must be public; the connection goes to a checked address without
+another look-up, under the original name (Host, SNI, certificate); each redirect is checked from the start.
+Bytes, redirects and attempts are bounded, and so is the total time: resolving, connecting, waiting and
+pauses. At the deadline the socket is shut down, so that a host that drips single bytes blocks nobody.
 
-Whatever a host answers, the outcome is bytes or Refused with a code that can be counted, and nothing else.
+Whatever a host answers, the outcome is bytes, or Refused with a countable code, and nothing else.
 
     data = Fetcher(allowed=settings.fetch_allow).fetch("https://example.org/pikachu.png")
 """
@@ -37,9 +36,9 @@ from pika_scraper.web.hosts import HostBusy, Hosts
 from pika_scraper.web.optout import opted_out
 from pika_scraper.web.transport import Pinned, Target, TryAgain, cut_at, parse_url
 
-# Few large files are in memory at once, whatever the hosts send.
+# Limit how many large files are in memory at once, whatever the hosts send.
 _LARGE = threading.Semaphore(NUM_LARGE_DOWNLOADS)
-# What a connection that the host has closed meanwhile gives before a single byte of an answer.
+# The errors of a reused connection that the host has closed before sending any response.
 _STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 _REDIRECTS = {301, 302, 303, 307, 308}
 _TRY_AGAIN = {429, 500, 502, 503, 504}
@@ -48,9 +47,9 @@ _UNTYPED = {"", "application/octet-stream", "binary/octet-stream"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for: the Accept header, how the media types of good answers begin, further headers.
+    """What is requested: the Accept header, prefixes of acceptable media types, further headers.
 
-    `obeys_robots`: what a host's rules for robots forbid is not asked for, and refused where it is sent.
+    `obeys_robots`: do not request what a host's robots rules forbid, and reject it if it is sent.
     """
 
     accept: str
@@ -64,22 +63,22 @@ PICTURE = Wanted("image/*", ("image/", *sorted(_UNTYPED - {""})), obeys_robots=T
 
 @dataclass(frozen=True)
 class Received:
-    """A good answer; header names are in lower case."""
+    """A successful response; header names are in lower case."""
 
     data: bytes
     headers: dict[str, str]
 
 
 class Fetcher:
-    """Downloads with one set of rules. Safe to share between threads.
+    """Download with one set of rules. Thread-safe.
 
     Args:
         allowed: `host:port` pairs that may be fetched although they are not public.
         resolver, sleep: replaced in tests.
-        permit: asked before each request for what obeys robots, redirects included; raises Refused.
-        hosts: whose turn it is at each host; without it requests begin at once.
-        nat64: as `addresses.is_public`.
-        shares: another fetcher, whose open connections this one uses too.
+        permit: called before each request that obeys robots, including redirects; raises Refused.
+        hosts: paces requests to each host; without it requests start at once.
+        nat64: as in `addresses.is_public`.
+        shares: another fetcher whose open connections this one uses too.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class Fetcher:
         )
 
     def close(self) -> None:
-        """Close the connections that are kept for further requests."""
+        """Close the connections kept for further requests."""
         self._connections.close()
 
     def fetch(self, url: str) -> bytes:
@@ -115,7 +114,8 @@ class Fetcher:
         Raises:
             Refused: "bad_url", "port_refused", "unresolvable", "address_refused", "unreachable",
                 "bad_certificate", "timed_out", "bad_answer", "too_many_redirects", "too_large",
-                "unexpected_type", "opted_out", "host_busy", what `permit` raises, or "http_<status>".
+                    "unexpected_type",
+                "opted_out", "host_busy", what `permit` raises, or "http_<status>".
         """
         deadline = time.monotonic() + self.limits.total_seconds
         for attempt in range(1, self.limits.max_attempts + 1):
@@ -159,13 +159,13 @@ class Fetcher:
             raise
 
     def _get(self, target: Target, wanted: Wanted, deadline: float) -> Received | str:
-        """One request: what came, or the address of a redirect."""
+        """Make one request; return the response, or the address of a redirect."""
         connection = self._connections.idle(target)
         if connection is not None:
             try:
                 return self._ask(connection, target, wanted, deadline)
             except _STALE:
-                pass  # the host has closed it meanwhile, as it may
+                pass  # the host has closed it, as it may
             except (OSError, HTTPError, http.client.HTTPException, ValueError) as error:
                 raise self._meaning(error, target, deadline) from error
         connection = self._connections.open(target, deadline)
@@ -175,7 +175,7 @@ class Fetcher:
             raise self._meaning(error, target, deadline) from error
 
     def _ask(self, connection: Pinned, target: Target, wanted: Wanted, deadline: float) -> Received | str:
-        """As `_get`, over this connection, which is kept where it can be used again."""
+        """Make one request over this connection, and keep the connection if it can be reused."""
         is_good = False
         try:
             with cut_at(deadline, connection.dial):
@@ -187,14 +187,14 @@ class Fetcher:
                 is_good = isinstance(answer, Received)
                 return answer
         finally:
-            # Without a socket it was closed at the end of the answer, as the host wished.
+            # Without a socket it was closed after the response, at the host's request.
             if is_good and connection.sock is not None and time.monotonic() < deadline:
                 self._connections.keep(target, connection)
             else:
                 close(connection)
 
     def _meaning(self, error: Exception, target: Target, deadline: float) -> Exception:
-        """What a failed request comes to."""
+        """Convert a failed request to Refused or TryAgain."""
         if isinstance(error, ssl.SSLCertVerificationError):
             return Refused("bad_certificate", f"{target.host}: {error.verify_message}")
         if time.monotonic() >= deadline or isinstance(error, TimeoutError | HTTPTimeoutError):
@@ -209,7 +209,7 @@ class Fetcher:
             **wanted.headers,
             "User-Agent": self.limits.user_agent,
             "Accept": wanted.accept,
-            # Pictures are compressed already, and what is not unpacked cannot be a bomb.
+            # Pictures are compressed already, and what is not decompressed cannot be a bomb.
             "Accept-Encoding": "identity",
         }
 
@@ -232,7 +232,7 @@ class Fetcher:
         if headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
             raise Refused("unexpected_type", "expected it as it is, received it compressed")
         length = headers.get("Content-Length", "")
-        # Other scripts' digits are digits to Python, too; and nobody means a number of twenty.
+        # Python also accepts other scripts' digits; and no sound length has twenty digits.
         is_told = length.isascii() and length.isdigit() and len(length) < 20
         if is_told and int(length) > self.limits.max_bytes:
             raise Refused("too_large", f"expected at most {self.limits.max_bytes:,} bytes, received {length}")
@@ -253,7 +253,7 @@ class Fetcher:
                 if time.monotonic() >= deadline:
                     raise TimeoutError
         if time.monotonic() >= deadline:
-            raise TimeoutError  # the lifeline was cut, which looks like the end of the file
+            raise TimeoutError  # the socket was shut down, which looks like the end of the file
         return bytes(data)
 
     @staticmethod
@@ -264,7 +264,7 @@ class Fetcher:
 
 
 def retry_after(value: str | None) -> float | None:
-    """The pause that a Retry-After header asks for, in seconds: a number or a date (RFC 9110, 10.2.3)."""
+    """Return the seconds of a Retry-After header: a number or a date (RFC 9110, 10.2.3)."""
     if not value:
         return None
     if re.fullmatch(r"\s*[0-9]{1,9}\s*", value):

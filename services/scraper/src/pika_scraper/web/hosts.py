@@ -1,4 +1,4 @@
-"""How a host is asked politely: few requests at a time, a rest between two, none while it wants peace."""
+"""Polite pacing: few concurrent requests to a host, a pause between two, none while it asks for peace."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ class _Host:
 
 
 class Hosts:
-    """The hosts that one job asks. Safe to share between threads.
+    """The hosts of one job. Thread-safe.
 
     Args:
         clock, sleep: seconds; replaced in tests.
@@ -41,10 +41,10 @@ class Hosts:
 
     @contextmanager
     def turn(self, name: str, deadline: float) -> Iterator[None]:
-        """One request to the host; waits until it may begin.
+        """Wait for the host's turn and hold it for one request.
 
         Raises:
-            HostBusy: that would be after `deadline`, by the clock.
+            HostBusy: the turn would come after `deadline`, by the clock.
         """
         host = self._host(name)
         if not host.places.acquire(timeout=max(0.0, deadline - self._clock())):
@@ -61,7 +61,7 @@ class Hosts:
             host.places.release()
 
     def leave_alone(self, name: str, seconds: float) -> None:
-        """The host has asked for a pause: nobody asks it before that is over."""
+        """Pause all requests to a host that has asked for it."""
         host = self._host(name)
         with host.lock:
             host.free_at = max(host.free_at, self._clock() + seconds)

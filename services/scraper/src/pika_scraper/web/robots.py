@@ -1,7 +1,7 @@
 """What a host does not want to be fetched: its robots.txt (RFC 9309), read before the first picture.
 
-Where there is none (4xx) everything may be fetched, and where it cannot be had (5xx, no answer) nothing: see
-2.3.1.3 and 2.3.1.4. What an answer's X-Robots-Tag forbids, `fetch` refuses.
+If there is none (4xx) everything may be fetched, and if it is unavailable (5xx, no answer) nothing: see
+2.3.1.3 and 2.3.1.4. `fetch` rejects what a response's X-Robots-Tag forbids.
 """
 
 import threading
@@ -25,7 +25,7 @@ _ANYTHING = Wanted("text/plain, */*;q=0.1", ("",), obeys_robots=False)
 
 @dataclass
 class _Host:
-    """One origin's rules; None while nothing may be fetched there. `lock` lets one thread ask."""
+    """One origin's rules; None allows nothing. Only the thread that holds `lock` requests them."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     rules: Protego | None = None
@@ -33,7 +33,7 @@ class _Host:
 
 
 class Robots:
-    """The rules of all hosts that were asked so far. Safe to share between threads.
+    """The rules of all hosts contacted so far. Thread-safe.
 
     Args:
         receive: fetches one file, as `Fetcher.receive`.
@@ -47,7 +47,7 @@ class Robots:
         self._lock = threading.Lock()
 
     def check(self, target: Target) -> None:
-        """Raises Refused: "robots_disallowed", or "robots_unreachable" where the host tells no rules."""
+        """Raise Refused: "robots_disallowed", or "robots_unreachable" if the rules are unavailable."""
         host_name = f"[{target.host}]" if ":" in target.host else target.host
         origin = f"{target.scheme}://{host_name}:{target.port}"
         with self._lock:
@@ -75,7 +75,7 @@ class Robots:
 
 
 def picture_fetcher(settings: Settings) -> Fetcher:
-    """The fetcher of pictures: it says who collects, and keeps to each host's rules."""
+    """Create the fetcher of pictures, which identifies itself and obeys each host's rules."""
     agent = user_agent(settings.contact)
     limits = RobotsLimits()
     for_rules = FetchLimits(
@@ -90,5 +90,5 @@ def picture_fetcher(settings: Settings) -> Fetcher:
         permit=robots.check,
         hosts=Hosts(Politeness()),
         nat64=nat64,
-        shares=rules,  # the picture comes over the connection that the rules came over
+        shares=rules,  # pictures reuse the connection that the rules came over
     )

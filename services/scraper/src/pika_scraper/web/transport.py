@@ -1,4 +1,4 @@
-"""From a URL to a connection: what it means, and a socket to a checked address that is cut at a deadline."""
+"""From a URL to a connection: parsing, and a socket to a checked address that is shut down at a deadline."""
 
 import re
 import socket
@@ -30,12 +30,12 @@ class Target:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What a connection can be used for again."""
+        """What a connection can be reused for."""
         return self.scheme, self.host, self.port
 
 
 class TryAgain(Exception):
-    """This attempt failed in a way that another may not; `pause` is what the host asked for, in seconds."""
+    """This attempt failed in a way that may succeed later; `pause` is what the host asked for, in seconds."""
 
     def __init__(self, refused: Refused, pause: float | None = None) -> None:
         super().__init__(str(refused))
@@ -43,7 +43,7 @@ class TryAgain(Exception):
 
 
 def parse_url(url: str) -> Target:
-    """Check a URL's form; the result alone decides what is looked up, connected to and asked for.
+    """Parse and check a URL; only the result is resolved, connected to and requested.
 
     Raises:
         Refused: "bad_url" for other schemes, user names, blanks, backslashes, ports outside 1–65535.
@@ -54,7 +54,7 @@ def parse_url(url: str) -> Target:
         parts = urlsplit(url)
         port = parts.port
         host = (parts.hostname or "").rstrip(".")
-        # An address in brackets is ASCII already, and no name.
+        # A bracketed address is ASCII already, and not a name.
         host = host if ":" in host else host.encode("idna").decode("ascii")
     except (ValueError, LocationParseError) as error:
         raise Refused("bad_url", f"not a URL: {error}") from error
@@ -75,7 +75,7 @@ def _quote_non_ascii(path: str) -> str:
 
 
 class Dialer:
-    """Connects to the first checked address that answers, and keeps a second handle on the socket."""
+    """Connect to the first checked address that answers, and keep a second handle of the socket."""
 
     def __init__(self, addresses: list[str], port: int, deadline: float) -> None:
         self._addresses, self._port, self._deadline = addresses, port, deadline
@@ -97,7 +97,7 @@ class Dialer:
         raise error or OSError("no address")
 
     def close(self) -> None:
-        """Let go of the second handle."""
+        """Release the second handle."""
         if self.lifeline is not None:
             self.lifeline.close()
 
@@ -120,7 +120,7 @@ Pinned = PinnedHTTP | PinnedHTTPS
 
 
 def in_time(call: Callable[[], T], deadline: float) -> T:
-    """What the call gives; TimeoutError at the deadline, after which nobody waits for its thread."""
+    """Return the call's result. Raises TimeoutError at the deadline and abandons its thread."""
     outcome: list[tuple[bool, Any]] = []
 
     def run() -> None:
@@ -142,7 +142,7 @@ def in_time(call: Callable[[], T], deadline: float) -> T:
 
 @contextmanager
 def cut_at(deadline: float, dial: Dialer) -> Iterator[None]:
-    """Shut the dialled socket down at the deadline, which ends any wait for it in this thread."""
+    """Shut the socket down at the deadline, which ends any wait for it in this thread."""
 
     def cut() -> None:
         if dial.lifeline is not None:
