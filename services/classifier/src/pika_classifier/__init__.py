@@ -1,1 +1,1 @@
-"""Learns from a few labels which pictures show Pikachu, and serves POST /is-pikachu."""
+"""Learn from a few labels which pictures show Pikachu, and serve POST /is-pikachu."""

@@ -2,7 +2,7 @@
 
     gunicorn -c python:pika_kit.gunicorn_config "pika_classifier.app:create_app()"
 
-It never imports TensorFlow unless `PIKA_MODEL_RUNTIME=tensorflow` asks for it.
+It imports TensorFlow only if `PIKA_MODEL_RUNTIME=tensorflow` asks for it.
 """
 
 from flask_openapi3 import OpenAPI
@@ -25,11 +25,11 @@ from pika_kit.storage import Store
 def create_app(
     settings: Settings | None = None, *, store: Store | None = None, queue: JobQueue | None = None
 ) -> OpenAPI:
-    """The application; settings come from the environment unless they are given."""
+    """Create the application; settings default to the environment's."""
     settings = settings or Settings.from_environment()
     title = "Learns from labels which pictures show Pikachu, and tells"
     app = create_base("classifier", title, settings, store=store, queue=queue)
-    app.config["MAX_FORM_PARTS"] = MAX_PICTURES + 1  # one more, so that too many are told how many may come
+    app.config["MAX_FORM_PARTS"] = MAX_PICTURES + 1  # one more, to report the limit
     service: ServiceState = app.config["PIKA"]
     app.config[PREDICTOR] = follower = follow(settings, service.store)
     service.model_version = follower.version
@@ -39,5 +39,5 @@ def create_app(
     app.register_api(model_views(MODEL_NAME, predictors, plots_of))
     app.register_api(label_blueprint)
     app.register_blueprint(page_blueprint)
-    app.config[OPEN_PATHS].update(PAGE_PATHS)  # static files; what they ask for needs the key
+    app.config[OPEN_PATHS].update(PAGE_PATHS)  # static files; their requests need the key
     return app

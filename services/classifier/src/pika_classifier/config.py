@@ -14,16 +14,16 @@ MISTAKES = "mistakes.png"
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a training picture may be changed without showing something else.
+    """How far a training picture may be varied without changing what it shows.
 
     Attributes:
-        scale: the visible part of the side, from … to; above 1 the picture shrinks into a border.
-        shift: how far the centre moves, as a part of the side, either way.
-        degrees: rotation, either way.
-        stretch: width against height, as a factor either way.
+        scale: visible part of the side, from … to; above 1 the picture shrinks into a border.
+        shift: largest move of the centre, as a share of the side.
+        degrees: largest rotation.
+        stretch: largest change of the aspect ratio, as a factor.
         brightness, contrast, saturation: factors 1 ± this.
-        hue_degrees: small, because yellow against orange is what tells Pikachu from Raichu.
-        grey_probability: how often all colour is taken away (line drawings are Pikachus too).
+        hue_degrees: small, because yellow against orange distinguishes Pikachu from Raichu.
+        grey_probability: how often all colour is removed (line drawings are Pikachus too).
         cutout_probability, cutout_side: how often a grey square covers a part, and its largest side.
     """
 
@@ -42,14 +42,14 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What a frozen network tells of a picture: the same numbers in the bank, in training and in serving.
+    """A frozen network's features of a picture: the same in the bank, in training and in serving.
 
-    Means and deviations over the positions of EfficientNet-Lite's last map, averaged over the picture and its
-    mirror image, and a histogram of colours; the square roots of all of them.
+    Means and standard deviations over the positions of EfficientNet-Lite's last feature map, averaged over
+    the picture and its mirror image, and a colour histogram; the square roots of all of them.
 
     Attributes:
-        lite: which member of the family (`pika_eyes.lite.LITES`), at the squares' own size.
-        version: raised whenever the numbers change, so that nobody mixes them with older ones.
+        lite: the member of the family (`pika_eyes.lite.LITES`), at the squares' own size.
+        version: incremented whenever the numbers change, so that they are not mixed with older ones.
     """
 
     lite: str = "lite0"
@@ -57,12 +57,12 @@ class FeatureSet:
 
     @property
     def key(self) -> str:
-        """Names the set in the store and on cards."""
+        """Name of the set in the store and on cards."""
         return f"{self.lite}-{IMAGE_SIZE}-v{self.version}"
 
     @property
     def blocks(self) -> dict[str, int]:
-        """The parts of the vector, in their order, with their widths."""
+        """The blocks of the vector in order, with their widths."""
         return {"means": 1280, "deviations": 1280, "colours": 192}
 
 
@@ -72,18 +72,19 @@ class FrozenPreset:
 
     Attributes:
         name: what the operator asks for.
-        features: what is seen of a picture.
-        colour_weight: of the colours' block beside the others' 1.
-        num_varied, num_variations: so many pictures are looked at again in so many variations, to learn in
-            which directions of the features a picture moves without showing something else.
-        variation: what those variations are. Only geometry: with colours changed as well Raichu, who differs
-            in colour, came nearer.
-        invariance: how far those directions are left as they are; smaller suppresses them more.
-        num_axes: principal axes of the unlabelled pictures that are kept.
-        num_neighbours, smoothing: what a picture's nearest neighbours have to say about it; 0 is nothing.
-        max_graph: so many pictures at most are neighbours of each other, so that memory is bounded.
-        ridge: penalty of the regression that makes one linear head of the smoothed answers.
-        penalties: of the head on the labels, from which cross-validation chooses.
+        features: the features of a picture.
+        colour_weight: weight of the colour block, relative to 1 for the others.
+        num_varied, num_variations: number of pictures to vary and of variations of each, to learn in which
+            directions of the features a picture moves while showing the same.
+        variation: the variations. Only geometry: with colours varied as well Raichu, who differs in colour,
+            came
+            closer.
+        invariance: how much of those directions is kept; smaller values suppress them more.
+        num_axes: number of principal axes of the unlabelled pictures.
+        num_neighbours, smoothing: influence of a picture's nearest neighbours; 0 disables it.
+        max_graph: largest number of pictures in the neighbour graph, which bounds memory.
+        ridge: penalty of the regression that turns smoothed answers into one linear head.
+        penalties: of the head on the labels, chosen by cross-validation.
         repeats: of the cross-validation, for a hundred labels; more labels need fewer.
     """
 
@@ -114,16 +115,16 @@ class Preset:
 
     Attributes:
         name: what the operator asks for.
-        network: "residual", or "article": of the size that the article of 2018 had.
-        input_size: side in pixels of what the network sees; it divides IMAGE_SIZE.
-        epochs, patience: at most so many; stop after so many without a better validation loss.
-        steps_per_epoch: the same for any number of labels, so that the longest time is known.
-        batch_size: pictures a step.
+        network: "residual", or "article": the size of the 2018 article's network.
+        input_size: side in pixels of the network's input; it divides IMAGE_SIZE.
+        epochs, patience: the largest number of epochs; stop after so many without a better validation loss.
+        steps_per_epoch: the same for any number of labels, which bounds the duration.
+        batch_size: pictures per step.
         learning_rate: of AdamW at the start; it falls to zero along a cosine.
         weight_decay: AdamW's.
         dropout: before the last layer.
-        label_smoothing: how much of the certainty is taken from the labels.
-        mirror: whether a picture and its mirror image are averaged, in validation and in serving.
+        label_smoothing: share of certainty taken from the labels.
+        mirror: whether to average a picture and its mirror image in validation and serving.
     """
 
     name: str
@@ -166,7 +167,7 @@ PRESETS: dict[str, FrozenPreset | Preset] = {
             dropout=0.3,
         ),
         Preset(
-            # The baseline: what began it all, with inputs that are rescaled in validation as well.
+            # The baseline of 2018, but with validation inputs rescaled like the training inputs.
             name="article",
             network="article",
             input_size=32,
@@ -180,7 +181,7 @@ PRESETS: dict[str, FrozenPreset | Preset] = {
             mirror=False,
         ),
         Preset(
-            # For tests: every part of "scratch", in a second or two.
+            # For tests: every part of "scratch" in a second or two.
             name="tiny",
             network="residual",
             input_size=32,
@@ -198,10 +199,10 @@ DEFAULT_PRESET = "default"
 
 
 def preset_named(name: str | None) -> FrozenPreset | Preset:
-    """The preset of that name, or the default one for None.
+    """Return the preset of that name, or the default one for None.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no such preset.
     """
     name = name or DEFAULT_PRESET
     if name not in PRESETS:

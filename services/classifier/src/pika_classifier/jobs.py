@@ -1,6 +1,6 @@
-"""The jobs of queue `classifier`: labels → a published model, pictures → features, images → pikachu.
+"""The jobs of the queue `classifier`: labels → a published model, pictures → features, images → pikachu.
 
-A run's id is its job's; what it leaves behind lies in the RUNS bucket below `classifier/<run id>/`.
+A run's id is its job's; its files are in the RUNS bucket under `classifier/<run id>/`.
 """
 
 import json
@@ -35,13 +35,13 @@ def train(
 ) -> dict[str, Any]:
     """Train on all labels and publish the model with its card.
 
-    A run that was interrupted begins anew, but for the features that it has computed; one that had published
-    already only tells its result again.
+    An interrupted run starts over, except for the features it has computed. A run that had already published
+    only returns its result again.
 
     Raises:
         JobError: there are too few labels, or no such preset.
     """
-    # Imported here: a filter job needs no TensorFlow.
+    # Imported here, because a filter job does not need TensorFlow.
     from pika_classifier.learn.data import TooFewLabels
     from pika_classifier.training import train_by_steps, train_frozen
 
@@ -71,16 +71,16 @@ def train(
             pictures=made.picture_ids,
         )
     if made.probabilities:
-        # So that filtering and the next labels need not look at the pictures again.
+        # So that filtering and label suggestions need not predict the pictures again.
         Predictions(context.store, version, Bucket.IMAGES).write(made.probabilities)
     context.store.put_json(Bucket.RUNS, f"classifier/{context.job_id}/version.json", {"version": version})
     return _result(registry.card(version))
 
 
 def compute_features(context: JobContext) -> dict[str, Any]:
-    """Look at every picture that nobody has looked at yet, for the default preset.
+    """Compute the missing features of all pictures for the default preset.
 
-    Training does so by itself; several of these jobs on several workers share the work.
+    Training does this by itself; several of these jobs on several workers share the work.
 
     Returns:
         {"features", "num_pictures", "unreadable"}.
@@ -97,7 +97,7 @@ def compute_features(context: JobContext) -> dict[str, Any]:
 
 
 def _result(card: dict[str, Any]) -> dict[str, Any]:
-    """What the job's user is told; the card has the rest."""
+    """Return the job's result for its user; the card has the rest."""
     validation = card["validation"]
     return {
         "version": card["version"],
@@ -114,7 +114,7 @@ def _result(card: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _scratch(context: JobContext) -> Iterator[Path]:
-    """A folder of this run's own, gone afterwards."""
+    """Create a temporary folder of this run's own."""
     context.settings.state_dir.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="classifier-", dir=context.settings.state_dir))
     try:
@@ -131,22 +131,23 @@ def filter_bucket(
     dry_run: bool = False,
     model_version: str | None = None,
 ) -> dict[str, Any]:
-    """Make the bucket pikachu hold exactly the pictures of images that pass.
+    """Make the bucket pikachu contain exactly the accepted pictures of images.
 
-    See `selection` and `predictions`.
-
-    Safe to run again: nothing is predicted twice for one version, and the same decision changes nothing.
+    See `selection` and `predictions`. Safe to repeat: nothing is predicted twice for one version, and the
+    same decision changes nothing.
 
     Args:
-        threshold: probability from which a picture passes.
-        precision: in its place, the share of the accepted pictures that must be expected to show Pikachu; the
-            threshold then follows from the probabilities of the pictures there are. With neither the
-            operator's threshold holds, or else what the card recommends, at 0.5 or above.
-        dry_run: only tell what would be chosen.
+        threshold: smallest accepted probability.
+        precision: instead, the expected share of accepted pictures that show Pikachu; the threshold follows
+            from
+            the probabilities of the pictures at hand. With neither, the operator's threshold applies,
+                otherwise
+            the card's recommendation, at 0.5 or above.
+        dry_run: only report what would be accepted.
         model_version: None for the current one.
 
     Raises:
-        JobError: no such version or model, or a number outside of 0 … 1.
+        JobError: no such version or model, or a number outside 0 … 1.
     """
     for name, value in (("threshold", threshold), ("precision", precision)):
         if value is not None and not 0.0 < value < 1.0:
@@ -178,10 +179,10 @@ def _filter(
     aim: tuple[float | None, float],
     dry_run: bool,
 ) -> dict[str, Any]:
-    """Predict what is missing, decide, and make the bucket agree; one job at a time.
+    """Predict what is missing, decide, and make the bucket match; one job at a time.
 
     Args:
-        aim: without a threshold, the precision that it follows from, and how low it may be.
+        aim: without a threshold, the precision that determines it, and its lower limit.
     """
     precision, least = aim
     images, chosen = PictureBucket(context.store, Bucket.IMAGES), PictureBucket(context.store, Bucket.PIKACHU)

@@ -1,4 +1,4 @@
-"""What a training job does between labels and a published model: reading, learning, exporting, the card."""
+"""A training job's steps between labels and a published model: reading, learning, exporting, the card."""
 
 import hashlib
 import importlib.metadata
@@ -40,12 +40,12 @@ _NUM_COMPARED = 64
 
 @dataclass(frozen=True)
 class Made:
-    """What is published: the model lies in the folder that was given.
+    """What to publish; the model is in the given folder.
 
     Attributes:
         picture_ids: of the pictures it was trained on.
         faults: why it should not be served.
-        probabilities: what it says of pictures of the images bucket, as far as that is known already.
+        probabilities: its predictions for pictures of the images bucket, as far as already computed.
     """
 
     card: dict[str, Any]
@@ -55,7 +55,7 @@ class Made:
 
 
 def train_by_steps(context: JobContext, folder: Path, preset: Preset, seed: int) -> Made:
-    """A network of our own, trained on the labels' "trains" and chosen by their "valids".
+    """Train a network of our own on the labels' "trains", selected by their "valids".
 
     Raises:
         TooFewLabels: a split lacks pictures of a label.
@@ -87,7 +87,7 @@ def train_by_steps(context: JobContext, folder: Path, preset: Preset, seed: int)
 
 
 def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: int) -> Made:
-    """A head on frozen features of all pictures; see `learn.frozen`.
+    """Train a head on frozen features of all pictures; see `learn.frozen`.
 
     Raises:
         TooFewLabels: there are hardly any pictures of a label.
@@ -136,7 +136,7 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
 def complete_bank(
     context: JobContext, features: FeatureSet, bucket: Bucket, *, without: frozenset[str] = frozenset()
 ) -> Features:
-    """The features of all pictures of a bucket but those `without`; what is missing is computed."""
+    """Return the features of a bucket's pictures except `without`; missing ones are computed."""
     context.progress(0, None, "preparing the network")
     extractor = ensure_extractor(context.store, features)
     bank = Bank(context.store, features, bucket, without)
@@ -149,13 +149,13 @@ def complete_bank(
 
 
 def manifest_hash(current: dict[str, dict[str, Any]]) -> str:
-    """SHA-256 over the sorted lines `id label split`: the same labels give the same hash."""
+    """Return the SHA-256 of the sorted lines `id label split`: equal labels give equal hashes."""
     lines = sorted(f"{found} {label['label']} {label['split']}\n" for found, label in current.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _labelled_features(bank: Features, current: dict[str, dict[str, Any]]) -> LabelledFeatures:
-    """Those labels whose pictures are there; raises TooFewLabels where few are left."""
+    """Return the labels whose pictures exist. Raises TooFewLabels if few are left."""
     found = bank.of([picture_id in current for picture_id in bank.ids])
     labels = [current[picture_id]["label"] for picture_id in found.ids]
     check_counts("labels whose pictures are there", {name: labels.count(name) for name in label_log.LABELS})
@@ -174,7 +174,7 @@ def _some_pixels(context: JobContext, ids: tuple[str, ...]) -> np.ndarray:
 
 
 def _answers(trained: TrainedHead, pile: Features, known: Features) -> dict[str, float | None]:
-    """What the head says of every picture of the pile; None of those that cannot be read."""
+    """Return the head's prediction for every picture of the pile; None for unreadable ones."""
     answers: dict[str, float | None] = dict.fromkeys(pile.ids)
     answers.update(zip(known.ids, map(float, trained.head.probabilities(known.values)), strict=True))
     return answers
@@ -187,7 +187,7 @@ def _card(
     current: dict[str, dict[str, Any]],
     agreement: dict[str, float],
 ) -> dict[str, Any]:
-    """What is on every card."""
+    """Return the fields that every card has."""
     return {
         "run_id": context.job_id,
         "preset": preset,
@@ -200,7 +200,7 @@ def _card(
 
 
 def _faults(card: dict[str, Any]) -> list[str]:
-    """Why a model should not be served, from its validation."""
+    """Return why a model should not be served, from its validation."""
     auc = card["validation"]["roc_auc"]
     if auc is None or not math.isfinite(auc):
         return ["its answers on the validation labels are not finite"]
@@ -212,7 +212,7 @@ def _faults(card: dict[str, Any]) -> list[str]:
 def _labelled_rows(
     pictures: PictureBucket, current: dict[str, dict[str, Any]]
 ) -> dict[str, list[tuple[str, np.ndarray, str]]]:
-    """Split → rows of (id, pixels, label)."""
+    """Read rows of (id, pixels, label) by split."""
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         pixels = dict(zip(current, pool.map(lambda found: _pixels(pictures, found), current), strict=True))
     rows: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
@@ -224,7 +224,7 @@ def _labelled_rows(
 
 
 def _pixels(pictures: PictureBucket, picture_id: str) -> np.ndarray | None:
-    """None where a labelled picture was deleted."""
+    """Read a labelled picture; None if it was deleted."""
     try:
         return prepare(pictures.bytes(picture_id))
     except ObjectMissing:
@@ -238,10 +238,10 @@ def _draw(
     probabilities: np.ndarray,
     pixels_of: Callable[[int], np.ndarray | None],
 ) -> list[dict[str, Any]]:
-    """The card's plots and a sheet of the surest mistakes, beside the model.
+    """Write the card's plots and a sheet of the most confident mistakes beside the model.
 
     Returns:
-        What the sheet shows, row by row: {id, is_pikachu, probability}. Without a mistake there is no sheet.
+        The sheet's contents, row by row: {id, is_pikachu, probability}. Without mistakes there is no sheet.
     """
     for name, draw in PLOTS.items():
         (folder / "model" / name).write_text(draw(is_pikachu, probabilities), encoding="utf-8")
@@ -260,7 +260,7 @@ def _draw(
 
 
 def _keep(context: JobContext, folder: Path, card: dict[str, Any], answers: dict[str, Any]) -> None:
-    """Put TensorBoard's files, the card and the answers to held-out labels into the RUNS bucket."""
+    """Save TensorBoard's files, the card and the answers to held-out labels in the RUNS bucket."""
     prefix = f"classifier/{context.job_id}/"
     for path in sorted((folder / "tensorboard").rglob("*")):
         if path.is_file():

@@ -1,1 +1,1 @@
-"""Pictures → what the networks see of them."""
+"""Pictures → features of frozen networks."""

@@ -2,9 +2,9 @@
 
     runs: classifier/features/<key>/<bucket>/<first two digits of the ids>/<digest>.npz    ids, features
 
-Pictures are dealt into 256 parts by the beginning of their ids. Any number of jobs may work at once, each in
-a random order: before it begins a part it looks what others have done of it, so that they share the work. If
-two are at the same part at the same moment it is done twice, which does no harm.
+Pictures are divided into 256 parts by the first digits of their ids. Any number of jobs may work at once,
+each in random order: before a job starts a part it checks what others have done, so that they share the work.
+If two happen to process the same part, it is done twice, which is harmless.
 """
 
 import hashlib
@@ -32,27 +32,27 @@ OnCount = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the bank knows: ids (N), values float32 (N, F); a picture that cannot be read has a row of NaN."""
+    """Features of the bank: ids (N), values float32 (N, F); an unreadable picture has a row of NaN."""
 
     ids: tuple[str, ...]
     values: np.ndarray
 
     def readable(self) -> "Features":
-        """Without the pictures that cannot be read."""
+        """Return the rows of readable pictures."""
         return self.of([not np.isnan(row[0]) for row in self.values])
 
     def joined(self, other: "Features") -> "Features":
-        """With the rows of another one."""
+        """Append another set's rows."""
         return Features((*self.ids, *other.ids), np.concatenate([self.values, other.values]))
 
     def of(self, mask: list[bool]) -> "Features":
-        """Those rows for which `mask` is true."""
+        """Select the rows for which `mask` is true."""
         kept = tuple(found for found, keep in zip(self.ids, mask, strict=True) if keep)
         return Features(kept, self.values[np.asarray(mask, bool)])
 
 
 class Bank:
-    """The features of one bucket's pictures, but those `without`."""
+    """The features of one bucket's pictures, except those in `without`."""
 
     def __init__(
         self, store: Store, features: FeatureSet, bucket: Bucket, without: frozenset[str] = frozenset()
@@ -62,7 +62,7 @@ class Bank:
         self._prefix = f"{folder_of(features)}{bucket.value}/"
 
     def read(self) -> Features:
-        """All that is known of pictures that are in the bucket now, in the order of their ids."""
+        """Return the known features of pictures that are in the bucket now, in the order of their ids."""
         there = set(PictureBucket(self._store, self._bucket).ids()) - self._without
         known = self._known()
         ids = tuple(sorted(there & set(known)))
@@ -70,11 +70,11 @@ class Bank:
         return Features(ids, rows)
 
     def complete(self, extractor: Extractor, on_progress: OnCount) -> Features:
-        """Compute what is missing, and give all.
+        """Compute what is missing and return everything.
 
         Args:
-            on_progress: called with (done, total) pictures; what it raises ends the work, and what was done
-                is kept.
+            on_progress: called with (done, total) pictures; an exception ends the work, and what was done is
+                kept.
         """
         pictures = PictureBucket(self._store, self._bucket)
         entries = [entry for entry in pictures.entries() if entry.picture_id not in self._without]
@@ -86,7 +86,7 @@ class Bank:
         on_progress(done, len(entries))
         left = [name for name, found in parts.items() if any(e.picture_id not in known for e in found)]
         random.shuffle(left)
-        # One part more than is worked on: more would only be thrown away by a stop.
+        # One part ahead; more would be discarded on interruption.
         work = in_threads(
             lambda name: self._work(pictures, extractor, name, parts[name]), left, usable_cores()
         )
@@ -96,7 +96,7 @@ class Bank:
         return self.read()
 
     def forget(self, gone: frozenset[str]) -> None:
-        """Delete what is known of these pictures, such as withdrawn ones."""
+        """Delete these pictures' features, for example because they were withdrawn."""
         for name in sorted({picture_id[:2] for picture_id in gone}):
             for key in list(self._keys(f"{self._prefix}{name}/")):
                 kept = self._load(key)
@@ -110,7 +110,7 @@ class Bank:
     def _work(
         self, pictures: PictureBucket, extractor: Extractor, name: str, entries: list[PictureEntry]
     ) -> None:
-        """One part: those of its pictures that nobody has looked at until now."""
+        """Process the pictures of one part that nobody has processed yet."""
         known = self._known(name)
         missing = [entry for entry in entries if entry.picture_id not in known]
         found: dict[str, np.ndarray] = {}
@@ -130,7 +130,7 @@ class Bank:
             except PictureError:
                 found[entry.picture_id] = np.full(self._width, np.nan, np.float32)
             except ObjectMissing:
-                continue  # deleted since it was listed: there is nothing to say of it
+                continue  # deleted since it was listed
         if pixels:
             found.update(zip(pixels, extractor.features(np.stack(list(pixels.values()))), strict=True))
         return found
@@ -143,7 +143,7 @@ class Bank:
         self._store.put(Bucket.RUNS, f"{self._prefix}{name}/{digest}.npz", buffer.getvalue())
 
     def _known(self, name: str = "") -> dict[str, np.ndarray]:
-        """Id → features, of one part or of all."""
+        """Read id → features of one part, or of all."""
         prefix = self._prefix + (f"{name}/" if name else "")
         known: dict[str, np.ndarray] = {}
         for _, data in in_threads(self._load, self._keys(prefix), _READERS):

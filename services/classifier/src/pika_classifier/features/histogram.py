@@ -1,8 +1,8 @@
-"""The colours of a picture as a soft histogram of hue, saturation and value, in `keras.ops`.
+"""A picture's colours as a soft histogram of hue, saturation and value, in `keras.ops`.
 
-Every pixel is shared between the two nearest bins of each axis, and grey pixels between all hues, so that the
-histogram changes as smoothly as the picture does. With hard bins two runtimes that round differently could
-disagree by a whole pixel.
+Every pixel is divided between the two nearest bins of each axis, and grey pixels between all hues, so that
+the histogram is as smooth as the picture. With hard bins two runtimes that round differently could differ by
+a whole pixel.
 """
 
 import keras
@@ -17,7 +17,7 @@ _GREY_BELOW = 1 / 8
 
 
 def colour_histogram(x: keras.KerasTensor) -> keras.KerasTensor:
-    """RGB pictures float32 (N, H, W, 3), 0–1 → shares of the pixels (N, 192), whose sum is 1."""
+    """Map RGB pictures float32 (N, H, W, 3), 0–1, to shares of the pixels (N, 192), which sum to 1."""
     pixels = ops.reshape(x, (-1, x.shape[1] * x.shape[2], 3))
     hue, saturation, value = _hue_saturation_value(pixels)
     colourful = ops.minimum(saturation / _GREY_BELOW, 1.0)[..., None]
@@ -31,7 +31,7 @@ def colour_histogram(x: keras.KerasTensor) -> keras.KerasTensor:
 def _hue_saturation_value(
     pixels: keras.KerasTensor,
 ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-    """RGB (N, P, 3) → three times (N, P), 0–1 (Smith 1978, "Color gamut transform pairs")."""
+    """Convert RGB (N, P, 3) to three times (N, P), 0–1 (Smith 1978, "Color gamut transform pairs")."""
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     value = ops.max(pixels, axis=-1)
     chroma = value - ops.min(pixels, axis=-1)
@@ -43,13 +43,13 @@ def _hue_saturation_value(
 
 
 def _around_circle(values: keras.KerasTensor, num: int) -> keras.KerasTensor:
-    """Membership (…, num) of angles 0–1 in `num` bins around the circle; the two nearest share each value."""
+    """Return membership (…, num) of angles 0–1 in `num` bins around the circle, shared by the nearest two."""
     centres = np.arange(num, dtype=np.float32) + np.float32(0.5)
     distance = ops.abs(values[..., None] * num - centres)
     return ops.relu(1.0 - ops.minimum(distance, num - distance))
 
 
 def _along_line(values: keras.KerasTensor, num: int) -> keras.KerasTensor:
-    """Membership (…, num) of values 0–1 in `num` bins whose centres are spread from 0 to 1."""
+    """Return membership (…, num) of values 0–1 in `num` bins with centres from 0 to 1."""
     centres = np.arange(num, dtype=np.float32)
     return ops.relu(1.0 - ops.abs(values[..., None] * (num - 1) - centres))

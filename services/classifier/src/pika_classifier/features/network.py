@@ -1,4 +1,4 @@
-"""The network behind a `FeatureSet`: pictures as they lie in the bucket → one vector each. Needs Keras."""
+"""The network behind a `FeatureSet`: pictures as stored in the bucket → one vector each. Needs Keras."""
 
 import keras
 from keras import ops
@@ -13,7 +13,7 @@ _COLOUR_SIDE = 64
 
 
 def build_features(features: FeatureSet) -> keras.Model:
-    """A frozen model: uint8 (N, 256, 256, 3) → float32 (N, F), the blocks side by side.
+    """Build a frozen model: uint8 (N, 256, 256, 3) → float32 (N, F), all blocks concatenated.
 
     Raises:
         FileNotFoundError: the weights' package is not installed.
@@ -21,12 +21,12 @@ def build_features(features: FeatureSet) -> keras.Model:
     pictures = picture_input()
     eyes = build_lite(LITES[features.lite], IMAGE_SIZE, taps=("head",))
     pixels = normalise(pictures)
-    # One batch of both sides, so that the network stands in the exported graph once.
+    # One batch of both sides, so that the exported graph contains the network once.
     maps = eyes(ops.concatenate([pixels, ops.flip(pixels, axis=2)]))
     maps = maps[0] if isinstance(maps, list) else maps
     means = ops.mean(maps, axis=(1, 2))
     squares = ops.mean(ops.square(maps - means[:, None, None, :]), axis=(1, 2))
-    # The root's slope is endless at 0, where rounding would be magnified.
+    # The root's slope is infinite at 0, where it would magnify rounding errors.
     deviations = ops.sqrt(squares + 1e-12)
     small = shrink(pictures, _COLOUR_SIDE, 1 / 255, 0.0)
     blocks = [_both_sides(means), _both_sides(deviations), colour_histogram(small)]
@@ -37,5 +37,5 @@ def build_features(features: FeatureSet) -> keras.Model:
 
 
 def _both_sides(values: keras.KerasTensor) -> keras.KerasTensor:
-    """(2N, F), the pictures and then their mirror images → their means (N, F)."""
+    """Average pictures and their mirror images, (2N, F) in this order, to (N, F)."""
     return ops.mean(ops.reshape(values, (2, -1, values.shape[-1])), axis=0)

@@ -1,4 +1,4 @@
-"""What happens to a picture inside every model before the network sees it; there is no other place."""
+"""The only preprocessing of pictures: it is part of every model, in front of the network."""
 
 import keras
 
@@ -7,14 +7,14 @@ from pika_classifier.serve.predictor import INPUT_NAME
 
 
 def picture_input() -> keras.KerasTensor:
-    """The input of every classifier: the squares as they lie in the `images` bucket."""
+    """Create the input of every classifier: the squares as stored in the `images` bucket."""
     return keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8", name=INPUT_NAME)
 
 
 def shrink(pictures: keras.KerasTensor, size: int, scale: float, offset: float) -> keras.KerasTensor:
-    """uint8 pictures → float32 (N, size, size, 3), value · scale + offset, each pixel the mean of a block.
+    """Map uint8 pictures to float32 (N, size, size, 3), value · scale + offset, by averaging blocks.
 
-    `size` divides 256: block means are the same numbers in every runtime, which resizing filters are not.
+    `size` divides 256: block means are the same numbers in every runtime, unlike resizing filters.
     """
     x = keras.layers.Rescaling(scale, offset)(pictures)
     factor = IMAGE_SIZE // size

@@ -1,4 +1,4 @@
-"""Export a set of features' network to the store, once. Needs TensorFlow."""
+"""Export a feature set's network to the store, once. Needs TensorFlow."""
 
 import os
 import tempfile
@@ -13,7 +13,7 @@ from pika_kit.storage import ObjectMissing, Store
 
 
 def ensure_extractor(store: Store, features: FeatureSet) -> Extractor:
-    """The published network; exported and published now where it is the first time."""
+    """Load the published network; export and publish it first if necessary."""
     try:
         return Extractor.load(store, features)
     except ObjectMissing:

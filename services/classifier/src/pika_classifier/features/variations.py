@@ -1,9 +1,9 @@
-"""Features of some pictures in variations that show the same thing: in which directions a picture may move.
+"""Features of varied pictures, which show in what directions a picture moves while showing the same.
 
     runs: classifier/features/<key>/variations/<what was varied>/<digest>.npz    ids, features (N, V, F)
 
-Which pictures are chosen depends on their ids alone, so that after a scrape only those are looked at that
-came to be among the chosen. What is known of others, withdrawn ones among them, is deleted.
+The choice of pictures depends on their ids alone, so that after a scrape only newly chosen ones are
+processed. The features of all others, including withdrawn ones, are deleted.
 """
 
 import hashlib
@@ -27,17 +27,17 @@ OnCount = Callable[[int, int], None]
 
 
 def choose_varied(ids: tuple[str, ...], num: int) -> list[str]:
-    """Which pictures are looked at in variations: as good as random, and mostly the same after a scrape."""
+    """Choose the pictures to vary: effectively at random, and mostly the same after a scrape."""
     return sorted(sorted(ids, key=lambda picture_id: picture_id[::-1])[:num])
 
 
 def variations_of(
     store: Store, extractor: Extractor, preset: FrozenPreset, ids: tuple[str, ...], on_progress: OnCount
 ) -> np.ndarray:
-    """Features (V, M, F) of the chosen pictures of the images bucket; what is missing is computed and kept.
+    """Return features (V, M, F) of the chosen pictures; missing ones are computed and kept.
 
     Args:
-        on_progress: called with (done, total) pictures; what it raises ends the work, and what was done is
+        on_progress: called with (done, total) pictures; an exception ends the work, and what was done is
             kept.
     """
     chosen = choose_varied(ids, preset.num_varied)
@@ -75,14 +75,14 @@ def _vary(
     try:
         pixels = prepare(pictures.bytes(picture_id))
     except (ObjectMissing, PictureError):
-        return None  # deleted meanwhile
+        return None  # deleted since it was listed
     rng = np.random.default_rng(int(picture_id[:16], 16))
     varied = [augment(pixels, rng, preset.variation, IMAGE_SIZE) for _ in range(preset.num_variations)]
     return extractor.features(np.stack(varied))
 
 
 def _read(store: Store, prefix: str, chosen: set[str]) -> dict[str, np.ndarray]:
-    """Id → (V, F) of chosen pictures."""
+    """Read id → (V, F) of chosen pictures."""
     known: dict[str, np.ndarray] = {}
     for info in list(store.list(Bucket.RUNS, prefix)):
         with np.load(io.BytesIO(store.get(Bucket.RUNS, info.key)), allow_pickle=False) as kept:

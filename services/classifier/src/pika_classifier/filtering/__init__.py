@@ -1,1 +1,1 @@
-"""The bucket of chosen pictures: what a model said of each, and who passes."""
+"""Fill the bucket of accepted pictures from a model's predictions."""

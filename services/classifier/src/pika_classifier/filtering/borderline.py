@@ -1,7 +1,7 @@
-"""The pictures on both sides of a filter's threshold, as two sheets: is it where it should be?
+"""The pictures closest to a filter's threshold, as two sheets, to check the threshold by eye.
 
-runs: classifier/<job>/accepted.png, left-out.png    the nearest to the threshold first, four in a row
-runs: classifier/<job>/borderline.json               name of the sheet → [{id, probability}], in its order
+runs: classifier/<job>/accepted.png, left-out.png    nearest to the threshold first, four in a row runs:
+classifier/<job>/borderline.json               name of the sheet → [{id, probability}], in order
 """
 
 from typing import Any
@@ -32,9 +32,9 @@ _NUM_THREADS = 8
 
 
 def save_borderline(store: Store, job_id: str, decision: Decision, pictures: PictureBucket) -> dict[str, Any]:
-    """Draw and keep the sheets; returns what they show: {name: [{"id", "probability"}]}.
+    """Draw and save the sheets; return their contents: {name: [{"id", "probability"}]}.
 
-    A sheet that would show nothing is not there. What a person has labelled is not shown.
+    Empty sheets are not saved. Pictures labelled by a person are left out.
     """
     shown: dict[str, list[dict[str, Any]]] = {}
     for name, found in zip(SHEETS, _nearest(decision), strict=True):
@@ -51,7 +51,7 @@ def save_borderline(store: Store, job_id: str, decision: Decision, pictures: Pic
 
 
 def load_sheet(store: Store, job_id: str, name: str) -> bytes:
-    """A sheet as PNG, with pictures that were withdrawn since painted over; raises ObjectMissing."""
+    """Return a sheet as PNG with pictures withdrawn since blanked. Raises ObjectMissing."""
     data = store.get(Bucket.RUNS, _key(job_id, name))
     shown = store.get_json(Bucket.RUNS, _key(job_id, "borderline.json"))[name]
     gone = set(withdrawn_ids(store))
@@ -60,7 +60,7 @@ def load_sheet(store: Store, job_id: str, name: str) -> bytes:
 
 
 def _nearest(decision: Decision) -> tuple[list[str], list[str]]:
-    """Ids just above the threshold and just below it, the nearest first."""
+    """Return ids just above and just below the threshold, nearest first."""
     judged = sorted(
         (value - decision.threshold, picture_id)
         for picture_id, value in decision.probabilities.items()

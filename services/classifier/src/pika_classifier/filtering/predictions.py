@@ -1,9 +1,9 @@
-"""What a version said of each picture of a bucket, kept, so that no picture is looked at twice.
+"""A version's predictions for the pictures of a bucket, kept so that none is predicted twice.
 
     runs: classifier/predictions/<version>-<when published>/<bucket>/<id>.json    {picture id: probability}
 
-Each object is one batch, written whole; together they are the answer so far. A job that was killed goes on
-behind the last batch, and another threshold costs no prediction.
+Each object is one batch, written atomically; together they are the result so far. A killed job continues
+after the last batch, and another threshold costs no prediction.
 """
 
 import os
@@ -23,7 +23,7 @@ from pika_kit.threads import in_threads
 _BATCH = 64
 _CHUNK = 16
 _NUM_THREADS = min(os.cpu_count() or 1, 4)
-_NUM_AHEAD = _NUM_THREADS + 1  # one batch more than is worked on: more would only be thrown away by a stop
+_NUM_AHEAD = _NUM_THREADS + 1  # one batch ahead; more would be discarded on interruption
 
 
 class Predictions:
@@ -32,33 +32,34 @@ class Predictions:
     def __init__(self, store: Store, version: str, source: Bucket) -> None:
         self._store = store
         self._source = source
-        # Versions begin again at v1 in a store that was emptied; the time keeps theirs apart.
+        # Versions restart at v1 in an emptied store; the publication time distinguishes them.
         published = Registry(store, MODEL_NAME).card(version)["published_at"]
         stamp = "".join(character for character in published if character.isdigit())
         self._prefix = f"classifier/predictions/{version}-{stamp}/{source.value}/"
 
     def read(self) -> dict[str, float | None]:
-        """Picture id → probability; None for a picture that could not be read."""
+        """Read picture id → probability; None for an unreadable picture."""
         found: dict[str, float | None] = {}
         for info in self._store.list(Bucket.RUNS, self._prefix):
             found.update(self._store.get_json(Bucket.RUNS, info.key))
         return found
 
     def write(self, probabilities: dict[str, float | None]) -> None:
-        """Keep one batch."""
+        """Save one batch."""
         self._store.put_json(Bucket.RUNS, f"{self._prefix}{uuid.uuid4().hex}.json", probabilities)
 
     def complete(
         self, predictor: Predictor, on_progress: Callable[[int, int], None]
     ) -> tuple[dict[str, float | None], int]:
-        """Predict every picture of the bucket that has no answer yet.
+        """Predict every picture of the bucket that has no prediction yet.
 
         Args:
-            on_progress: called with (done, total) after each batch; what it raises ends the work, and what
-                was done is kept.
+            on_progress: called with (done, total) after each batch; an exception ends the work, and what was
+                done
+                is kept.
 
         Returns:
-            (picture id → probability for every picture that is in the bucket now, how many are new).
+            (picture id → probability for every picture that is in the bucket now, number of new predictions).
         """
         pictures = PictureBucket(self._store, self._source)
         entries = list(pictures.entries())
@@ -82,9 +83,9 @@ class Predictions:
 def predict_entries(
     pictures: PictureBucket, predictor: Predictor, entries: list[PictureEntry]
 ) -> dict[str, float | None]:
-    """Picture id → probability, or None where the picture cannot be read; few in memory at a time.
+    """Yield picture id and probability, None if unreadable; few pictures are in memory at a time.
 
-    Pictures that were deleted meanwhile are left out.
+    Pictures deleted meanwhile are left out.
     """
     found: dict[str, float | None] = {}
     for at in range(0, len(entries), _CHUNK):
@@ -95,7 +96,7 @@ def predict_entries(
             except PictureError:
                 found[entry.picture_id] = None
             except ObjectMissing:
-                continue  # deleted since it was listed: there is nothing to say of it
+                continue  # deleted since it was listed
         if pixels:
             probabilities = predictor.probabilities(np.stack(list(pixels.values())))
             found.update(zip(pixels, map(float, probabilities), strict=True))
@@ -103,6 +104,6 @@ def predict_entries(
 
 
 def histogram(probabilities: list[float], num_bins: int = 20) -> list[int]:
-    """How many lie in each of `num_bins` equal parts of 0 … 1."""
+    """Count how many lie in each of `num_bins` equal parts of 0 … 1."""
     found, _ = np.histogram(probabilities, bins=num_bins, range=(0.0, 1.0))
     return [int(count) for count in found]

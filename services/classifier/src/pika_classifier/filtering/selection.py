@@ -1,4 +1,4 @@
-"""Make the target bucket agree with a decision: who passes is in it, who does not is not."""
+"""Make the target bucket match a decision: it contains exactly the accepted pictures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ MANIFEST_KEY = "index/chosen.json"
 
 @dataclass(frozen=True)
 class Decision:
-    """Who passes, and why.
+    """Which pictures are accepted, and why.
 
     Attributes:
-        version: of the model that was asked.
-        threshold: a probability of at least this passes.
+        version: of the model.
+        threshold: a probability of at least this is accepted.
         probabilities: picture id → probability, None for an unreadable one.
-        labels: picture id → "pikachu" or "others", where a person said so; a person outweighs the model.
+        labels: picture id → "pikachu" or "others" by a person, which overrides the model.
     """
 
     version: str
@@ -33,14 +33,14 @@ class Decision:
     labels: dict[str, str]
 
     def passes(self, picture_id: str) -> bool:
-        """Whether the picture belongs into the target."""
+        """Return whether the picture belongs into the target."""
         if picture_id in self.labels:
             return self.labels[picture_id] == PIKACHU
         probability = self.probabilities[picture_id]
         return probability is not None and probability >= self.threshold
 
     def reason(self, picture_id: str) -> dict[str, Any]:
-        """What the picture's provenance tells about its being chosen."""
+        """Return what the picture's provenance records about the decision."""
         return {
             "model_version": self.version,
             "probability": self.probabilities[picture_id],
@@ -48,11 +48,11 @@ class Decision:
         }
 
     def mark(self, picture_id: str) -> str:
-        """The reason in short: who is chosen again for the same one is left alone, at whatever threshold."""
+        """Return the reason in short: a picture accepted again for the same reason is left alone."""
         return f"{self.version} {self.probabilities[picture_id]} {self.labels.get(picture_id)}"
 
     def counts(self) -> dict[str, int]:
-        """How many were decided by whom."""
+        """Count the decisions by who made them."""
         decided = [self.labels[found] for found in self.probabilities if found in self.labels]
         passing = [found for found in self.probabilities if self.passes(found)]
         return {
@@ -64,15 +64,16 @@ class Decision:
         }
 
     def certainty(self, audited: dict[str, str]) -> dict[str, Any]:
-        """What is expected of the precision of those that the model accepts, and what labels certify of it.
+        """Return the expected precision of the model's accepted pictures, and what labels certify about it.
 
         Args:
-            audited: id → label, of pictures that chance chose and the model has not learned from.
+            audited: id → label of random accepted pictures that the model has not learned from.
 
         Returns:
             {"expected_precision": mean probability of the accepted, None without any;
-            "audit": {"num", "right", "certified_lower_bound": with 95 % confidence, "needed": id → how many
-            audited pictures without an error certify a precision}}.
+            "audit": {"num", "right", "certified_lower_bound": with 95 % confidence, "needed": precision → how
+                many
+            audited pictures without an error certify it}}.
         """
         values = [value for value in self.probabilities.values() if value is not None]
         accepted = [value for value in values if value >= self.threshold]
@@ -93,7 +94,7 @@ class Decision:
 
 
 def audited(current: dict[str, dict[str, Any]], learned_from: set[str]) -> dict[str, str]:
-    """Id → label, of the labels that can certify a model: chosen by chance, and new to the model."""
+    """Return id → label of the labels that can certify a model: chosen at random, and new to the model."""
     return {
         picture_id: label["label"]
         for picture_id, label in current.items()
@@ -107,11 +108,11 @@ def apply(
     target: PictureBucket,
     on_progress: Callable[[int, int], None],
 ) -> dict[str, int]:
-    """Copy who passes to `target` with the reason in its provenance; remove who was chosen before and fails.
+    """Copy accepted pictures to `target` with the reason; remove those no longer accepted.
 
-    Only `target` is changed. Doing it again changes nothing; an interruption leaves a mixture that the next
-    run puts right. Pictures that came into the target some other way stay. What is chosen already, for the
-    same reason as the manifest in `target` knows, costs no call.
+    Only `target` changes. Repeating it changes nothing; an interruption leaves a mixture that the next run
+    corrects. Pictures that came into the target in another way stay. Pictures that are there for the same
+    reason, according to the manifest in `target`, cost no call.
 
     Returns:
         {"added", "kept", "removed"}.

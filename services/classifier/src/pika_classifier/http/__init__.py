@@ -1,1 +1,1 @@
-"""The HTTP interface: asking, labels, jobs. No TensorFlow here."""
+"""The HTTP interface: prediction, labels, jobs. No TensorFlow here."""

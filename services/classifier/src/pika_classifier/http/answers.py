@@ -1,4 +1,4 @@
-"""What the classifier answers, for its OpenAPI document."""
+"""Response models of the classifier, for its OpenAPI document."""
 
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class IsPikachuAnswer(BaseModel):
 
 
 class PictureProblemAnswer(BaseModel):
-    """In a list, in place of an answer: why a picture got none."""
+    """A list entry for a picture without an answer, with the reason."""
 
     problem: ProblemDetails
 
@@ -68,7 +68,7 @@ class LabelOfPicture(BaseModel):
 
 
 class LabelsAddedAnswer(LabelCounts):
-    """What was labelled, and how many there are now."""
+    """The labelled pictures, and the number of labels now."""
 
     model_config = example({"entry": _ENTRY, "labels": [_LABEL], **_COUNTS})
 
@@ -77,7 +77,7 @@ class LabelsAddedAnswer(LabelCounts):
 
 
 class RefusedFile(BaseModel):
-    """A file that was not taken."""
+    """A file that was rejected."""
 
     file: str
     reason: str
@@ -107,7 +107,7 @@ class ImportAnswer(BaseModel):
 
 
 class LogAnswer(BaseModel):
-    """Entries of the log that were taken back, or that hold again."""
+    """Entries of the log that were undone or restored."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -116,7 +116,7 @@ class LogAnswer(BaseModel):
 
 
 class UndoneAnswer(LabelCounts):
-    """What was taken back."""
+    """The undone labels."""
 
     model_config = example(
         {"undone": {"entries": [_ENTRY], "labels": [_LABEL], "annotator": "misty"}, **_COUNTS}
@@ -126,7 +126,7 @@ class UndoneAnswer(LabelCounts):
 
 
 class RestoredAnswer(LabelCounts):
-    """What holds again."""
+    """The restored labels."""
 
     model_config = example(
         {"restored": {"entries": [_ENTRY], "labels": [_LABEL], "annotator": "misty"}, **_COUNTS}
@@ -136,7 +136,7 @@ class RestoredAnswer(LabelCounts):
 
 
 class RemovedAnswer(BaseModel):
-    """Withdrawn pictures that were taken out, by bucket."""
+    """Withdrawn pictures that were removed, by bucket."""
 
     model_config = example({"removed_from": {"labels": [_ID], "pikachu": []}})
 
@@ -144,7 +144,7 @@ class RemovedAnswer(BaseModel):
 
 
 class LabelItemAnswer(BaseModel):
-    """A label that holds."""
+    """A current label."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -164,7 +164,7 @@ class LabelListAnswer(LabelCounts):
 
 
 class PictureToLabel(BaseModel):
-    """A picture worth a label."""
+    """A picture worth labelling."""
 
     id: str
     probability: float | None
@@ -188,7 +188,7 @@ class NextLabelsAnswer(BaseModel):
 
 
 class Opinion(BaseModel):
-    """What one annotator says."""
+    """One annotator's label."""
 
     label: Literal["pikachu", "others"]
     annotator: str
@@ -196,7 +196,7 @@ class Opinion(BaseModel):
 
 
 class Disagreement(BaseModel):
-    """A picture that annotators label differently; the last opinion holds."""
+    """A picture that annotators label differently; the latest label counts."""
 
     id: str
     labels: list[Opinion]

@@ -21,8 +21,7 @@ from pika_kit.service import Problem, request_id, state
 
 PREDICTOR = "PIKA_CLASSIFIER_PREDICTOR"
 _ASK = Tag(name="is it Pikachu?", description="Ask about pictures")
-# A large picture takes a hundred megabytes while it is decoded: so many at a time, the others wait.
-# A body of 64 MiB is in memory while it is looked at: so many at a time fit into the container's 768 MiB.
+# Limit how many pictures are decoded at a time: a large one takes a hundred megabytes.
 _ASKING = Gate("pictures to be looked at", at_once=4)
 _DECODING = threading.BoundedSemaphore(2)
 
@@ -30,13 +29,13 @@ blueprint = api_blueprint("classifier", __name__, _ASK)
 
 
 def predictors() -> Follower[Predictor]:
-    """The predictors of this service."""
+    """Return the predictors of this service."""
     found: Follower[Predictor] = current_app.config[PREDICTOR]
     return found
 
 
 def current_predictor() -> Predictor:
-    """The predictor of the current version, or the problem that there is none."""
+    """Return the predictor of the current version. Raises Problem if there is none."""
     try:
         return predictors().get()
     except NoModel:
@@ -92,7 +91,7 @@ def _ask(query: AskQuery) -> Response:
 
 
 def _threshold(query: AskQuery, predictor: Predictor) -> float:
-    """The caller's, or that of the precision asked for, or the default."""
+    """Return the requested threshold, or that of the requested precision, or the default."""
     if query.precision is None:
         return query.threshold or default_threshold(state().settings, predictor)
     found = predictor.threshold_for(query.precision)
@@ -115,7 +114,7 @@ def _listed(answer: dict[str, Any] | Problem) -> dict[str, Any]:
 def _answer(
     sent: list[bytes | Problem], predictor: Predictor, threshold: float
 ) -> list[dict[str, Any] | Problem]:
-    """One answer or problem for each picture, in order."""
+    """Return one answer or problem for each picture, in order."""
     ready = [_pixels(picture) for picture in sent]
     pixels = [found for found in ready if isinstance(found, np.ndarray)]
     told = iter(_told(predictor, np.stack(pixels)) if pixels else [])
@@ -139,7 +138,7 @@ def _answer(
 
 
 def _told(predictor: Predictor, pixels: np.ndarray) -> list[tuple[float, float | None]]:
-    """(probability, novelty) of each picture."""
+    """Return (probability, novelty) of each picture."""
     found = predictor.answers(pixels)
     novelties = [None] * len(pixels) if found.novelties is None else map(float, found.novelties)
     return list(zip(map(float, found.probabilities), novelties, strict=True))

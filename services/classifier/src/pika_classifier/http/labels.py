@@ -1,4 +1,4 @@
-"""Labels over HTTP: give, import, take back, list, and ask which pictures to look at next."""
+"""Labels over HTTP: set, import, undo, list, and suggest which pictures to label next."""
 
 import tempfile
 from dataclasses import asdict
@@ -52,7 +52,7 @@ from pika_kit.zips import BadZip
 
 LABEL_SET = "PIKA_LABELS"
 _LEASE_ROUNDS = 5
-_IMPORTING = Gate("imports of labels", at_once=1)  # each is in memory whole
+_IMPORTING = Gate("imports of labels", at_once=1)  # each is completely in memory
 _TAG = Tag(name="labels", description="Which pictures show Pikachu, said by hand")
 
 label_blueprint = api_blueprint("labels", __name__, _TAG)
@@ -203,7 +203,7 @@ def next_labels(query: NextQuery) -> Response:
     if query.annotator is None:
         return jsonify(_choose(query, predictor, set(labelled)))
     leases = Leases(state().store)
-    # Whoever asks at the same moment may be faster with some; then others are looked for, a few times.
+    # A concurrent request may lease some of them first; then look for others, a few times.
     taken, chosen = set(labelled) | leases.held(), None
     pictures: list[dict[str, Any]] = []
     for _ in range(_LEASE_ROUNDS):

@@ -1,4 +1,4 @@
-"""The classifier's jobs, and what one can see of its versions: plots, and two of them side by side."""
+"""The classifier's jobs, the plots of its versions, and the comparison of two."""
 
 from typing import Any
 
@@ -104,7 +104,7 @@ def _in_short(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changes(cards: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Of the pictures that both have looked at: how many each accepts with its recommended threshold."""
+    """Count, among the pictures both have predicted, how many each accepts with its recommended threshold."""
     said = [Predictions(state().store, version, Bucket.IMAGES).read() for version in cards]
     thresholds = [card["recommended_threshold"] for card in cards.values()]
     common = sorted(found for found in said[0] if found in said[1])
@@ -121,14 +121,14 @@ def _changes(cards: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _without_withdrawn(data: bytes, card: dict[str, Any]) -> bytes:
-    """The sheet of mistakes, withdrawn pictures painted over."""
+    """Return the sheet of mistakes with withdrawn pictures blanked."""
     shown, gone = card.get("mistakes", []), set(withdrawn_ids(state().store))
     tiles = [index for index, mistake in enumerate(shown) if mistake["id"] in gone]
     return encode_png(blank_tiles(decode(data).pixels, tiles, sheet_columns(len(shown)))) if tiles else data
 
 
 def plots_of(card: dict[str, Any]) -> dict[str, Any]:
-    """Where the plots of a card are."""
+    """Return links to a card's plots."""
     base = f"/classifier/models/{card['version']}"
     return {"plots": [f"{base}/{name}" for name in PLOT_NAMES]}
 

@@ -1,4 +1,4 @@
-"""The page on which a person labels pictures: static files of this package under /label."""
+"""The page for labelling pictures: static files of this package under /label."""
 
 import importlib.resources
 
@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 _TYPES = {"label.html": "text/html", "label.css": "text/css", "label.js": "text/javascript"}
 _HEADERS = {
-    # Everything comes from this origin; where a key has to be sent, pictures are fetched by the script.
+    # Same origin only; with an API key the script fetches pictures itself.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -20,19 +20,19 @@ PAGE_PATHS = ("/label", "/label/label.css", "/label/label.js")
 
 @page_blueprint.get("/label")
 def label_page() -> Response:
-    """The page itself."""
+    """Return the page."""
     return _file("label.html")
 
 
 @page_blueprint.get("/label/label.css")
 def label_style() -> Response:
-    """How it looks."""
+    """Return its style sheet."""
     return _file("label.css")
 
 
 @page_blueprint.get("/label/label.js")
 def label_script() -> Response:
-    """What it does."""
+    """Return its script."""
     return _file("label.js")
 
 

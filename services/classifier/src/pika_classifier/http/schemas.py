@@ -1,4 +1,4 @@
-"""What the requests of this service may hold, checked by pydantic before a view runs."""
+"""Request models of this service, validated by pydantic before a view runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _one_of(threshold: float | None, precision: float | None) -> None:
 
 
 class AskQuery(BaseModel):
-    """Of POST /is-pikachu."""
+    """The query of POST /is-pikachu."""
 
     threshold: Threshold = None
     precision: Precision = None
@@ -71,14 +71,14 @@ class LabelItem(_Body):
 
 
 class LabelsRequest(_Body):
-    """Labels for pictures of the images bucket, or new ones for pictures that are labelled already."""
+    """Labels for pictures of the images bucket, or new labels for labelled pictures."""
 
     labels: list[LabelItem] = Field(min_length=1, max_length=MAX_PICTURES)
     annotator: Annotator = "anonymous"
 
 
 class AnnotatorQuery(BaseModel):
-    """Who imports or takes back."""
+    """The annotator who imports or undoes."""
 
     annotator: Annotator = "anonymous"
 
@@ -94,21 +94,21 @@ class ImportQuery(AnnotatorQuery):
 
 
 class RestoreRequest(_Body):
-    """Which labels, once taken back, shall hold again."""
+    """The undone labels to restore."""
 
     entry: str = Field(pattern=r"^[0-9]{20}-[0-9a-f]{8}$", description="An id from DELETE /labels/last")
     annotator: Annotator = "anonymous"
 
 
 class LabelListQuery(BaseModel):
-    """One page of the labels."""
+    """Selects a page of the labels."""
 
     cursor: str = Field("", pattern=r"^([0-9a-f]{64})?$", description="next_cursor of the previous page")
     limit: int = Field(100, ge=0, le=1000, description="Labels per page")
 
 
 class NextQuery(BaseModel):
-    """Pictures to label."""
+    """Selects pictures to label."""
 
     count: int = Field(10, ge=1, le=100, description="How many pictures")
     seed: int = Field(0, ge=0, description="Seed of the random choices")
@@ -132,7 +132,7 @@ class PlotPath(BaseModel):
 
 
 class CompareQuery(BaseModel):
-    """Which two versions."""
+    """The two versions to compare."""
 
     base: str = Field(pattern=r"^v[1-9][0-9]{0,8}$", description="Such as v1")
     other: str = Field(pattern=r"^v[1-9][0-9]{0,8}$", description="Such as v2")
@@ -160,7 +160,7 @@ class SheetPath(BaseModel):
 
 
 class FilterRequest(OptionalBody):
-    """Which pictures of images belong into pikachu."""
+    """Which pictures of images to accept into pikachu."""
 
     threshold: Threshold = None
     precision: Precision = None

@@ -1,1 +1,1 @@
-"""Labels given by hand: the log, archives, and what to label next."""
+"""Labels given by people: the log, archives, and what to label next."""

@@ -1,7 +1,7 @@
 """A zip in the article's layout, `trains|valids` / `pikachu|others` / pictures, → labels.
 
-Nothing is lost in silence: whatever is not taken is told with its reason. Names in the zip are words to be
-read and never paths to be written; sizes are bounded before anything is unpacked.
+Nothing is lost silently: whatever is not taken is reported with its reason. Names in the zip are labels,
+never paths to write to; sizes are checked before anything is unpacked.
 """
 
 import io
@@ -24,10 +24,10 @@ class ImportReport:
     """What became of every file.
 
     Attributes:
-        num_files: files in the zip, without those that desktops put there.
+        num_files: files in the zip, without desktop clutter.
         imported: pictures whose label is new or changed.
-        unchanged: pictures that had this label before.
-        duplicates: files whose bytes came earlier in the same zip, with the same label.
+        unchanged: pictures that already had this label.
+        duplicates: files whose bytes came earlier in the same zip with the same label.
         refused: the rest: {"file", "reason", "detail"}.
     """
 
@@ -38,11 +38,11 @@ class ImportReport:
     refused: list[dict[str, str]] = field(default_factory=list)
 
     def refuse(self, name: str, reason: str, detail: str) -> None:
-        """Note a file that is not taken."""
+        """Record a rejected file."""
         self.refused.append({"file": label(name), "reason": reason, "detail": detail})
 
     def to_json(self) -> dict[str, Any]:
-        """Counts first, then the refused files one by one."""
+        """Return counts first, then the rejected files one by one."""
         return {
             "files": self.num_files,
             "imported": self.imported,
@@ -54,12 +54,12 @@ class ImportReport:
 
 
 def export_zip(labels: LabelSet, file: IO[bytes]) -> int:
-    """Write all labelled pictures that are there into `file` as a zip that `import_zip` takes.
+    """Write all existing labelled pictures into `file` as a zip that `import_zip` accepts.
 
     Returns how many there are.
     """
     current, num = labels.current(), 0
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # pictures are already compressed
         for entry in labels.pictures.entries():
             label = current.get(entry.picture_id)
             if label is None:
@@ -71,10 +71,10 @@ def export_zip(labels: LabelSet, file: IO[bytes]) -> int:
 
 
 def import_zip(data: bytes, labels: LabelSet, annotator: str, unit: str | None = None) -> ImportReport:
-    """Take all labelled pictures of a zip in, as one entry of the log; `unit` as in `LabelSet.add`.
+    """Import all labelled pictures of a zip as one entry of the log; `unit` as in `LabelSet.add`.
 
     Raises:
-        BadZip: it is no zip, or one that is too large; then nothing was changed.
+        BadZip: it is not a zip, or too large; then nothing was changed.
     """
     report = ImportReport()
     seen: dict[str, Label] = {}
@@ -100,7 +100,7 @@ def _take(
     report: ImportReport,
     gone: set[str],
 ) -> None:
-    """Put one file's picture into the set and its label into `seen`, or its reason into the report."""
+    """Add one file's picture to the set and its label to `seen`, or its reason to the report."""
     place = _place(entry.filename)
     if place is None:
         expected = "expected trains|valids/pikachu|others/FILE"
@@ -133,7 +133,7 @@ def _holds(current: dict[str, dict[str, Any]], label: Label) -> bool:
 
 
 def _place(name: str) -> tuple[str, str] | None:
-    """(split, label) of a file's folders, which may lie below others; None where they say neither."""
+    """Return (split, label) from a file's folders, at any depth; None if they name neither."""
     parts = PurePosixPath(name).parts[:-1]
     if len(parts) >= 2 and parts[-2] in SPLITS and parts[-1] in LABELS:
         return parts[-2], parts[-1]

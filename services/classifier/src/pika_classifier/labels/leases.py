@@ -1,9 +1,9 @@
-"""Who has been given which picture to label, so that two annotators do not look at the same one.
+"""Who is labelling which picture, so that two annotators do not get the same one.
 
     labels: leases/<quarter of an hour, by its number>/<picture id>.json      {"annotator"}
 
-A lease is written once and holds to the end of the quarter after its own: between fifteen minutes and thirty.
-Nothing has to be given back: a labelled picture is not handed out anyway.
+A lease is written once and lasts until the end of the next quarter of an hour: between fifteen and thirty
+minutes. Nothing has to be returned: labelled pictures are not suggested anyway.
 """
 
 import time
@@ -19,13 +19,13 @@ _NUM_THREADS = 8
 
 
 class Leases:
-    """The leases that hold now. `clock` gives seconds; replaced in tests."""
+    """The current leases. `clock` returns seconds; replaced in tests."""
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._store, self._clock = store, clock
 
     def held(self) -> set[str]:
-        """The ids that somebody looks at; leases that are over are deleted."""
+        """Return the ids under lease; expired leases are deleted."""
         now, found, over = self._quarter(), set(), []
         for info in self._store.list(Bucket.LABELS, _PREFIX):
             quarter, _, name = info.key.removeprefix(_PREFIX).partition("/")
@@ -38,7 +38,7 @@ class Leases:
         return found
 
     def take(self, picture_ids: list[str], annotator: str) -> set[str]:
-        """Lease these pictures, and give those that nobody else was faster with."""
+        """Lease these pictures, and return those that nobody else leased first."""
         quarter = self._quarter()
 
         def take_one(picture_id: str) -> bool:

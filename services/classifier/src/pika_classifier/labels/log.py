@@ -1,13 +1,13 @@
-"""Labels given by hand: an append-only log in the labels bucket, beside copies of the labelled pictures.
+"""Labels given by people: an append-only log in the labels bucket, with copies of the labelled pictures.
 
     log/<time-ordered id>.json   {"action": "label", "labels": [{"id", "label", "split"}], "annotator", "at"}
     log/<id>.<number>.json       {"action": "undo" or "restore", "of": <id>, "annotator", "at"}
     pictures/…, provenance/…     the pictures as squares of 256, so that the set needs no other bucket
 
-The state is the log replayed in order: the latest label of a picture holds. Nothing is ever rewritten, so two
-annotators never lose each other's work, and undoing is one more entry. The undos and restores of one entry
-are numbered, and each number is written once: of two requests that take the same entry back at the same time
-one wins, and the other one looks again.
+The state is the log replayed in order: a picture's latest label counts. Nothing is ever rewritten, so
+annotators never lose each other's work, and undoing adds an entry. The undos and restores of an entry are
+numbered, and each number is written once: of two simultaneous undos of the same entry one wins, and the other
+looks again.
 """
 
 import threading
@@ -29,7 +29,7 @@ _LOG = "log/"
 
 
 class UnknownPictures(LookupError):
-    """Some ids are neither in the images bucket nor labelled already; `ids` names them."""
+    """Some ids are neither in the images bucket nor already labelled; `ids` names them."""
 
     def __init__(self, ids: list[str]) -> None:
         super().__init__(", ".join(ids))
@@ -37,7 +37,7 @@ class UnknownPictures(LookupError):
 
 
 class NothingToUndo(LookupError):
-    """The log holds no entry of this annotator's that is in force."""
+    """The log has no active entry by this annotator."""
 
 
 class UnknownEntry(LookupError):
@@ -45,14 +45,14 @@ class UnknownEntry(LookupError):
 
 
 class NotUndone(LookupError):
-    """The entry is in force: there is nothing to restore."""
+    """The entry is active: there is nothing to restore."""
 
 
 @dataclass(frozen=True)
 class Label:
     """One picture's label: "pikachu" or "others", for "trains" or "valids".
 
-    `why` the picture was shown, one of REASONS; None where nobody knows.
+    `why` is the reason the picture was shown, one of REASONS; None if unknown.
     """
 
     id: str
@@ -70,7 +70,7 @@ class Label:
 
 
 class LabelSet:
-    """The labels and their pictures. Safe to share between threads."""
+    """The labels and their pictures. Thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self.pictures = PictureBucket(store, Bucket.LABELS)
@@ -83,13 +83,12 @@ class LabelSet:
     def add(
         self, labels: Iterable[Label], annotator: str, source: str = "by hand", unit: str | None = None
     ) -> str:
-        """Append one entry; pictures that are not in the set yet are copied from the images bucket.
+        """Append one entry and return its id; new pictures are copied from the images bucket.
 
         Args:
-            unit: entries of one annotator that share it are taken back together, such as an import that came
-                in several parts.
-
-        Returns the entry's id.
+            unit: entries of one annotator with the same unit are undone together, such as an import in
+                several
+                parts.
 
         Raises:
             UnknownPictures: some are in neither bucket; then nothing is written.
@@ -103,20 +102,20 @@ class LabelSet:
             entry = self._images.entry(picture_id)
             provenance = self._images.provenance(picture_id)
             self.pictures.add(picture_id, self._images.read(entry), entry.extension, provenance)
-        # Nanoseconds order the log; the rest keeps two writers of the same nanosecond apart.
+        # Nanoseconds order the log; the rest separates two writers in the same nanosecond.
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
         entry_body = {"labels": [asdict(label) for label in given], "source": source, "unit": unit}
         self._append(name, {"action": "label", **entry_body, "annotator": annotator})
         return name
 
     def undo(self, annotator: str) -> dict[str, Any]:
-        """Take back what this annotator gave last and has not taken back yet.
+        """Undo this annotator's last active entry.
 
         Returns:
             {"entries": ids, "labels": […], "annotator"}: one entry, or all those of its unit.
 
         Raises:
-            NothingToUndo: nothing of this annotator's is in force.
+            NothingToUndo: the annotator has no active entry.
         """
         while True:
             own = [(name, found) for name, found in self._in_force() if found["annotator"] == annotator]
@@ -125,15 +124,16 @@ class LabelSet:
             unit = own[-1][1].get("unit")
             chosen = [item for item in own if item is own[-1] or (unit and item[1].get("unit") == unit)]
             undone = [(name, found) for name, found in chosen if self._toggle(name, "undo", annotator)]
-            if undone:  # else another request was faster: what is in force has changed
+            if undone:  # otherwise another request was faster, and the state has changed
                 labels = [label for _, found in undone for label in found["labels"]]
                 return {"entries": [name for name, _ in undone], "labels": labels, "annotator": annotator}
 
     def restore(self, entry_id: str, annotator: str) -> dict[str, Any]:
-        """Put an entry that was taken back into force again, at its old place in the log; returns it.
+        """Restore an undone entry at its old place in the log and return it.
 
         Raises:
-            UnknownEntry: there is no such entry. NotUndone: it is in force.
+            UnknownEntry: there is no such entry.
+            NotUndone: it is active.
         """
         entry = self._read_log().get(entry_id)
         if entry is None or entry["action"] != "label":
@@ -143,7 +143,7 @@ class LabelSet:
         return {"entry": entry_id, **entry}
 
     def _toggle(self, entry_id: str, action: str, annotator: str) -> bool:
-        """Write the next undo or restore of an entry; False where somebody else has just written it."""
+        """Write the next undo or restore of an entry; return False if somebody else has just written it."""
         toggles = _toggles(self._read_log())[entry_id]
         if (action == "undo") == bool(len(toggles) % 2):
             return False
@@ -151,7 +151,7 @@ class LabelSet:
         return self._append(name, {"action": action, "of": entry_id, "annotator": annotator})
 
     def current(self) -> dict[str, dict[str, Any]]:
-        """Id → {"label", "split", "why", "annotator", "at"}, the latest; none of withdrawn pictures."""
+        """Return id → {"label", "split", "why", "annotator", "at"}, without withdrawn pictures."""
         found: dict[str, dict[str, Any]] = {}
         gone = self.withdrawn()
         for _, entry in self._in_force():
@@ -166,9 +166,9 @@ class LabelSet:
         return {picture_id: label for picture_id, label in found.items() if picture_id not in gone}
 
     def disagreements(self) -> list[dict[str, Any]]:
-        """Pictures that annotators label differently: {"id", "labels": [{"label", "annotator", "at"}]}.
+        """Return pictures labelled differently: {"id", "labels": [{"label", "annotator", "at"}]}.
 
-        Of each annotator the latest label counts; the annotator of the latest of all comes last.
+        Each annotator's latest label counts; the annotator of the latest of all comes last.
         """
         by_picture: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
         for _, entry in self._in_force():
@@ -188,15 +188,15 @@ class LabelSet:
         ]
 
     def withdrawn(self) -> set[str]:
-        """The pictures that no set may hold any more."""
+        """Return the ids of withdrawn pictures."""
         return set(withdrawn_ids(self._store))
 
     def remove_withdrawn(self) -> list[str]:
-        """Delete the copies of withdrawn pictures, and name them; the log keeps what was said of them."""
+        """Delete the copies of withdrawn pictures and return their ids; the log keeps their labels."""
         return remove(self.pictures, self.withdrawn())
 
     def _in_force(self) -> list[tuple[str, dict[str, Any]]]:
-        """The labelling entries that are not taken back, oldest first, with their ids."""
+        """Return the active labelling entries, oldest first, with their ids."""
         entries = self._read_log()
         toggles = _toggles(entries)
         return [
@@ -206,7 +206,7 @@ class LabelSet:
         ]
 
     def _read_log(self) -> dict[str, dict[str, Any]]:
-        """All entries by id; only those that are new here are fetched."""
+        """Return all entries by id; only new ones are downloaded."""
         names = [
             info.key.removeprefix(_LOG).removesuffix(".json")
             for info in self._store.list(Bucket.LABELS, _LOG)
@@ -218,13 +218,13 @@ class LabelSet:
             return {name: self._entries[name] for name in names}
 
     def _append(self, name: str, entry: dict[str, Any]) -> bool:
-        """Write an entry once; False where one of that name is there."""
+        """Write an entry once; return False if one of that name exists."""
         entry = entry | {"at": datetime.now(UTC).isoformat(timespec="seconds")}
         return self._store.put_json(Bucket.LABELS, f"{_LOG}{name}.json", entry, only_if_absent=True)
 
 
 def _toggles(entries: dict[str, dict[str, Any]]) -> defaultdict[str, set[str]]:
-    """Entry id → the names of its undos and restores: with an odd number of them it is not in force."""
+    """Map entry ids to the names of their undos and restores: an odd number means undone."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for name, entry in entries.items():
         if entry["action"] in ("undo", "restore"):
@@ -233,7 +233,7 @@ def _toggles(entries: dict[str, dict[str, Any]]) -> defaultdict[str, set[str]]:
 
 
 def counts(labels: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
-    """Split → label → how many."""
+    """Count labels by split and label."""
     found = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
     for label in labels.values():
         found[label["split"]][label["label"]] += 1

@@ -1,4 +1,4 @@
-"""Which pictures a person should look at next: those whose labels would teach the most."""
+"""Which pictures to label next: those whose labels would teach the most."""
 
 import math
 import random
@@ -20,11 +20,11 @@ RANDOM_SHARE = 4
 def choose_next(
     store: Store, labelled: dict[str, Any], predictor: Predictor | None, count: int, seed: int
 ) -> dict[str, Any]:
-    """Unlabelled pictures of the images bucket, most informative first.
+    """Choose unlabelled pictures of the images bucket, most informative first.
 
     Args:
         labelled: its keys are left out.
-        predictor: None where there is no model; then chance decides.
+        predictor: None without a model; then the choice is random.
 
     Returns:
         {"order": "uncertain" | "random", "unlabelled": how many there are, "pictures": [{"id", "probability",
@@ -58,7 +58,7 @@ def choose_next(
 def choose_audit(
     store: Store, labelled: dict[str, Any], predictor: Predictor, count: int, *, seed: int, threshold: float
 ) -> dict[str, Any]:
-    """Random unlabelled pictures among those that the model accepts; in the form of `choose_next`."""
+    """Choose random unlabelled pictures among those the model accepts; returns what `choose_next` does."""
     entries = [
         entry for entry in PictureBucket(store, Bucket.IMAGES).entries() if entry.picture_id not in labelled
     ]
@@ -76,7 +76,7 @@ def choose_audit(
 def _probabilities(
     store: Store, predictor: Predictor, pictures: PictureBucket, entries: list[PictureEntry]
 ) -> dict[str, float | None]:
-    """What is known of the unlabelled pictures, or else a look at a sample of them."""
+    """Return known predictions of the unlabelled pictures, or predict a sample of them."""
     wanted = {entry.picture_id for entry in entries}
     stored = Predictions(store, predictor.version, Bucket.IMAGES).read()
     known = {found: value for found, value in stored.items() if found in wanted}
@@ -84,7 +84,7 @@ def _probabilities(
 
 
 def _logit(probability: float) -> float:
-    """log(p / (1 − p)), bounded."""
+    """Return log(p / (1 − p)), bounded."""
     bounded = min(max(probability, 1e-9), 1 - 1e-9)
     return math.log(bounded / (1 - bounded))
 

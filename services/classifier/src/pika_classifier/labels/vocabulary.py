@@ -1,4 +1,4 @@
-"""The words of a label, as the article's folders spell them."""
+"""The words of a label, spelled as in the article's folders."""
 
 PIKACHU, OTHERS = "pikachu", "others"
 LABELS = (PIKACHU, OTHERS)

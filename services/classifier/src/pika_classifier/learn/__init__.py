@@ -1,1 +1,1 @@
-"""Learning from labels: networks, training, calibration, figures. Only workers import it."""
+"""Learning from labels: networks, training, calibration, metrics. Only workers import it."""

@@ -1,8 +1,7 @@
-"""Augmentation of single pictures, before they enter the model: geometry, colour, cut-out.
+"""Augmentation of single pictures before they enter the model: geometry, colour, cutout.
 
-Pillow and numpy only, on uint8 pictures of the size that is served, so that training feeds the exported
-model's own preprocessing and nothing else. Mirroring is done here too; validation and serving average both
-sides instead.
+Pillow and numpy only, on uint8 pictures of the served size, so that training uses the exported model's own
+preprocessing. Mirroring is done here too; validation and serving average both sides instead.
 """
 
 import math
@@ -14,24 +13,25 @@ from pika_classifier.config import Augmentation
 
 # Luma weights of ITU-R BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# YIQ, in which a hue turns by rotating the two colour axes (NTSC 1953 primaries).
+# YIQ, in which rotating the two colour axes changes the hue (NTSC 1953 primaries).
 _RGB_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
 _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 
 
 def augment(picture: np.ndarray, rng: np.random.Generator, how: Augmentation, size: int) -> np.ndarray:
-    """A random variation of one picture.
+    """Return a random variation of one picture.
 
     Args:
         picture: uint8 (H, H, 3).
-        rng: the only source of chance.
+        variation: the ranges.
+        rng: the only source of randomness.
         size: the result's side in pixels, from H / 2 to H.
 
     Returns:
         uint8 (size, size, 3), a new array.
     """
     image = Image.fromarray(picture)
-    # What lies outside takes the border's colour, which on most pictures continues the background.
+    # Uncovered areas take the border's colour, which usually continues the background.
     fill = tuple(int(value) for value in np.median(_border(picture), axis=0))
     moved = image.transform(
         (size, size), Image.Transform.AFFINE, _affine(picture.shape[0], size, rng, how),
@@ -48,7 +48,7 @@ def _border(picture: np.ndarray) -> np.ndarray:
 
 
 def _affine(side: int, size: int, rng: np.random.Generator, how: Augmentation) -> tuple[float, ...]:
-    """Pillow's six numbers: where in the original (of `side`) a pixel of the result (`size`) comes from."""
+    """Return Pillow's six affine coefficients, which map result pixels (`size`) to original ones (`side`)."""
     scale = math.exp(rng.uniform(math.log(how.scale[0]), math.log(how.scale[1])))
     stretch = math.exp(rng.uniform(-1, 1) * math.log(how.stretch) / 2)
     angle = math.radians(rng.uniform(-how.degrees, how.degrees))
@@ -61,14 +61,14 @@ def _affine(side: int, size: int, rng: np.random.Generator, how: Augmentation) -
         ]
     )
     matrix *= side / size
-    # Pillow counts from the corner of the first pixel, not from its middle.
+    # Pillow's coordinates start at the corner of the first pixel, not at its centre.
     shift = rng.uniform(-how.shift, how.shift, size=2) * side
     offset = side / 2 + shift - matrix @ np.array([size / 2, size / 2])
     return (matrix[0, 0], matrix[0, 1], offset[0], matrix[1, 0], matrix[1, 1], offset[1])
 
 
 def _recolour(pixels: np.ndarray, rng: np.random.Generator, how: Augmentation) -> np.ndarray:
-    """Brightness, contrast, saturation and hue in one matrix product; float32 in and out, 0–255."""
+    """Change brightness, contrast, saturation and hue by one matrix product; float32, 0–255."""
     angle = math.radians(rng.uniform(-how.hue_degrees, how.hue_degrees))
     saturation = 0.0 if rng.random() < how.grey_probability else 1 + rng.uniform(-1, 1) * how.saturation
     turn = np.diag([1.0, saturation, saturation]) @ np.array(

@@ -1,4 +1,4 @@
-"""The batches that training by steps draws: freshly augmented pictures."""
+"""The batches for training by steps: freshly augmented pictures."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ _NUM_THREADS = 2
 
 
 def targets_of(pictures: LabelledPictures) -> np.ndarray:
-    """float32 (N, 1): 1 for Pikachu."""
+    """Return float32 (N, 1): 1 for Pikachu."""
     return pictures.is_pikachu.astype(np.float32)[:, None]
 
 
@@ -34,10 +34,10 @@ def picture_batches(trains: LabelledPictures, preset: Preset, seed: int) -> Batc
 def _augmented(
     pixels: np.ndarray, preset: Preset, seeds: np.random.SeedSequence, pool: ThreadPoolExecutor
 ) -> np.ndarray:
-    """uint8 (N, 256, 256, 3) → the same shape, varied at the size that the network sees, at least 128.
+    """Augment uint8 (N, 256, 256, 3) at the network's input size, at least 128; the shape stays.
 
-    Each pixel is then repeated: the model's block means find the small picture again, at a quarter of the
-    time. Each picture has a random stream of its own, so that the threads' order does not matter.
+    Pixels are then repeated: the model's block means recover the small picture, in a quarter of the time.
+    Each picture has its own random stream, so that the order of threads does not matter.
     """
     size = max(preset.input_size, IMAGE_SIZE // 2)
     streams = [np.random.default_rng(child) for child in seeds.spawn(len(pixels))]
@@ -49,7 +49,7 @@ def _augmented(
 
 
 def predict_in_batches(model: keras.Model, pixels: np.ndarray) -> Any:
-    """The model's answers for uint8 (N, 256, 256, 3), in bounded memory: an array or a dictionary."""
+    """Run the model on uint8 (N, 256, 256, 3) in bounded memory; return an array or a dictionary."""
     run = _compiled(model)
     chunks = [run(pixels[at : at + _FEATURE_BATCH]) for at in range(0, len(pixels), _FEATURE_BATCH)]
     if isinstance(chunks[0], dict):
@@ -58,7 +58,7 @@ def predict_in_batches(model: keras.Model, pixels: np.ndarray) -> Any:
 
 
 def _compiled(model: keras.Model) -> Callable[[np.ndarray], Any]:
-    """The model as a compiled function of uint8 pictures; `predict` would start anew at every call."""
+    """Compile the model as a function of uint8 pictures; `predict` would retrace at every call."""
     import tensorflow as tf
 
     traced = tf.function(

@@ -1,4 +1,4 @@
-"""Make a probability mean what it says: of the pictures called 0.9, nine in ten show Pikachu."""
+"""Calibrate probabilities: of the pictures called 0.9, nine in ten should show Pikachu."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _NEWTON_STEPS = 50
 
 @dataclass(frozen=True)
 class Platt:
-    """logit = slope · score + offset, and how well few labels know the two.
+    """logit = slope · score + offset, and how well few labels determine both.
 
     `covariance` is that of (slope, offset): ((ss, so), (so, oo)).
     """
@@ -22,17 +22,17 @@ class Platt:
     covariance: tuple[tuple[float, float], tuple[float, float]]
 
     def logits(self, scores: np.ndarray) -> np.ndarray:
-        """Calibrated logits for raw scores."""
+        """Return calibrated logits for raw scores."""
         return self.slope * scores + self.offset
 
     def variances(self, scores: np.ndarray) -> np.ndarray:
-        """Of those logits, from the uncertainty of slope and offset."""
+        """Return the variances of those logits, from the uncertainty of slope and offset."""
         (ss, so), (_, oo) = self.covariance
         return ss * scores**2 + 2 * so * scores + oo
 
 
 def fit_platt(scores: np.ndarray, is_pikachu: np.ndarray) -> Platt:
-    """Slope and offset with the least cross-entropy against Platt's targets (Platt 1999; Lin et al. 2007).
+    """Fit slope and offset by cross-entropy against Platt's targets (Platt 1999; Lin et al. 2007).
 
     Their covariance is Laplace's approximation: the inverse curvature at the optimum.
 
@@ -41,7 +41,7 @@ def fit_platt(scores: np.ndarray, is_pikachu: np.ndarray) -> Platt:
         is_pikachu: bool (N,), both kinds present.
     """
     repeats = len(scores)
-    # Counted over all repeats: how few labels there are is the covariance's to say, and it is said once.
+    # Targets use the counts over all repeats: the covariance alone accounts for the small number of labels.
     targets = _platt_targets(np.tile(is_pikachu, repeats))
     rows = np.stack([np.asarray(scores, float).ravel(), np.ones(scores.size)], axis=1)
     found = np.zeros(2)
@@ -58,63 +58,64 @@ def fit_platt(scores: np.ndarray, is_pikachu: np.ndarray) -> Platt:
             break
     probabilities = sigmoid(rows @ found)
     curvature = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + 1e-9 * np.eye(2)
-    # The repeats see the same labels again, and are no further evidence.
+    # Repeats see the same labels again and are no additional evidence.
     (ss, so), (_, oo) = np.linalg.inv(curvature / repeats).tolist()
     return Platt(float(found[0]), float(found[1]), ((ss, so), (so, oo)))
 
 
 def expected_logits(logits: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """Logits of the mean probability of uncertain ones: logit / √(1 + π · variance / 8) (MacKay 1992).
+    """Return logits of the mean probability: logit / √(1 + π · variance / 8) (MacKay 1992).
 
-    What is said with doubt is said with less certainty.
+    Uncertain logits become less extreme.
     """
     found: np.ndarray = logits / np.sqrt(1 + np.pi / 8 * variances)
     return found
 
 
 def pile_prior(logits: np.ndarray, labelled_share: float) -> tuple[float, float]:
-    """The share of Pikachus in a pile, and what to add to logits that were calibrated for another share.
+    """Estimate the share of Pikachus in a pile, and the shift of logits calibrated for another share.
 
     Expectation maximisation (Saerens, Latinne and Decaestecker 2002): the mean probability under a prior is
     the next prior, until they agree.
 
     Args:
-        logits: float (N,), of the pile's pictures, calibrated where `labelled_share` are Pikachus.
+        logits: float (N,), of the pile's pictures, calibrated for `labelled_share` Pikachus.
+        labelled_share: of Pikachus among the labels.
     """
     before = np.log(labelled_share / (1 - labelled_share))
     share = labelled_share
     for _ in range(_EM_STEPS):
         shift = np.log(share / (1 - share)) - before
-        # Never 0 or 1, from which there is no way back.
+        # Never 0 or 1, which the iteration cannot leave.
         share = float(np.clip(sigmoid(logits + shift).mean(), 1e-4, 1 - 1e-4))
     return share, float(np.log(share / (1 - share)) - before)
 
 
 def fit_temperature(logits: np.ndarray, is_pikachu: np.ndarray) -> float:
-    """The temperature T for which sigmoid(logit / T) has the least cross-entropy (Guo et al. 2017).
+    """Fit the temperature T that minimises the cross-entropy of sigmoid(logit / T) (Guo et al. 2017).
 
-    The targets are Platt's, so that a few dozen pictures that a model separates do not ask for infinite
-    confidence.
+    Platt's targets keep a few dozen separable pictures from demanding infinite confidence.
 
     Args:
-        logits: float (N,). is_pikachu: bool (N,), both kinds present.
+        logits: float (N,).
+        is_pikachu: bool (N,), both kinds present.
     """
     return float(TEMPERATURES[np.argmin(_losses(logits, is_pikachu))])
 
 
 def calibrated_loss(logits: np.ndarray, is_pikachu: np.ndarray) -> float:
-    """The cross-entropy at the temperature of `fit_temperature`, in nats."""
+    """Return the cross-entropy at the temperature of `fit_temperature`, in nats."""
     return float(_losses(logits, is_pikachu).min())
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
-    """1 / (1 + e^−x), without overflow."""
+    """Return 1 / (1 + e^−x) without overflow."""
     found: np.ndarray = np.exp(-np.logaddexp(0.0, -np.asarray(values, float)))
     return found
 
 
 def _platt_targets(is_pikachu: np.ndarray) -> np.ndarray:
-    """(n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2) in place of 1 and 0 (Platt 1999)."""
+    """Return (n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2) instead of 1 and 0 (Platt 1999)."""
     truth = np.asarray(is_pikachu, bool)
     num_pikachu = int(truth.sum())
     num_others = truth.size - num_pikachu

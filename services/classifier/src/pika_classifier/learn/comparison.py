@@ -1,4 +1,4 @@
-"""Two models' answers to the same labels: which one is better, and whether the labels can tell."""
+"""Compare two models' answers to the same labels: which is better, and whether the labels can tell."""
 
 from typing import Any
 
@@ -11,11 +11,12 @@ _FIGURES = {"roc_auc": roc_auc, "pr_auc": pr_auc}
 
 
 def compare(is_pikachu: np.ndarray, base: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """What `other` has more than `base`, bool (N,) and float (N,) each.
+    """Return figures of `other` minus those of `base`; labels bool (N,) and probabilities float (N,).
 
     Returns:
-        {"roc_auc": {"value", "interval", "is_clear"}, "pr_auc": …}, or None in place of a figure where one of
-        the two kinds is missing. `is_clear`: the 95 % interval does not hold 0.
+        {"roc_auc": {"value", "interval", "is_clear"}, "pr_auc": …}, with None instead of a figure if one of
+            the
+        two kinds is missing. `is_clear`: the 95 % interval does not contain 0.
     """
     found: dict[str, Any] = {}
     for name, figure in _FIGURES.items():

@@ -1,4 +1,4 @@
-"""Labelled pictures in memory, and the batches that training draws from them."""
+"""Labelled pictures in memory, and the order in which training draws them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pika_classifier.labels.vocabulary import OTHERS, PIKACHU, TRAINS, VALIDS
 
 
 class TooFewLabels(ValueError):
-    """There is nothing to learn from, or nothing to choose by; the message says what is missing."""
+    """There is nothing to learn from or to validate on; the message says what is missing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class LabelledPictures:
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, np.ndarray, str]]) -> "LabelledPictures":
-        """From rows of (id, pixels, label), in the order of their ids."""
+        """Create from rows of (id, pixels, label), in the order of their ids."""
         found = sorted(rows, key=lambda row: row[0])
         shape = (0, IMAGE_SIZE, IMAGE_SIZE, 3)
         pixels = np.stack([row[1] for row in found]) if found else np.zeros(shape, np.uint8)
@@ -40,7 +40,7 @@ class LabelledPictures:
         return cls(pixels, labels, tuple(row[0] for row in found))
 
     def counts(self) -> dict[str, int]:
-        """How many of each label."""
+        """Count each label."""
         num_pikachu = int(self.is_pikachu.sum())
         return {PIKACHU: num_pikachu, OTHERS: len(self) - num_pikachu}
 
@@ -62,7 +62,7 @@ def check_counts(where: str, counts: dict[str, int]) -> None:
 
 
 class BatchSource:
-    """Endless shuffled batches of row numbers: each row once before any comes again. The seed decides."""
+    """Endless shuffled batches of row numbers: each row once per epoch, in an order given by the seed."""
 
     def __init__(self, num_rows: int, batch_size: int, seed: int) -> None:
         self._num_rows, self._batch_size = num_rows, batch_size
@@ -70,7 +70,7 @@ class BatchSource:
         self._waiting = np.zeros(0, int)
 
     def next(self) -> np.ndarray:
-        """int (batch_size,)."""
+        """Return the next int (batch_size,)."""
         while self._waiting.size < self._batch_size:
             self._waiting = np.concatenate([self._waiting, self._rng.permutation(self._num_rows)])
         rows, self._waiting = np.split(self._waiting, [self._batch_size])

@@ -1,7 +1,7 @@
 """Train the default preset: a calibrated linear head on frozen features of all pictures, labelled or not.
 
 features ─▶ projection (from the pile) ─▶ head on the labels ─▶ answers for all, smoothed over neighbours
-         ─▶ one linear head: the score ─▶ logit, calibrated by cross-fitting ─▶ less sure where the labels
+         ─▶ one linear head: the score ─▶ logit, calibrated by cross-fitting ─▶ less extreme where labels
          leave doubt ─▶ shifted to the pile's share of Pikachus ─▶ probability
 """
 
@@ -37,7 +37,7 @@ _ENOUGH_TYPICAL = 20
 class LabelledFeatures:
     """The labelled pictures: values float32 (N, F) and is_pikachu bool (N,) in the order of `ids`.
 
-    `is_hard`, bool (N,): those that were labelled because a model was unsure of them; None for none.
+    `is_hard`, bool (N,): labelled because a model was unsure of them; None for none.
     """
 
     ids: tuple[str, ...]
@@ -46,10 +46,10 @@ class LabelledFeatures:
     is_hard: np.ndarray | None = None
 
     def typical(self) -> np.ndarray:
-        """Rows that tell how sure a head may be: without the hard ones, where enough others are left.
+        """Return the rows to calibrate on: without the hard ones, if enough others are left.
 
-        Of two pictures with the same score the one that had been hard before is the more likely mistake: on
-        hard ones any head seems worse than it is.
+        Of two pictures with the same score, one that was hard before is more likely to be a mistake. Hard
+        pictures make every head look worse than it is.
         """
         every = np.arange(len(self.ids))
         if self.is_hard is None:
@@ -66,12 +66,13 @@ class FrozenHead:
     Attributes:
         weights, bias: float (F,) and a number: the score.
         platt: score → logit.
-        doubts, doubt_biases: float (F, J) and (J,): how far heads on nine tenths of the labels are from it,
-            scaled so that the sum of squares is the variance of the logit (jackknife).
-        shift: from the labels' share of Pikachus to the pile's, added to the logit.
+        doubts, doubt_biases: float (F, J) and (J,): deviations of heads on nine tenths of the labels, scaled
+            so
+            that their sum of squares is the variance of the logit (jackknife).
+        shift: added to the logit, from the labels' share of Pikachus to the pile's.
         projection: into the space in which novelty is measured.
         references: float32 (R, K): known pictures there.
-        usual_distance: to the nearest reference, which 99 of 100 known pictures keep below.
+        usual_distance: to the nearest reference; 99 % of known pictures are closer.
     """
 
     weights: np.ndarray
@@ -85,11 +86,11 @@ class FrozenHead:
     usual_distance: float
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Raw features (N, F) → float (N,), 0–1."""
+        """Map raw features (N, F) to probabilities (N,)."""
         return sigmoid(self.unshifted_logits(features) + self.shift)
 
     def unshifted_logits(self, features: np.ndarray) -> np.ndarray:
-        """Float (N,), for a pile in which the share of Pikachus is the labels'."""
+        """Return probabilities (N,) for a pile with the labels' share of Pikachus."""
         scores = features @ self.weights + self.bias
         doubts = features @ self.doubts + self.doubt_biases
         variances = self.platt.variances(scores) + (doubts**2).sum(axis=1)
@@ -98,7 +99,7 @@ class FrozenHead:
 
 @dataclass(frozen=True, eq=False)
 class TrainedHead:
-    """A head with what was found out about it.
+    """A head and its evaluation.
 
     Attributes:
         validation: `metrics.report` on cross-fitted probabilities of the typical labels.
@@ -122,12 +123,13 @@ def train_head(
     seed: int = 0,
     on_progress: OnProgress = lambda *_args, **_details: None,
 ) -> TrainedHead:
-    """Learn from labels and from the pictures beside them.
+    """Learn from labels and from the unlabelled pictures.
 
     Args:
-        pile: the unlabelled pictures' features; the labelled ones may be among them.
+        labelled: the labels.
+        pile: the unlabelled pictures' features; labelled ones may be among them.
         variations: raw features (V, M, F), see `fit_projection`.
-        on_progress: what it raises ends the training.
+        on_progress: an exception ends the training.
     """
     started = time.monotonic()
     unlabelled = _without(pile, labelled.ids)
@@ -176,7 +178,7 @@ def train_head(
             "pile": {"num_pictures": len(unlabelled.ids), "share_of_pikachu": share},
             "num_typical_labels": len(typical),
             "recommended_precision": DEFAULT_PRECISION,
-            # Where the head itself is undecided, before the pile's share tips the balance.
+            # Where the head itself is undecided, before the shift to the pile's share.
             "doubtful_probability": float(sigmoid(np.array(shift))),
             "thresholds": [
                 {
@@ -200,20 +202,20 @@ class _Learner:
         self._smoother = Smoother(x, preset.num_neighbours, preset.smoothing, preset.ridge)
 
     def refit(self, penalty: float, mask: np.ndarray | None = None) -> tuple[np.ndarray, float]:
-        """Weights and bias of the head that learns from the labels in `mask` (all by default)."""
+        """Return weights and bias of the head trained on the labels in `mask` (by default all)."""
         num = self._truth.size
         rows = np.arange(num) if mask is None else np.flatnonzero(mask)
         head: Head = fit_logistic(self._x[rows], self._truth[rows], penalty)
-        # 2p − 1 of everything, and what is known of the labelled.
+        # 2p − 1 for everything, and the known answers of the labelled.
         answers = np.tanh(head.logits(self._x) / 2)
         answers[rows] = np.where(self._truth[rows], 1.0, -1.0)
         return self._smoother.refit(answers)
 
     def jackknife(self, penalty: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (K, J) and biases (J,) of heads without a tenth of the labels, less those heads' mean.
+        """Return weights (K, J) and biases (J,) of heads without a tenth of the labels, minus their mean.
 
         Scaled so that the sum of their squared answers estimates the variance of the score (Efron 1982, the
-        jackknife with groups left out; the mean of several ways to group).
+        grouped jackknife; the mean over several groupings).
         """
         num_folds, found = _num_folds(self._truth), []
         for number in range(_JACKKNIFE_REPEATS):
@@ -225,10 +227,10 @@ class _Learner:
         return rows[:, :-1].T, rows[:, -1]
 
     def cross_fit(self, seed: int, on_progress: OnProgress) -> tuple[float, np.ndarray]:
-        """The penalty with the least calibrated log-loss, and each label's scores by heads without it.
+        """Choose the penalty with the least calibrated log-loss.
 
         Returns:
-            (penalty, float (repeats, N)).
+            (penalty, each label's scores by heads trained without it, float (repeats, N)).
         """
         repeats = max(2, min(self._preset.repeats, round(100 * self._preset.repeats / self._truth.size)))
         few = max(1, repeats // 3)
@@ -262,7 +264,7 @@ def _without(pile: Features, ids: tuple[str, ...]) -> Features:
 
 
 def _graph_rows(labelled: LabelledFeatures, unlabelled: Features, most: int, seed: int) -> np.ndarray:
-    """Raw features: the labelled pictures first, then as many others as the graph may hold."""
+    """Return raw features: the labelled pictures first, then as many others as the graph may hold."""
     room = max(0, most - len(labelled.ids))
     others = unlabelled.values
     if len(others) > room:
@@ -271,33 +273,33 @@ def _graph_rows(labelled: LabelledFeatures, unlabelled: Features, most: int, see
 
 
 def _num_folds(is_pikachu: np.ndarray) -> int:
-    """As many that each holds a picture of both kinds, where there are so many."""
+    """Return the number of folds: few enough for each to contain a picture of both kinds, if possible."""
     return min(NUM_FOLDS, int(is_pikachu.sum()), int((~is_pikachu).sum()))
 
 
 def _over_features(projection: Projection, weights: np.ndarray, bias: Any) -> tuple[np.ndarray, Any]:
-    """Weights (K,) or (K, J) and bias over the projected space → the same over raw features."""
+    """Convert weights (K,) or (K, J) and bias over the projected space to the raw features."""
     raw = projection.axes.astype(np.float64) @ weights
     return raw, bias - projection.mean.astype(np.float64) @ raw
 
 
 def _log_loss(is_pikachu: np.ndarray, logits: np.ndarray) -> float:
-    """Of several repeats' logits (R, N)."""
+    """Return the mean probability of several repeats' logits (R, N)."""
     return log_loss(np.tile(is_pikachu, len(logits)), logits.ravel())
 
 
 def _prior(head: FrozenHead, pile: np.ndarray, is_pikachu: np.ndarray) -> tuple[float | None, float]:
-    """The pile's share of Pikachus, None where it is too small to tell, and the shift of the logits."""
+    """Return the pile's share of Pikachus, None if it is too small to tell, and the shift of the logits."""
     if len(pile) < _ENOUGH_PILE:
         return None, 0.0
     return pile_prior(head.unshifted_logits(pile), float(is_pikachu.mean()))
 
 
 def _references(x: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
-    """Pictures that stand for all that is known, and the distance to them that is usual."""
+    """Choose reference pictures for all known ones, and the usual distance to them."""
     order = np.random.default_rng(seed).permutation(len(x))
     references, others = x[order[:_NUM_REFERENCES]], x[order[_NUM_REFERENCES : 2 * _NUM_REFERENCES]]
-    if not len(others):  # fewer than stand for them: each picture's nearest other one
+    if not len(others):  # too few to choose from: use each picture's nearest other one
         others = references
     squares = ((others**2).sum(1)[:, None] - 2 * others @ references.T + (references**2).sum(1)).clip(0)
     if others is references:

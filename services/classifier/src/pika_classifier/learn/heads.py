@@ -1,4 +1,4 @@
-"""Logistic regression with an L2 penalty: a convex head, by Newton's method, in numpy."""
+"""Logistic regression with an L2 penalty by Newton's method, in numpy."""
 
 from dataclasses import dataclass
 
@@ -16,22 +16,24 @@ class Head:
     bias: float
 
     def logits(self, x: np.ndarray) -> np.ndarray:
-        """Features (N, F) → logits (N,)."""
+        """Map features (N, F) to logits (N,)."""
         found: np.ndarray = x @ self.weights + self.bias
         return found
 
 
 def fit_logistic(x: np.ndarray, is_positive: np.ndarray, penalty: float) -> Head:
-    """The head with the least Σ log(1 + exp(−s · logit)) + penalty / 2 · |weights|², where s = ±1.
+    """Fit the head that minimises Σ log(1 + exp(−s · logit)) + penalty / 2 · |weights|², where s = ±1.
 
-    The bias has no penalty. Newton's method with halved steps (Boyd and Vandenberghe 2004, 9.5). With fewer
-    rows than features the optimum lies in the rows' span, in whose coordinates it is found.
+    The bias is not penalised. Newton's method with step halving (Boyd and Vandenberghe 2004, 9.5). With fewer
+    rows than features the optimum lies in the span of the rows, in whose coordinates it is found.
 
     Args:
-        x: float (N, F). is_positive: bool (N,), both kinds present. penalty: above 0.
+        x: float (N, F).
+        is_positive: bool (N,), both kinds present.
+        penalty: above 0.
 
     Raises:
-        ValueError: one of the kinds is missing, or there is no penalty.
+        ValueError: one of the kinds is missing, or the penalty is not positive.
     """
     truth = np.asarray(is_positive, bool)
     if penalty <= 0 or truth.all() or not truth.any():
@@ -48,7 +50,7 @@ def fit_logistic(x: np.ndarray, is_positive: np.ndarray, penalty: float) -> Head
         probabilities = _sigmoid(rows @ found)
         gradient = rows.T @ (probabilities - truth) + penalties * found
         curvature = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + np.diag(penalties)
-        curvature[-1, -1] += 1e-9  # the bias alone has no penalty; far out its curvature vanishes
+        curvature[-1, -1] += 1e-9  # the bias is not penalised, and its curvature may vanish
         step = np.linalg.solve(curvature, gradient)
         size = 1.0
         while (next_loss := _loss(rows, truth, penalties, found - size * step)) > loss and size > 1e-6:
@@ -62,7 +64,7 @@ def fit_logistic(x: np.ndarray, is_positive: np.ndarray, penalty: float) -> Head
 
 
 def folds(is_positive: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
-    """A fold's number for each row, int (N,): shuffled, each kind spread evenly over the folds."""
+    """Return each row's fold, int (N,): shuffled, with each kind spread evenly over the folds."""
     truth = np.asarray(is_positive, bool)
     rng = np.random.default_rng(seed)
     found = np.zeros(truth.size, int)
@@ -73,7 +75,7 @@ def folds(is_positive: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
 
 
 def log_loss(is_positive: np.ndarray, logits: np.ndarray) -> float:
-    """Mean cross-entropy of sigmoid(logit), in nats."""
+    """Return the mean cross-entropy of sigmoid(logit), in nats."""
     signs = np.where(np.asarray(is_positive, bool), 1.0, -1.0)
     return float(np.logaddexp(0.0, -signs * logits).mean())
 

@@ -1,4 +1,4 @@
-"""How far a figure from few labels is to be trusted: intervals by resampling, and Wilson's for a share."""
+"""Confidence intervals of figures from few labels: by resampling, and Wilson's for a proportion."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ Figure = Callable[[np.ndarray, np.ndarray], float]
 
 
 def wilson(share: float, num: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % interval of a share that was observed `num` times (Wilson 1927)."""
+    """Return the 95 % interval of a proportion observed `num` times (Wilson 1927)."""
     middle = (share + z * z / (2 * num)) / (1 + z * z / num)
     half = z / (1 + z * z / num) * math.sqrt(share * (1 - share) / num + z * z / (4 * num * num))
     return max(0.0, middle - half), min(1.0, middle + half)
@@ -20,13 +20,13 @@ def wilson(share: float, num: int, z: float = 1.96) -> tuple[float, float]:
 def interval(
     figure: Figure, is_pikachu: np.ndarray, scores: np.ndarray, seed: int = 0
 ) -> tuple[float, float] | None:
-    """95 % interval of a figure by the bootstrap, both kinds drawn anew each for itself (Efron 1979).
+    """Return the 95 % bootstrap interval of a figure, resampling each kind separately (Efron 1979).
 
     Args:
-        figure: `metrics.roc_auc` or another of (is_pikachu, scores).
+        figure: `metrics.roc_auc` or another function of (is_pikachu, scores).
 
     Returns:
-        (low, high), or None where one of the two kinds is missing.
+        (low, high), or None if one of the two kinds is missing.
     """
     found = _resampled(is_pikachu, seed, lambda rows: figure(is_pikachu[rows], scores[rows]))
     return None if found is None else _quantiles(found)
@@ -35,9 +35,9 @@ def interval(
 def paired_difference(
     figure: Figure, is_pikachu: np.ndarray, base: np.ndarray, other: np.ndarray, seed: int = 0
 ) -> tuple[float, tuple[float, float]] | None:
-    """How much larger a figure is for `other` than for `base`, on the same pictures, with its 95 % interval.
+    """Return how much larger a figure is for `other` than for `base`, with its 95 % interval.
 
-    Pairs are drawn together, so what makes a picture hard for both does not widen the interval.
+    Pairs are resampled together, so pictures that are hard for both do not widen the interval.
     """
 
     def difference(rows: np.ndarray) -> float:

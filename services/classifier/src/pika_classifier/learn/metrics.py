@@ -1,4 +1,4 @@
-"""How good a classifier is, in numpy: ranking, thresholds, calibration.
+"""Quality of a classifier, in numpy: ranking, thresholds, calibration.
 
 All functions take `is_pikachu` bool (N,) and `scores` float (N,), larger for more like Pikachu.
 """
@@ -13,9 +13,9 @@ THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 def roc_auc(is_pikachu: np.ndarray, scores: np.ndarray) -> float:
-    """The chance that a Pikachu scores above another picture, ties counting half (Mann–Whitney U).
+    """Return the chance that a Pikachu scores above another picture, ties counting half (Mann–Whitney U).
 
-    Returns NaN where one of the two kinds is missing.
+    NaN if one of the two kinds is missing.
     """
     truth = np.asarray(is_pikachu, bool)
     num_positive = int(truth.sum())
@@ -30,7 +30,7 @@ def roc_auc(is_pikachu: np.ndarray, scores: np.ndarray) -> float:
 
 
 def pr_curve(is_pikachu: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(precision, recall, thresholds), one point for each different score, from the highest down."""
+    """Return (precision, recall, thresholds), one point per distinct score, highest first."""
     truth = np.asarray(is_pikachu, bool)
     order = np.argsort(-np.asarray(scores), kind="stable")
     sorted_scores = np.asarray(scores)[order]
@@ -42,7 +42,7 @@ def pr_curve(is_pikachu: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np
 
 
 def pr_auc(is_pikachu: np.ndarray, scores: np.ndarray) -> float:
-    """Average precision: Σ (recall step) × precision; NaN without any Pikachu."""
+    """Return average precision: Σ (recall step) × precision; NaN without any Pikachu."""
     if not np.any(is_pikachu):
         return float("nan")
     precision, recall, _ = pr_curve(is_pikachu, scores)
@@ -50,10 +50,9 @@ def pr_auc(is_pikachu: np.ndarray, scores: np.ndarray) -> float:
 
 
 def at_threshold(is_pikachu: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, Any]:
-    """Accuracy, precision and recall when a score ≥ `threshold` counts as Pikachu.
+    """Return accuracy, precision and recall if a score ≥ `threshold` counts as Pikachu, with intervals.
 
-    Precision is None where nothing passes, recall None where there is no Pikachu; beside them their 95 %
-    intervals.
+    Precision is None if nothing is accepted, recall is None without Pikachus. Intervals are 95 %.
     """
     truth = np.asarray(is_pikachu, bool)
     passed = np.asarray(scores) >= threshold
@@ -71,10 +70,10 @@ def at_threshold(is_pikachu: np.ndarray, scores: np.ndarray, threshold: float) -
 
 
 def recommended_threshold(is_pikachu: np.ndarray, probabilities: np.ndarray) -> float:
-    """The threshold with the best F½ on these pictures: a wrong yes weighs more than a missed Pikachu.
+    """Return the threshold with the best F½ on these pictures: false positives weigh more than misses.
 
-    F½ = 1.25 · precision · recall / (0.25 · precision + recall) (van Rijsbergen 1979). Between the last
-    probability that passes and the next one below, the middle is taken; 0.5 without any Pikachu.
+    F½ = 1.25 · precision · recall / (0.25 · precision + recall) (van Rijsbergen 1979). It lies midway between
+    the last accepted probability and the next; 0.5 without any Pikachu.
     """
     if not np.any(is_pikachu):
         return 0.5
@@ -82,12 +81,12 @@ def recommended_threshold(is_pikachu: np.ndarray, probabilities: np.ndarray) -> 
     f_half = 1.25 * precision * recall / np.maximum(0.25 * precision + recall, 1e-12)
     best = int(np.argmax(f_half))
     below = scores[best + 1] if best + 1 < scores.size else 0.0
-    # Away from 0 and 1, which no threshold can be.
+    # Keep it away from 0 and 1, which a threshold cannot be.
     return float(np.clip((scores[best] + below) / 2, 0.01, 0.99))
 
 
 def calibration_error(is_pikachu: np.ndarray, probabilities: np.ndarray, num_bins: int = 15) -> float:
-    """Expected calibration error over bins of equal width (Guo et al. 2017, eq. 3): 0 is perfect."""
+    """Return the expected calibration error over equal-width bins (Guo et al. 2017, eq. 3); 0 is perfect."""
     truth = np.asarray(is_pikachu, float)
     bins = np.minimum((np.asarray(probabilities) * num_bins).astype(int), num_bins - 1)
     gaps = [
@@ -98,7 +97,7 @@ def calibration_error(is_pikachu: np.ndarray, probabilities: np.ndarray, num_bin
 
 
 def report(is_pikachu: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Everything above as JSON-able data, for cards and job results."""
+    """Return everything above as JSON-able data, for cards and job results."""
     recommended = recommended_threshold(is_pikachu, probabilities)
     thresholds = sorted({*THRESHOLDS, recommended})
     return {
@@ -115,5 +114,5 @@ def report(is_pikachu: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    """JSON knows no NaN."""
+    """Replace NaN, which JSON does not have, by None."""
     return None if np.isnan(value) else value

@@ -1,4 +1,4 @@
-"""The networks, with their preprocessing inside: uint8 (N, 256, 256, 3) in, logits or probabilities out."""
+"""The networks with their preprocessing: uint8 (N, 256, 256, 3) in, logits or probabilities out."""
 
 import math
 
@@ -14,14 +14,14 @@ from pika_classifier.serve.predictor import NOVELTY_NAME, OUTPUT_NAME
 
 
 def build(preset: Preset) -> keras.Model:
-    """A fresh network, pictures → logits (N, 1); `keras.utils.set_random_seed` decides its first weights."""
+    """Build a new network, pictures → logits (N, 1); seeded by `keras.utils.set_random_seed`."""
     if preset.network == "article":
         return article_network(preset.input_size, preset.dropout)
     return residual_network(preset.input_size, preset.dropout)
 
 
 def article_network(size: int, dropout: float) -> keras.Model:
-    """Three convolutions and a dense layer, some four thousand weights at 32 pixels: the article's kind."""
+    """Add three convolutions and a dense layer, about four thousand weights, like the article's."""
     pictures = picture_input()
     x = shrink(pictures, size, 1 / 255, 0.0)
     for width in (10, 10, 20):
@@ -32,12 +32,12 @@ def article_network(size: int, dropout: float) -> keras.Model:
 
 
 def residual_network(size: int, dropout: float, widths: tuple[int, ...] = (32, 64, 128)) -> keras.Model:
-    """A small residual CNN (after He et al. 2016, pre-activation), 0.4 M weights at the default widths."""
+    """Add a small pre-activation residual CNN (after He et al. 2016), 0.4 M weights."""
     pictures = picture_input()
     x = shrink(pictures, size, 1 / 127.5, -1.0)  # (N, size, size, 3), −1 … 1
     x = keras.layers.Conv2D(24, 5, strides=2, padding="same", use_bias=False)(x)
     for width in widths:
-        x = _residual_block(x, width)  # half the height and width each time
+        x = _residual_block(x, width)  # halves height and width each time
     x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Dropout(dropout)(x)
@@ -46,7 +46,7 @@ def residual_network(size: int, dropout: float, widths: tuple[int, ...] = (32, 6
 
 
 def _residual_block(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
-    """Two 3×3 convolutions, the first with stride 2, beside a mean-pooled 1×1 shortcut."""
+    """Add two 3×3 convolutions, the first with stride 2, beside an average-pooled 1×1 shortcut."""
     y = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
     shortcut = keras.layers.Conv2D(width, 1, use_bias=False)(keras.layers.AveragePooling2D(2)(y))
     y = keras.layers.Conv2D(width, 3, strides=2, padding="same", use_bias=False)(y)
@@ -56,13 +56,14 @@ def _residual_block(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
 
 
 def logit_model(network: keras.Model, mirror: bool) -> keras.Model:
-    """Uint8 pictures → logits float32 (N,).
+    """Build uint8 pictures → logits float32 (N,).
 
     Args:
+        network: of `build_network`.
         mirror: average the logits of a picture and its mirror image.
     """
     pictures = picture_input()
-    # One batch of both sides, so that the network stands in the exported graph once.
+    # One batch of both sides, so that the exported graph contains the network once.
     both = ops.concatenate([pictures, ops.flip(pictures, axis=2)]) if mirror else pictures
     logits = network(both, training=False)  # (2N, 1)
     if mirror:
@@ -71,17 +72,17 @@ def logit_model(network: keras.Model, mirror: bool) -> keras.Model:
 
 
 def serving_model(logits: keras.Model, temperature: float) -> keras.Model:
-    """What is exported: uint8 pictures → {"probability": sigmoid(logit / temperature), float32 (N,)}."""
+    """Build the exported model: uint8 pictures → {"probability": sigmoid(logit / temperature)}, (N,)."""
     pictures = picture_input()
     probability = ops.sigmoid(logits(pictures, training=False) / temperature)
     return keras.Model(pictures, {OUTPUT_NAME: probability}, name="is_pikachu")
 
 
 def frozen_model(features: FeatureSet, head: FrozenHead) -> keras.Model:
-    """What is exported for a head on frozen features: uint8 pictures → three outputs, all float32.
+    """Build the exported model of a head on frozen features: uint8 pictures → three float32 outputs.
 
-    "probability" (N,); "novelty" (N,), the distance to the nearest known picture, less than 1 for 99 in 100
-    known pictures; and "features" (N, F), from which both come.
+    "probability" (N,); "novelty" (N,), the distance to the nearest known picture, below 1 for 99 % of known
+    pictures; and "features" (N, F), from which both are computed.
     """
     pictures = picture_input()
     vector = build_features(features)(pictures)[FEATURES_NAME]
@@ -107,7 +108,7 @@ def frozen_model(features: FeatureSet, head: FrozenHead) -> keras.Model:
 
 
 def _linear(name: str, x: keras.KerasTensor, kernel: np.ndarray, bias: np.ndarray) -> keras.KerasTensor:
-    """x · kernel + bias, with given numbers."""
+    """Add x · kernel + bias with given numbers."""
     layer = keras.layers.Dense(kernel.shape[1], name=name)
     result = layer(x)
     layer.set_weights([kernel, bias])

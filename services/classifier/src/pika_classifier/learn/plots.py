@@ -1,4 +1,4 @@
-"""The pictures on a model's card: two plots as SVG and a sheet of the surest mistakes."""
+"""The pictures of a model card: two plots as SVG and a sheet of the most confident mistakes."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _SIDE, _MARGIN = 320, 48
 
 
 def reliability_plot(is_pikachu: np.ndarray, probabilities: np.ndarray) -> str:
-    """What is said against what is true, in ten bins, with 95 % intervals (Wilson 1927); SVG."""
+    """Plot observed over predicted shares in ten bins, with 95 % intervals (Wilson 1927), as SVG."""
     truth = np.asarray(is_pikachu, float)
     bins = np.minimum((np.asarray(probabilities) * NUM_BINS).astype(int), NUM_BINS - 1)
     marks = [_line([(0.0, 0.0), (1.0, 1.0)], "grey", dashed=True)]
@@ -33,20 +33,20 @@ def reliability_plot(is_pikachu: np.ndarray, probabilities: np.ndarray) -> str:
 
 
 def precision_recall_plot(is_pikachu: np.ndarray, probabilities: np.ndarray) -> str:
-    """Precision over recall for every threshold; SVG."""
+    """Plot precision over recall for every threshold, as SVG."""
     precision, recall, _ = pr_curve(is_pikachu, probabilities)
     points = [(float(x), float(y)) for x, y in zip(recall, precision, strict=True)]
     return _plot("Precision and recall", "recall", "precision", [_line(points, "#e0a800")])
 
 
 def surest_mistakes(is_pikachu: np.ndarray, probabilities: np.ndarray, num: int = NUM_MISTAKES) -> list[int]:
-    """Rows that are wrong at 0.5, the surest first."""
+    """Return rows that are wrong at 0.5, most confident first."""
     wrongness = np.where(is_pikachu, 1 - np.asarray(probabilities), probabilities)
     return [int(row) for row in np.argsort(-wrongness)[:num] if wrongness[row] > 0.5]
 
 
 def _place(x: float, y: float) -> tuple[float, float]:
-    """A point of the unit square → pixels."""
+    """Map a point of the unit square to pixels."""
     return _MARGIN + x * _SIDE, _MARGIN + (1 - y) * _SIDE
 
 

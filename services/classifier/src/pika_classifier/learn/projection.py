@@ -1,6 +1,6 @@
-"""Raw features → the space in which heads are trained: one scale, little of what does not matter, few axes.
+"""Raw features → the space in which heads are trained: standardised, invariant, few axes.
 
-All of it is linear, so that a head found there is one vector over the raw features.
+Everything is linear, so that a head found there is one vector over the raw features.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Projection:
     axes: np.ndarray
 
     def apply(self, features: np.ndarray) -> np.ndarray:
-        """Raw features (N, F) → float32 (N, K)."""
+        """Map raw features (N, F) to float32 (N, K)."""
         found: np.ndarray = (features - self.mean) @ self.axes
         return found
 
@@ -35,7 +35,7 @@ def fit_projection(
     num_axes: int,
     seed: int = 0,
 ) -> Projection:
-    """Learn the projection from pictures without labels.
+    """Fit the projection to unlabelled pictures.
 
     Each block is standardised by the pile. Directions in which a picture's own variations differ are shrunk:
     within-class covariance normalisation (Hatch, Kajarekar and Stolcke 2006), each picture being its own
@@ -45,11 +45,11 @@ def fit_projection(
     Args:
         unlabelled: raw features (N, F) of the pile.
         variations: raw features (V, M, F) of M pictures in V variations each; V may be 0.
-        widths: of the blocks, in their order; their sum is F.
-        weights: of the blocks. A block with variations shrunk or not has mean square `weight²` in all.
+        widths: of the blocks in order; their sum is F.
+        weights: of the blocks. A block, shrunk or not, has mean square `weight²` in total.
 
     Raises:
-        ValueError: fewer than two pictures, or widths that do not make F.
+        ValueError: fewer than two pictures, or widths that do not sum to F.
     """
     if len(unlabelled) < 2 or sum(widths) != unlabelled.shape[1]:
         raise ValueError(
@@ -73,9 +73,9 @@ def fit_projection(
 
 
 def _block(centred: np.ndarray, variations: np.ndarray, invariance: float) -> np.ndarray:
-    """The square matrix (W, W) that standardises one block and shrinks what varies within a picture."""
+    """Return the matrix (W, W) that standardises one block and shrinks variation within a picture."""
     deviations = centred.std(axis=0)
-    # A feature that hardly ever changes is not worth a thousand others where it does.
+    # Limits the scaling of features that are nearly constant.
     scale = 1 / (deviations + _FLOOR * deviations.mean() + 1e-6)
     if variations.shape[0] < 2 or not variations.shape[1]:
         return np.diag(scale)
@@ -95,7 +95,7 @@ def _apply_blocks(centred: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray
 
 
 def _principal_axes(x: np.ndarray, num_axes: int, seed: int) -> np.ndarray:
-    """The axes (F, K) along which centred rows (N, F) vary most (Halko, Martinsson and Tropp 2011)."""
+    """Return the principal axes (F, K) of centred rows (N, F) (Halko, Martinsson and Tropp 2011)."""
     rng = np.random.default_rng(seed)
     width = min(num_axes + _OVERSAMPLING, *x.shape)
     basis = np.linalg.qr(x @ rng.standard_normal((x.shape[1], width)))[0]

@@ -1,4 +1,4 @@
-"""From calibrated probabilities to the threshold for a stated precision, and what audits certify of it."""
+"""From calibrated probabilities to a threshold for a stated precision, and what audits certify about it."""
 
 import math
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Chosen:
-    """A threshold and what is expected of it.
+    """A threshold and the precision expected of it.
 
-    `expected_precision` is the mean probability of the pictures that reach it, None where none does.
+    `expected_precision` is the mean probability of the accepted pictures, None if there are none.
     """
 
     threshold: float
@@ -19,13 +19,14 @@ class Chosen:
 
 
 def threshold_for(probabilities: np.ndarray, precision: float) -> Chosen:
-    """The lowest threshold at which the accepted pictures' mean probability is still at least `precision`.
+    """Return the lowest threshold whose accepted pictures have a mean probability of at least `precision`.
 
-    Between the last picture that is accepted and the next, the middle is taken. Where not even the surest
-    picture is that sure, nothing is accepted.
+    It lies midway between the last accepted picture and the next. If even the most probable picture does not
+    suffice, nothing is accepted.
 
     Args:
-        probabilities: float (N,), calibrated for this pile. precision: 0 … 1, both excluded.
+        probabilities: float (N,), calibrated for this pile.
+        precision: 0 … 1, both excluded.
     """
     ordered = np.sort(np.asarray(probabilities, float))[::-1]
     means = np.cumsum(ordered) / np.arange(1, ordered.size + 1)
@@ -40,10 +41,10 @@ def threshold_for(probabilities: np.ndarray, precision: float) -> Chosen:
 
 
 def balanced_threshold(probabilities: np.ndarray) -> float:
-    """The threshold with the best expected F1: missing a Pikachu weighs as much as a wrong yes.
+    """Return the threshold with the best expected F1: misses weigh as much as false positives.
 
-    Accepting the k surest of N pictures, F1 is expected to be 2 Σ_k p / (k + Σ_N p) (Lewis 1995, by the ratio
-    of the means). 0.5 without any picture.
+    Accepting the k most probable of N pictures, the expected F1 is 2 Σ_k p / (k + Σ_N p) (Lewis 1995, as a
+    ratio of means). 0.5 without any picture.
     """
     ordered = np.sort(np.asarray(probabilities, float))[::-1]
     if not ordered.size:
@@ -53,16 +54,16 @@ def balanced_threshold(probabilities: np.ndarray) -> float:
 
 
 def _below(ordered: np.ndarray, num: int) -> float:
-    """A threshold between the last of `num` accepted probabilities and the next; never 0 or 1."""
+    """Return a threshold between the last of `num` accepted probabilities and the next; never 0 or 1."""
     below = float(ordered[num]) if num < ordered.size else 0.0
     return float(np.clip((ordered[num - 1] + below) / 2, 1e-9, 1 - 1e-9))
 
 
 def lower_bound(num_right: int, num_audited: int, confidence: float = 0.95) -> float:
-    """The precision that an audit certifies: Clopper and Pearson's (1934) one-sided lower bound.
+    """Return the precision certified by an audit: Clopper and Pearson's (1934) one-sided lower bound.
 
     Args:
-        num_right: of `num_audited` accepted pictures that were drawn by chance and labelled.
+        num_right: correct among `num_audited` accepted pictures that were drawn at random and labelled.
     """
     if not 0 <= num_right <= num_audited:
         raise ValueError(f"expected at most {num_audited} right answers, received {num_right}")
@@ -78,15 +79,15 @@ def lower_bound(num_right: int, num_audited: int, confidence: float = 0.95) -> f
 
 
 def audits_needed(precision: float, confidence: float = 0.95) -> int:
-    """How many audited pictures without an error certify `precision`.
+    """Return how many audited pictures without an error certify `precision`.
 
-    Their number n fulfils precision^n ≤ 1 − confidence.
+    Their number n satisfies precision^n ≤ 1 − confidence.
     """
     return math.ceil(math.log(1 - confidence) / math.log(precision))
 
 
 def _tail(num_right: int, num: int, share: float) -> float:
-    """The chance of at least `num_right` right answers of `num` where each is right with chance `share`."""
+    """Return the binomial probability of at least `num_right` successes in `num` trials."""
     if share <= 0.0:
         return 0.0
     if share >= 1.0:

@@ -30,20 +30,20 @@ from pika_kit.queue import OnProgress
 
 
 def _silent(done: int, total: int | None, message: str, **details: Any) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 @dataclass
 class Trained:
-    """What a run gives.
+    """The result of a run.
 
     Attributes:
-        model: `networks.serving_model`'s: calibrated, with the best epoch's weights.
-        temperature: what its logits are divided by.
+        model: a `networks.serving_model`: calibrated, with the best epoch's weights.
+        temperature: divisor of its logits.
         history: one list per curve, one value per epoch.
         validation: `metrics.report` on the valids.
         valid_probabilities: float (N,) in the order of the valids.
-        seconds: how long it took.
+        seconds: duration.
     """
 
     model: keras.Model
@@ -63,11 +63,11 @@ def train(
     log_folder: Path | None = None,
     on_progress: OnProgress = _silent,
 ) -> Trained:
-    """One run, which the seed decides.
+    """Run one training, determined by its seed.
 
     Args:
-        log_folder: where TensorBoard's files go; None for none.
-        on_progress: what it raises ends the run.
+        log_folder: for TensorBoard's files; None for none.
+        on_progress: an exception ends the run.
 
     Raises:
         TooFewLabels: a split lacks pictures of a label.
@@ -100,7 +100,7 @@ def _fit(
     preset: Preset,
     callbacks: list[keras.callbacks.Callback],
 ) -> dict[str, list[float]]:
-    """Train `head` and leave it with the weights of its best epoch; returns the curves."""
+    """Train `head`, leave it with the weights of its best epoch, and return the curves."""
     schedule = keras.optimizers.schedules.CosineDecay(
         preset.learning_rate, preset.epochs * preset.steps_per_epoch
     )
@@ -108,7 +108,7 @@ def _fit(
         keras.optimizers.AdamW(schedule, weight_decay=preset.weight_decay),
         keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=preset.label_smoothing),
         metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
-        jit_compile=False,  # on a CPU, XLA takes longer to compile than the whole run to train
+        jit_compile=False,  # on a CPU, compiling with XLA takes longer than the whole run
     )
     fitted = head.fit(
         batches,
@@ -127,7 +127,7 @@ def _callbacks(
     log_folder: Path | None,
     on_progress: OnProgress,
 ) -> list[keras.callbacks.Callback]:
-    """In this order: each sees in an epoch's figures what the ones before it put there."""
+    """Create the callbacks in order: each sees what earlier ones added to an epoch's logs."""
     callbacks: list[keras.callbacks.Callback] = [
         _CalibratedLoss(*validation),
         keras.callbacks.EarlyStopping(
@@ -145,10 +145,10 @@ def _callbacks(
 
 
 class _CalibratedLoss(keras.callbacks.Callback):
-    """Adds `val_calibrated_loss`: the validation loss at the temperature that suits the epoch best.
+    """Add `val_calibrated_loss`: the validation loss at the epoch's best temperature.
 
     The plain loss grows with confidence long after the ranking has stopped getting worse, and confidence is
-    set right afterwards anyway.
+    corrected afterwards anyway.
     """
 
     def __init__(self, inputs: np.ndarray, targets: np.ndarray) -> None:

@@ -1,8 +1,8 @@
-"""What pictures without labels add: neighbours in the features' space mostly show the same.
+"""What unlabelled pictures add: neighbours in feature space mostly show the same.
 
 A head's answers for all pictures are smoothed over the graph of nearest neighbours (Zhou et al. 2004,
 "Learning with local and global consistency"), and one linear head is fitted to the smoothed answers by ridge
-regression. Both steps are linear in the answers, so that they are one matrix for all labels and folds.
+regression. Both steps are linear in the answers, so that one matrix serves all labels and folds.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ class Smoother:
     Args:
         x: projected features (N, K) of labelled and unlabelled pictures.
         num_neighbours: of each picture in the graph.
-        smoothing: 0 … 1, how much of an answer comes from the neighbours.
+        smoothing: 0 … 1, the share of an answer that comes from the neighbours.
         ridge: penalty of the regression.
     """
 
@@ -36,13 +36,13 @@ class Smoother:
         self._operator = np.linalg.solve(rows.T @ rows + np.diag(penalties), spread.astype(np.float64))
 
     def refit(self, answers: np.ndarray) -> tuple[np.ndarray, float]:
-        """Answers float (N,), −1 … 1 → weights (K,) and bias of the head that gives the smoothed ones."""
+        """Map answers float (N,), −1 … 1, to weights (K,) and bias of a head for the smoothed ones."""
         found = self._operator @ answers
         return found[:-1], float(found[-1])
 
 
 def _neighbours(x: np.ndarray, num: int) -> np.ndarray:
-    """The graph's normalised weights D^−½ W D^−½, float32 (N, N): cubes of the nearest rows' cosines."""
+    """Return the graph's normalised weights D^−½ W D^−½, float32 (N, N): cubed cosines of nearest rows."""
     unit = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)).astype(np.float32)
     cosines = unit @ unit.T
     np.fill_diagonal(cosines, -1.0)

@@ -1,1 +1,1 @@
-"""A trained model in use."""
+"""Serving a trained model."""

@@ -1,4 +1,4 @@
-"""Write a trained model as SavedModel and as ONNX, and prove that both answer like the trainer's."""
+"""Write a trained model as SavedModel and ONNX, and check that both answer like the trainer's model."""
 
 import os
 from pathlib import Path
@@ -18,14 +18,15 @@ TOLERANCE = 1e-4
 
 
 class ExportDisagrees(RuntimeError):
-    """An exported model answers differently from the trained one; it must not be published."""
+    """An exported model answers differently from the trained one and must not be published."""
 
 
 def export(model: keras.Model, folder: Path, pixels: np.ndarray) -> dict[str, float]:
     """Write `folder/saved_model` and `folder/model.onnx`, then compare their answers.
 
     Args:
-        model: `networks.serving_model`'s.
+        model: a `networks.serving_model`.
+        folder: an existing folder.
         pixels: pictures to compare on.
 
     Returns:

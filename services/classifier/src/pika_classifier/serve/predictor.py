@@ -1,4 +1,4 @@
-"""Ask a published model, through whichever runtime; numpy only, TensorFlow never at import."""
+"""Predict with a published model through any runtime; numpy only, TensorFlow never at import."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ INPUT_NAME, OUTPUT_NAME, NOVELTY_NAME = "pictures", "probability", "novelty"
 
 
 def prepare(data: bytes) -> np.ndarray:
-    """The bytes of any readable picture → the uint8 (256, 256, 3) square that models take.
+    """Convert the bytes of any readable picture to the uint8 (256, 256, 3) square that models take.
 
     Raises:
         PictureError: unreadable.
@@ -31,12 +31,13 @@ def prepare(data: bytes) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says of N pictures.
+    """A model's answers for N pictures.
 
     Attributes:
-        probabilities: float32 (N,), 0–1: how surely each shows Pikachu.
-        novelties: float32 (N,): how far each is from anything known; above 1 is farther than 99 of 100 known
-            pictures are. None where the model cannot tell.
+        probabilities: float32 (N,), 0–1, that each shows Pikachu.
+        novelties: float32 (N,): distance from everything known; above 1 is farther than 99 % of known
+            pictures.
+            None if the model cannot tell.
     """
 
     probabilities: np.ndarray
@@ -44,10 +45,10 @@ class Answers:
 
 
 class Predictor:
-    """One loaded version. Safe to share between threads.
+    """One loaded version. Thread-safe.
 
-    `card`: what was published with it; its `recommended_threshold` is the probability from which a picture
-    counts, and its `thresholds` are those for other precisions.
+    `card`: published with it; its `recommended_threshold` is the probability from which a picture counts, and
+    its `thresholds` are those for other precisions.
     """
 
     def __init__(self, runtime: Runtime, version: str, card: Mapping[str, Any] | None = None) -> None:
@@ -57,31 +58,31 @@ class Predictor:
 
     @property
     def recommended_threshold(self) -> float:
-        """What the card recommends."""
+        """The card's recommended threshold."""
         return float(self._card.get("recommended_threshold", 0.5))
 
     @property
     def recommended_precision(self) -> float | None:
-        """What a filter should aim at; None where the probabilities are not calibrated for a pile."""
+        """The precision a filter should aim at; None if probabilities are not calibrated for a pile."""
         found = self._card.get("recommended_precision")
         return None if found is None else float(found)
 
     @property
     def doubtful_probability(self) -> float:
-        """The probability of the pictures of which the model knows least."""
+        """The probability at which the model knows least."""
         return float(self._card.get("doubtful_probability", 0.5))
 
     def threshold_for(self, precision: float) -> float | None:
-        """The card's threshold for a precision of at least so much; None where it knows of none."""
+        """Return the card's threshold for at least this precision; None if it has none."""
         rows = [row for row in self._card.get("thresholds", ()) if row["precision"] >= precision]
         return min((float(row["threshold"]) for row in rows), default=None)
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 (N, 256, 256, 3) → float32 (N,), 0–1: how surely each picture shows Pikachu."""
+        """Map uint8 (N, 256, 256, 3) to probabilities float32 (N,), 0–1."""
         return self.answers(pixels).probabilities
 
     def answers(self, pixels: np.ndarray) -> Answers:
-        """All that the model says of uint8 (N, 256, 256, 3)."""
+        """Return all of the model's answers for uint8 (N, 256, 256, 3)."""
         if pixels.ndim != 4 or pixels.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE, 3) or pixels.dtype != np.uint8:
             raise ValueError(
                 f"expected uint8 (N, {IMAGE_SIZE}, {IMAGE_SIZE}, 3), received {pixels.dtype} {pixels.shape}"
@@ -99,7 +100,7 @@ class Predictor:
 
 
 def load_predictor(settings: Settings, store: Store, version: str | None = None) -> Predictor:
-    """The given version, or the current one, on the runtime of the settings.
+    """Load the given version, or the current one, with the configured runtime.
 
     Raises:
         NoModel, UnknownVersion: see `pika_kit.models.Registry.fetch`.
@@ -108,7 +109,7 @@ def load_predictor(settings: Settings, store: Store, version: str | None = None)
 
 
 def default_threshold(settings: Settings, predictor: Predictor) -> float:
-    """The operator's threshold where there is one, else the model card's."""
+    """Return the operator's threshold if set, otherwise the model card's."""
     return settings.is_pikachu_threshold or predictor.recommended_threshold
 
 
