@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes services/studio/openapi.json: the interface of all services, as it is at the front door.
+"""Write services/studio/openapi.json: the interface of all services as it is at the gateway.
 
     .venv/bin/python deploy/merge_openapi.py           # after a change of any view
-    .venv/bin/python deploy/merge_openapi.py --check   # 1 where the file is not what it would write
+    .venv/bin/python deploy/merge_openapi.py --check   # exit with 1 if the file is out of date
 
-The file is committed, because the front door serves it and runs none of our code; a test compares it.
+The file is committed, because the gateway serves it and runs none of our code; a test compares it.
 """
 
 import importlib
@@ -27,7 +27,7 @@ Long work is a job: 202, and `Location` says where to look."""
 
 
 def merged(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """One document of several by service. Raises ValueError where two say different things of one name."""
+    """Merge the services' documents. Raises ValueError if two define one name differently."""
     first = next(iter(documents.values()))
     found: dict[str, Any] = {
         "openapi": first["openapi"],
@@ -70,7 +70,7 @@ def _of_the_front_door(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """Each service's own document; nothing is connected to."""
+    """Build each service's own document; nothing is connected to."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in SERVICES:
@@ -81,7 +81,7 @@ def documents() -> dict[str, dict[str, Any]]:
 
 
 def text() -> str:
-    """What the file holds."""
+    """Return what the file should contain."""
     return json.dumps(merged(documents()), ensure_ascii=False, indent=1) + "\n"
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Has Compose read every combination of the Compose files; 1 where it refuses one. Needs no engine.
+"""Validate every combination of the Compose files; exit with 1 if one is invalid. Needs no engine.
 
-Where there is no `docker compose`, that is said and nothing is checked: it cannot be had as a Python package.
+Without `docker compose` nothing is checked, and a message says so: it is not available as a Python package.
 """
 
 import itertools
@@ -15,7 +15,7 @@ BASE = "docker-compose.yml"
 
 
 def main() -> int:
-    """The exit status."""
+    """Return the exit status."""
     if not _succeeds("version"):
         print("check_compose: not checked, there is no `docker compose` here")
         return 0
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def _succeeds(*words: str, files: tuple[str, ...] = (BASE,)) -> bool:
-    # A variable that an overlay insists on; everything else has a default.
+    # A variable that an overlay requires; everything else has a default.
     environ = os.environ | {"COMPOSE_FILE": os.pathsep.join(files), "PIKA_SITE": "localhost"}
     command = ["docker", "compose", "--env-file", os.devnull, *words]
     try:

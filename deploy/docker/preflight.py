@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Sees whether this machine can run the stack in Docker, makes its secrets, and switches a GPU on.
+"""Check whether this machine can run the stack in Docker, create its secrets, and enable a GPU.
 
-    python3 deploy/docker/preflight.py             looks, changes nothing; 0 if nothing is in the way, else 1
-    python3 deploy/docker/preflight.py --secrets   makes the secrets that are missing or empty, no others
-    python3 deploy/docker/preflight.py --gpu       has Compose use the NVIDIA card, through .env
+    python3 deploy/docker/preflight.py             only checks; exit status 0 if all is well, otherwise 1
+    python3 deploy/docker/preflight.py --secrets   creates missing or empty secrets, leaves others alone
+    python3 deploy/docker/preflight.py --gpu       makes Compose use the NVIDIA card, through .env
 
-Needs Python 3.9 or later and nothing else. It can be called from any folder.
+Needs Python 3.9 or later and nothing else. Works from any folder.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Run = Callable[[Sequence[str]], "Answer"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check has found, and what to do about it."""
+    """The result of one check, and what to do about it."""
 
     level: str
     name: str
@@ -60,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program answered: exit status, stdout, and the first line that tells something."""
+    """A program's result: exit status, stdout, and the first meaningful line."""
 
     status: int
     out: str
@@ -68,7 +68,7 @@ class Answer:
 
     @property
     def json(self) -> dict[str, Any]:
-        """Its stdout as a JSON object; empty where it is none."""
+        """Its stdout as a JSON object; empty if it is not one."""
         try:
             found = json.loads(self.out)
         except ValueError:
@@ -77,7 +77,7 @@ class Answer:
 
 
 def run_in_root(command: Sequence[str]) -> Answer:
-    """Run a program in the clone's root; a missing or silent one is an answer, too."""
+    """Run a program in the clone's root; a missing or hanging one gives a result, too."""
     try:
         done = subprocess.run(
             list(command), cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
@@ -92,7 +92,7 @@ def run_in_root(command: Sequence[str]) -> Answer:
 
 
 def check(root: Path, run: Run) -> Iterator[Finding]:
-    """All checks, in the order in which their remedies help."""
+    """Run all checks, in the order in which their remedies help."""
     engine = run(["docker", "version", "--format", "json"])
     yield check_version("engine", (engine.json.get("Server") or {}).get("Version"), ENGINE, engine.said)
     compose = run(["docker", "compose", "version", "--format", "json"])
@@ -118,7 +118,7 @@ def check(root: Path, run: Run) -> Iterator[Finding]:
 
 
 def check_version(name: str, found: str | None, wanted: tuple[int, int], said: str) -> Finding:
-    """A program is there, and new enough."""
+    """Check that a program exists and is recent enough."""
     least = f"{wanted[0]}.{wanted[1]}"
     numbers = re.search(r"(\d+)\.(\d+)", found or "")
     remedy = "install or update Docker Engine and its plugins: https://docs.docker.com/engine/install/"
@@ -134,7 +134,7 @@ def check_version(name: str, found: str | None, wanted: tuple[int, int], said: s
 
 
 def check_secrets(folder: Path) -> Iterator[Finding]:
-    """Every secret is there, is nobody's example, and can be read inside a container."""
+    """Check that every secret exists, is not an example value, and is readable inside containers."""
     faulty = False
     for name in SECRETS:
         fault, remedy = secret_fault(folder / name)
@@ -148,10 +148,10 @@ def check_secrets(folder: Path) -> Iterator[Finding]:
 
 
 def secret_fault(path: Path) -> tuple[str, str]:
-    """(what is wrong with a secret, what to do), or two empty texts. Its value is never told."""
+    """Return (what is wrong with a secret, what to do), or two empty texts. Never shows its value."""
     make = f"{SCRIPT} --secrets"
     try:
-        if path.is_dir():  # older engines make a folder where a file that they should mount is missing
+        if path.is_dir():  # older engines create a folder if a file to mount is missing
             return "expected a file, found a folder", f"rmdir {FOLDER}/{path.name}; {make}"
         value = path.read_text(encoding="utf-8").strip()
         mode = path.stat().st_mode
@@ -168,7 +168,7 @@ def secret_fault(path: Path) -> tuple[str, str]:
 
 
 def weakness(value: str) -> str:
-    """Why a secret is no good, or an empty text."""
+    """Return why a secret is invalid, or an empty text."""
     example = next((word for word in EXAMPLES if word in value.lower()), None)
     if example:
         return f"it holds the example {example!r}"
@@ -180,10 +180,10 @@ def weakness(value: str) -> str:
 
 
 def make_secrets(folder: Path) -> Iterator[Finding]:
-    """Make what is missing or empty. What is there and not empty is never touched, good or not.
+    """Create missing or empty secrets. Existing values are never touched, valid or not.
 
-    The folder lets only its owner in; the files are readable to all, since containers get them one by one
-    and run as other users.
+    Only the owner can enter the folder; the files are readable to all, because containers mount them one by
+    one and run as other users.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in SECRETS:
@@ -192,7 +192,7 @@ def make_secrets(folder: Path) -> Iterator[Finding]:
             fault, remedy = secret_fault(path)
             yield Finding(PROBLEM if fault else OK, name, f"kept{': ' if fault else ''}{fault}", remedy)
             continue
-        value = secrets.token_hex(20)  # MinIO takes no secret key of more than 40 characters
+        value = secrets.token_hex(20)  # MinIO limits secret keys to 40 characters
         path.unlink(missing_ok=True)
         path.write_text(f"pikastack:{value}\n" if name == API_KEYS else value, encoding="utf-8")
         path.chmod(0o644 if name == API_KEYS else 0o444)  # keys are added by hand
@@ -200,7 +200,7 @@ def make_secrets(folder: Path) -> Iterator[Finding]:
 
 
 def check_names(root: Path) -> Iterator[Finding]:
-    """There is a .env, and no setting in it is lost to a typing error."""
+    """Check that .env exists and contains no misspelled setting."""
     if not (root / ".env").is_file():
         yield Finding(OK, ".env", "none: every setting has its default", "cp .env.example .env to change any")
         return
@@ -215,7 +215,7 @@ def check_names(root: Path) -> Iterator[Finding]:
 
 
 def check_ports(services: dict[str, Any], run: Run) -> Iterator[Finding]:
-    """What the stack publishes can be had, or is its own already."""
+    """Check that the published ports are free, or already this stack's."""
     running = run(["docker", "compose", "ps", "--format", "{{.Service}}"]).out.split()
     for service, view in services.items():
         for port in view.get("ports", []):
@@ -235,7 +235,7 @@ def check_ports(services: dict[str, Any], run: Run) -> Iterator[Finding]:
 
 
 def check_access(services: dict[str, Any], keys: Path) -> Iterator[Finding]:
-    """There are keys, or the operator's word that none are meant; who is reached from outside has HTTPS."""
+    """Check for API keys, or an explicit choice of none; and for HTTPS if reachable from outside."""
     is_open = services["scraper"]["environment"].get("PIKA_OPEN_ACCESS", "false").lower() == "true"
     front = services["front"]
     addresses = {port.get("host_ip") or "0.0.0.0" for port in front["ports"]}  # noqa: S104
@@ -253,12 +253,12 @@ def check_access(services: dict[str, Any], keys: Path) -> Iterator[Finding]:
 
 
 def check_space(info: dict[str, Any], disk: int) -> Iterator[Finding]:
-    """Memory to train in, and space for images and data."""
+    """Check for memory to train in, and space for images and data."""
     memory = int(info.get("MemTotal") or 0) / 1e9
     enough = memory >= MEMORY_GB
     yield Finding(OK if enough else WARNING, "memory", f"{memory:.1f} GB; training wants {MEMORY_GB}")
     place = Path(info.get("DockerRootDir") or "/var/lib/docker")
-    while not os.access(place, os.R_OK):  # the engine's folder may be hidden from us
+    while not os.access(place, os.R_OK):  # the engine's folder may be unreadable for us
         place = place.parent
     free = shutil.disk_usage(place).free / 1e9
     remedy = "" if free >= disk else "make space: docker system df, then docker system prune"
@@ -266,7 +266,7 @@ def check_space(info: dict[str, Any], disk: int) -> Iterator[Finding]:
 
 
 def cards_of(services: dict[str, Any]) -> dict[str, list[str]]:
-    """Container → the cards that it reserves."""
+    """Map containers to the cards that they reserve."""
     found = {}
     for name, view in services.items():
         devices = view.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
@@ -277,7 +277,7 @@ def cards_of(services: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def check_gpu(cards: dict[str, list[str]], run: Run) -> Iterator[Finding]:
-    """Driver, toolkit and card, by trying the card in the container that wants it."""
+    """Check driver, toolkit and card by trying the card in the container that needs it."""
     listed = run(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"])
     if not cards:
         found = f"{listed.out.strip()}, not used" if not listed.status else "none, and none is asked for"
@@ -305,7 +305,7 @@ def check_gpu(cards: dict[str, list[str]], run: Run) -> Iterator[Finding]:
 
 
 def use_gpu(root: Path, run: Run) -> Iterator[Finding]:
-    """Add the overlay to COMPOSE_FILE in .env; everything else there stays as it was."""
+    """Add the overlay to COMPOSE_FILE in .env; everything else there is kept."""
     if run(["nvidia-smi", "-L"]).status:
         yield Finding(
             PROBLEM, ".env", "not changed: nvidia-smi lists no card", "install NVIDIA's driver first"
@@ -324,7 +324,7 @@ def use_gpu(root: Path, run: Run) -> Iterator[Finding]:
 
 
 def main(arguments: Sequence[str], root: Path = ROOT, run: Run = run_in_root) -> int:
-    """Do what the arguments ask for and show it; the exit status."""
+    """Do what the arguments ask for, show the results, and return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,7 +1,7 @@
-"""What figures are made of, as data: outlines, ears, tails, poses, colours, and the anatomy of Pikachu.
+"""The building blocks of figures as data: outlines, ears, tails, poses, colours, and Pikachu's anatomy.
 
-Lengths are in figure units: Pikachu's head is about 1.1 wide. Angles are in degrees; an ear at 0 stands
-upright. Outlines of symmetric parts are given as their right half, from the top middle to the bottom middle.
+Lengths are in figure units: Pikachu's head is about 1.1 wide. Angles are in degrees; an ear at 0 is upright.
+Outlines of symmetric parts list their right half, from the top centre to the bottom centre.
 """
 
 import colorsys
@@ -17,25 +17,25 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Paint:
-    """A range of colours: hue in degrees (may go below 0), saturation and value in 0–1."""
+    """A range of colours: hue in degrees (may be below 0), saturation and value in 0–1."""
 
     hue: Range
     saturation: Range
     value: Range
 
     def pick(self, rng: np.random.Generator) -> Colour:
-        """One colour of the range."""
+        """Pick a colour of the range."""
         return hsv(rng.uniform(*self.hue), rng.uniform(*self.saturation), rng.uniform(*self.value))
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """An RGB colour from hue in degrees and saturation and value in 0–1."""
+    """Convert hue in degrees, saturation and value in 0–1 to RGB."""
     red, green, blue = colorsys.hsv_to_rgb(hue / 360 % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def shaded(colour: Colour, strength: float = 0.16) -> Colour:
-    """The colour in shade: darker, and warmer as cartoon shade is (green falls faster than red)."""
+    """Return the colour in shade: darker, and warmer like cartoon shade (green falls faster than red)."""
     red, green, blue = colour
     return (
         round(red * (1 - strength * 0.75)),
@@ -72,7 +72,7 @@ SIDE_TORSO = ((-0.25, -0.1), (0.1, -0.08), (0.42, 0.05), (0.68, 0.26), (0.74, 0.
 
 @dataclass(frozen=True)
 class EarShape:
-    """One side of an ear of length 1, from its base to its tip; tips are sharp or round."""
+    """Return one side of an ear of length 1, from base to tip; tips are sharp or round."""
 
     side: tuple[Point, ...]
     is_sharp: bool
@@ -86,7 +86,7 @@ EARS = {
     "rabbit": EarShape(((0.1, 0.1), (0.14, -0.25), (0.17, -0.6), (0.13, -0.9), (0, -1)), False),
 }
 
-# A lightning bolt that widens from its brown base; tail shapes start at (0, 0) and go up and to the right.
+# A lightning bolt that widens from its brown base; tails start at (0, 0) and go up and to the right.
 BOLT = ((-0.04, -0.06), (0.02, 0.09), (0.36, -0.02), (0.29, -0.22), (0.72, -0.34), (0.64, -0.58),
         (1.24, -0.8), (1.02, -1.42), (0.20, -0.84), (0.38, -0.62), (0.0, -0.40), (0.13, -0.22))  # fmt: skip
 BOLT_BASE = ((-0.04, -0.06), (0.02, 0.09), (0.36, -0.02), (0.29, -0.22), (0.39, -0.25), (0.28, -0.37),
@@ -97,7 +97,7 @@ CURL = ((0, 0), (0.3, 0.06), (0.52, -0.12), (0.52, -0.45), (0.38, -0.62), (0.26,
 
 @dataclass(frozen=True)
 class Limb:
-    """An arm or a leg from where it leaves the body to where it ends, with the bend between."""
+    """An arm or a leg from the body to its end, with the bend between."""
 
     start: Point
     bend: Point
@@ -106,7 +106,7 @@ class Limb:
 
 @dataclass(frozen=True)
 class Foot:
-    """A foot's middle, its angle and how long it looks."""
+    """A foot's centre, angle and apparent length."""
 
     middle: Point
     angle: float
@@ -115,7 +115,7 @@ class Foot:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where everything is. `yaw` turns the face (positive: to the right), `tilt` the head."""
+    """The position of every part. `yaw` turns the face (positive: to the right), `tilt` the head."""
 
     torso: str
     head: Point
@@ -173,12 +173,12 @@ POSES: dict[str, Pose] = {
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One kind of creature. `None` means that it has no such part; `extras` name further parts."""
+    """One kind of creature. `None` means that a part is missing; `extras` names further parts."""
 
     body: Paint
     ears: str | None = None
     ear_length: float = 0.85
-    ear_angles: Range = (16, 58)  # both ears, drawn apart
+    ear_angles: Range = (16, 58)  # the distance between the ears
     ear_base: Point = (0.29, -0.3)
     ear_tip: Paint | None = None
     ear_tip_share: float = 0.36

@@ -1,4 +1,4 @@
-"""Backgrounds for figures: plain and soft ones for most pictures, patterns, and now and then a scene.
+"""Backgrounds for figures: mostly plain and soft ones, patterns, and occasionally a scene.
 
 Every background takes a random generator, width and height in pixels, and returns an RGB picture.
 """
@@ -11,19 +11,19 @@ from pika_drawings.scenes import Background, any_colour, beach, meadow, night, p
 
 
 def related(rng: np.random.Generator, colour: Colour) -> Colour:
-    """A colour near another: its neighbour in a gradient or pattern."""
+    """Return a similar colour, for a gradient or pattern."""
     change = rng.uniform(-45, 45) + rng.uniform(-15, 15, 3)
     red, green, blue = np.clip(np.array(colour) + change, 0, 255).astype(int).tolist()
     return red, green, blue
 
 
 def plain(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """One colour."""
+    """Fill with one colour."""
     return Image.new("RGB", (width, height), any_colour(rng))
 
 
 def gradient(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """From one colour to another, along a line or out from a bright middle."""
+    """Draw a gradient along a line or from a bright centre."""
     first = any_colour(rng)
     second = related(rng, first)
     y, x = np.ogrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
@@ -37,7 +37,7 @@ def gradient(rng: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def pattern(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Dots, stripes, squares or rays in two related colours."""
+    """Draw dots, stripes, squares or rays in two related colours."""
     first = any_colour(rng)
     second = related(rng, first)
     kind = rng.choice(["dots", "stripes", "squares", "rays"])
@@ -82,7 +82,7 @@ BEHIND_FIGURES: tuple[tuple[Background, float], ...] = (
 
 
 def behind_figure(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """A background for a figure: about 70 % plain or soft."""
+    """Draw a background for a figure: about 70 % plain or soft."""
     weights = np.array([weight for _, weight in BEHIND_FIGURES])
     background = BEHIND_FIGURES[rng.choice(len(weights), p=weights / weights.sum())][0]
     return background(rng, width, height)

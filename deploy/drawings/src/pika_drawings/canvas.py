@@ -1,8 +1,8 @@
 """A canvas for cartoon parts: smooth outlines, filled, shaded and inked, drawn large and then shrunk.
 
 A figure is a list of groups, a group a list of parts (Shape or Line) in figure units: x to the right, y down,
-about one unit from a figure's middle to its edge. The outlines of a group are drawn before its fills, so that
-the parts of a group share one outline, as head and ears do.
+about one unit from a figure's centre to its edge. A group's outlines are drawn before its fills, so that its
+parts share one outline, as head and ears do.
 """
 
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ class Shape:
     fill: Colour
     shade: Colour | None = None
     outlined: bool = True
-    is_open: bool = False  # no line from the last point to the first: there a limb grows out of the body
-    clip: Points | None = None  # painted inside this outline only
+    is_open: bool = False  # no line from the last point to the first, where a limb joins the body
+    clip: Points | None = None  # painted only inside this outline
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ Group = list[Shape | Line]
 
 @dataclass(frozen=True)
 class Ink:
-    """How a figure is inked: outline colour (None: no outlines), its width and the shift that makes shade."""
+    """How to ink a figure: outline colour (None: no outlines), width, and the offset of the shade."""
 
     outline: Colour | None
     width: float
@@ -64,7 +64,7 @@ class Placement:
 
 
 def spline(points: object, *, closed: bool = True, steps: int = 6) -> Points:
-    """A Catmull-Rom curve through the points, (N, 2) to (about N × steps, 2)."""
+    """Return a Catmull-Rom curve through the points, (N, 2) to (about N × steps, 2)."""
     knots = np.asarray(points, dtype=float)
     if closed:
         knots = np.concatenate([knots[-1:], knots, knots[:2]])
@@ -82,14 +82,14 @@ def spline(points: object, *, closed: bool = True, steps: int = 6) -> Points:
 
 
 def symmetric(half: object, *, steps: int = 6) -> Points:
-    """A smooth outline from its right half, given from the top middle to the bottom middle."""
+    """Return a smooth outline from its right half, given from the top centre to the bottom centre."""
     right = np.asarray(half, dtype=float)
     left = right[-2:0:-1] * (-1, 1)
     return spline(np.concatenate([right, left]), steps=steps)
 
 
 def ellipse(x: float, y: float, radius_x: float, radius_y: float | None = None, angle: float = 0.0) -> Points:
-    """An ellipse of 24 points (64 if large), turned by `angle` degrees."""
+    """Return an ellipse of 24 points (64 if large), rotated by `angle` degrees."""
     num_points = 24 if radius_x < 0.3 else 64
     t = np.linspace(0, 2 * np.pi, num_points, endpoint=False)
     circle = np.stack(
@@ -99,19 +99,19 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float | None = None, 
 
 
 def turned(points: Points, degrees: float, to: tuple[float, float] | Points = (0.0, 0.0)) -> Points:
-    """The points turned clockwise (as seen, y being down) about the origin, which then moves `to` a place."""
+    """Rotate the points clockwise (as seen, y being down) about the origin, then move the origin to `to`."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return points @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(to)
 
 
 def bounds(groups: list[Group]) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest x and y of all parts."""
+    """Return the lowest and the highest x and y of all parts."""
     points = np.concatenate([part.points for group in groups for part in group])
     return points.min(axis=0), points.max(axis=0)
 
 
 class Canvas:
-    """Draws onto a background, an RGB picture, `oversampling` times as large."""
+    """Draw onto a background, an RGB picture, at `oversampling` times its size."""
 
     def __init__(self, background: Image.Image, oversampling: int = 3) -> None:
         self.frame = np.array(background.size) * oversampling
@@ -129,7 +129,7 @@ class Canvas:
         mirrored: bool = False,
         shear: float = 0.0,
     ) -> Placement:
-        """Fits the groups into `share` of the picture; `shift`, in shares too, moves them off its middle."""
+        """Fit the groups into `share` of the picture; `shift`, also in shares, moves them off the centre."""
         matrix = np.array([[-1.0 if mirrored else 1.0, shear], [0.0, 1.0]])
         matrix = turned(matrix.T, angle).T
         low, high = bounds([[Shape(part.points @ matrix.T, (0, 0, 0)) for part in group] for group in groups])
@@ -138,7 +138,7 @@ class Canvas:
         return Placement(matrix * scale, offset)
 
     def paint(self, groups: list[Group], ink: Ink, place: Placement) -> None:
-        """Paints the groups in their order."""
+        """Paint the groups in order."""
         line_width = max(2, round(ink.width * place.scale * 2))
         for group in groups:
             shapes = [part for part in group if isinstance(part, Shape)]
@@ -154,10 +154,10 @@ class Canvas:
                     self._stroke(place(part.points), part.colour, width, closed=False)
 
     def paint_shadow(self, groups: list[Group], place: Placement) -> None:
-        """A soft shadow on the ground, in the background's own colour; paint it before the figure."""
+        """Paint a soft shadow on the ground, in the background's own colour; call it before the figure."""
         points = np.concatenate([place(part.points) for group in groups for part in group])
         (left, _), (right, bottom) = points.min(axis=0), points.max(axis=0)
-        lowest = points[points[:, 1] > bottom - 0.12 * (right - left), 0]  # its middle is under the feet
+        lowest = points[points[:, 1] > bottom - 0.12 * (right - left), 0]  # its centre is under the feet
         middle, span = (lowest.min() + lowest.max()) / 2, 0.3 * (right - left)
         for share in np.linspace(1, 0.6, 8):
             box = (
@@ -176,7 +176,7 @@ class Canvas:
             self._image.paste(region.point(lambda value: value * 0.95), tuple(corners), mask)
 
     def picture(self) -> Image.Image:
-        """What was painted, RGB at the background's size."""
+        """Return what was painted, RGB at the background's size."""
         return self._image.reduce(self.oversampling)
 
     def _stroke(self, points: Points, colour: Colour, width: int, *, closed: bool) -> None:

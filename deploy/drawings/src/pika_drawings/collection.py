@@ -1,8 +1,8 @@
 """Folders of drawn pictures: a pile as a web search leaves it, and a small labelled set.
 
-The pile's names say nothing; its formats, sizes and shapes differ, some pictures are there twice, and some
-files are no pictures at all, so that every step that follows has work to do. The same seed gives the same
-files, with one process or with several.
+The pile's names are meaningless; formats, sizes and shapes differ, some pictures are repeated, and some files
+are not pictures, so that every following step has work to do. The same seed gives the same files, with one
+process or with several.
 """
 
 import multiprocessing
@@ -26,7 +26,7 @@ FORMATS = (("JPEG", ".jpg", 0.62), ("PNG", ".png", 0.26), ("WEBP", ".webp", 0.12
 
 @dataclass
 class Truth:
-    """What is in a pile, by file name; `duplicates` and `near_duplicates` name the picture they repeat."""
+    """A pile's contents, by file name; duplicates are listed with the picture they repeat."""
 
     pikachu: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class _Order:
-    """A picture to be drawn: picture `index` of a class in one of the streams."""
+    """A picture to draw: number `index` of a class in one of the streams."""
 
     label: str
     seed: int
@@ -54,11 +54,11 @@ def write_collection(
     progress: Progress | None = None,
     processes: int = 1,
 ) -> Truth:
-    """Fills `folder` with num_pikachu + num_others different pictures, some repeated, and five broken files.
+    """Fill `folder` with num_pikachu + num_others different pictures, some repeats, and five broken files.
 
-    About one picture in a hundred is there twice byte for byte, and two in a hundred again in another size
-    and quality. `progress(done, total)` is called after every picture. Returns what is what. The folder may
-    exist, but must be empty (FileExistsError).
+    About 1 % of the pictures are repeated byte for byte, and 2 % in another size and quality. `progress(done,
+    total)` is called after every picture. Returns the truth about the files. The folder may exist but must be
+    empty (FileExistsError).
     """
     _make_empty(folder)
     orders = [_Order("pikachu", seed, PILE, index) for index in range(num_pikachu)]
@@ -93,7 +93,7 @@ def write_labels(
     progress: Progress | None = None,
     processes: int = 1,
 ) -> None:
-    """Fills trains|valids / pikachu|others under `folder`, with that many pictures in each of the four."""
+    """Fill trains|valids / pikachu|others under `folder`, with that many pictures in each of the four."""
     _make_empty(folder)
     parts = (("trains", TRAINS, num_trains), ("valids", VALIDS, num_valids))
     places = [(part, _Order(label, seed, stream, index)) for part, stream, number in parts
@@ -120,7 +120,7 @@ def _write(folder: Path, number: int, suffix: str, data: bytes) -> str:
 def _drawn(
     orders: Sequence[_Order], progress: Progress | None, processes: int
 ) -> Iterator[tuple[bytes, str]]:
-    """The bytes and the suffix of every picture, in the order given."""
+    """Yield the bytes and the suffix of every picture, in the given order."""
     if processes == 1:
         yield from _counted(map(_draw, orders), len(orders), progress)
         return
@@ -140,7 +140,7 @@ def _counted(
 
 
 def _draw(order: _Order) -> tuple[bytes, str]:
-    """Draws and encodes one picture of 180 to 400 pixels, one in four not square."""
+    """Draw and encode one picture of 180 to 400 pixels, one in four not square."""
     rng = np.random.default_rng([order.seed, order.stream, order.label == "pikachu", order.index])
     width = height = int(rng.integers(200, 301) if rng.random() < 0.8 else rng.integers(180, 401))
     if rng.random() < 0.25:
@@ -156,13 +156,13 @@ def _encoded(picture: Image.Image, file_format: str, quality: int) -> bytes:
     buffer = BytesIO()
     options: dict[str, int] = {"compress_level": 3} if file_format == "PNG" else {"quality": quality}
     if file_format == "WEBP":
-        options["method"] = 1  # the quickest way to encode
+        options["method"] = 1  # the fastest encoding
     picture.save(buffer, file_format, **options)
     return buffer.getvalue()
 
 
 def _resized(path: Path, rng: np.random.Generator) -> bytes:
-    """The picture again, at 60–90 % of its size and with stronger compression."""
+    """Encode the picture again, at 60–90 % of its size and with stronger compression."""
     with Image.open(path) as picture:
         share = rng.uniform(0.6, 0.9)
         size = round(picture.width * share), round(picture.height * share)
@@ -170,7 +170,7 @@ def _resized(path: Path, rng: np.random.Generator) -> bytes:
 
 
 def _broken(seed: int) -> Iterator[tuple[str, str, bytes]]:
-    """Files that look like pictures by their names only: reason, suffix, bytes."""
+    """Return files that are pictures by name only: reason, suffix, bytes."""
     rng = np.random.default_rng([seed, ARRANGEMENT, 1])
     picture = Image.fromarray(draw_pikachu(rng, 200))
     for file_format, suffix in (("JPEG", ".jpg"), ("PNG", ".png")):

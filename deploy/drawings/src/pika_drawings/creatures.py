@@ -14,12 +14,12 @@ ANY = Paint((0, 360), (0.2, 0.8), (0.5, 1.0))
 NOT_YELLOW = Paint((75, 395), (0.35, 0.75), (0.55, 0.98))
 
 LOOKALIKES: dict[str, Anatomy] = {
-    # Orange, big round brown-edged ears, a thin tail that ends in a bolt: what Pikachu grows into.
+    # Orange, big round brown-edged ears, a thin tail that ends in a bolt: what Pikachu evolves into.
     "raichu": Anatomy(
         ORANGE, "round", 0.62, (28, 62), (0.36, -0.3), ear_inside=BROWN, cheeks=YELLOW, tail="thin bolt",
         tail_paint=BROWN, stripes=BROWN, belly=CREAM, feet=BROWN,
     ),
-    # Its little one: huge dark-edged ears, pink cheeks, a dark collar, a puff instead of a bolt.
+    # What Pikachu evolves from: huge dark-edged ears, pink cheeks, a dark collar, a puff instead of a bolt.
     "pichu": Anatomy(
         Paint((48, 56), (0.45, 0.65), (0.97, 1.0)), "diamond", 0.72, (48, 68), (0.4, -0.24), ear_inside=BLACK,
         cheeks=PINK, tail="puff", head_size=(1.08, 1.0), extras=("collar",),
@@ -56,20 +56,20 @@ STRANGERS: dict[str, Anatomy] = {
                          head_size=(1.15, 1.1), feet=RED),
 }  # fmt: skip
 
-# Pikachu in a wrong colour, and without what makes it one: ears like a bolt are not enough.
+# Pikachu in a wrong colour and without its typical features: bolt-shaped ears are not enough.
 STRANGERS["blue hare"] = replace(
     PIKACHU, body=NOT_YELLOW, ears="rabbit", ear_tip=CREAM, cheeks=None, tail="puff", stripes=None
 )
 
 
 def pick_creature(rng: np.random.Generator, lookalike_share: float = 0.55) -> Anatomy:
-    """One anatomy: a look-alike or a stranger."""
+    """Pick an anatomy: a look-alike or a stranger."""
     kinds = LOOKALIKES if rng.random() < lookalike_share else STRANGERS
     return kinds[list(kinds)[rng.integers(len(kinds))]]
 
 
 def pick_pose(rng: np.random.Generator) -> Pose:
-    """One pose, the common ones more often."""
+    """Pick a pose, common ones more often."""
     poses = list(POSES.values())
     weights = np.array([pose.weight for pose in poses])
     return poses[rng.choice(len(poses), p=weights / weights.sum())]

@@ -1,4 +1,4 @@
-"""What some creatures have besides: hats, a shell, a bulb, a flame, a tuft or a collar."""
+"""Additional parts of some creatures: hats, a shell, a bulb, a flame, a tuft or a collar."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from pika_drawings.canvas import Colour, Group, Points, Shape, ellipse, spline
 
 
 def hat(yaw: float, rng: np.random.Generator) -> Group:
-    """A cap, a party hat or a bow between the ears of a head turned by `yaw` degrees; in head units."""
+    """Return a cap, a party hat or a bow for a head turned by `yaw` degrees; in head units."""
     colour = hsv(rng.uniform(0, 360), rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.0))
     trim = (250, 246, 235) if rng.random() < 0.6 else hsv(rng.uniform(0, 360), 0.6, 0.9)
     slide = 0.3 * np.sin(np.radians(yaw))
@@ -26,7 +26,7 @@ def hat(yaw: float, rng: np.random.Generator) -> Group:
 
 
 def on_head(anatomy: Anatomy, body: Colour) -> Group:
-    """A tuft of feathers, drawn behind the head; in head units."""
+    """Return a tuft of feathers behind the head; in head units."""
     if "tuft" not in anatomy.extras:
         return []
     strands = [
@@ -36,7 +36,7 @@ def on_head(anatomy: Anatomy, body: Colour) -> Group:
 
 
 def on_torso(anatomy: Anatomy, head: Point, torso: Points) -> Group:
-    """A dark ragged collar under the chin."""
+    """Return a dark ragged collar under the chin."""
     if "collar" not in anatomy.extras:
         return []
     x = np.linspace(-0.5, 0.5, 9)
@@ -46,7 +46,7 @@ def on_torso(anatomy: Anatomy, head: Point, torso: Points) -> Group:
 
 
 def behind_torso(anatomy: Anatomy, pose: Pose, rng: np.random.Generator) -> list[Group]:
-    """A shell or a bulb on the back."""
+    """Return a shell or a bulb on the back."""
     middle = (0.3, 0.12) if pose.torso == "side" else (0.05, 0.42)
     if "shell" in anatomy.extras:
         brown = hsv(rng.uniform(18, 35), 0.6, rng.uniform(0.5, 0.7))
@@ -66,7 +66,7 @@ def behind_torso(anatomy: Anatomy, pose: Pose, rng: np.random.Generator) -> list
 
 
 def on_tail(anatomy: Anatomy, end: Points) -> list[Group]:
-    """A flame at the end of the tail, at the point `end`."""
+    """Return a flame at the end of the tail, at the point `end`."""
     if "flame" not in anatomy.extras:
         return []
     flame = spline([(0, 0.16), (-0.16, 0.02), (-0.1, -0.2), (0.03, -0.42), (0.08, -0.2), (0.17, 0.0)])

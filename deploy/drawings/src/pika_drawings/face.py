@@ -1,7 +1,7 @@
-"""Faces: eyes, cheeks, nose and mouth on a ball that turns, so that a turned face is narrow on its far side.
+"""Faces: eyes, cheeks, nose and mouth on a sphere that turns, so that the far side becomes narrow.
 
-Positions are in head units (origin in the middle of the head, which is about 1.1 wide); the parts come back
-in the same units.
+Positions are in head units (origin in the centre of the head, which is about 1.1 wide), and so are the
+results.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ EXPRESSIONS: dict[str, Expression] = {
 
 @dataclass(frozen=True)
 class Face:
-    """How a face looks at us: turned by `yaw` and `pitch` degrees; `eye_size` and `cheek_size` are radii."""
+    """A face's orientation, `yaw` and `pitch` in degrees; `eye_size` and `cheek_size` are radii."""
 
     yaw: float
     pitch: float
@@ -53,7 +53,7 @@ class Face:
     cheek_size: float = 0.115
 
     def on_ball(self, points: Points) -> Points:
-        """The points as seen on the turned ball."""
+        """Project the points onto the turned sphere."""
         angles = np.arcsin(np.clip(points / BALL_RADIUS, -0.98, 0.98)) + np.radians((self.yaw, self.pitch))
         return BALL_RADIUS * np.sin(np.clip(angles, -np.pi / 2, np.pi / 2))
 
@@ -61,7 +61,7 @@ class Face:
 def face_parts(
     anatomy: Anatomy, face: Face, head: Points, rng: np.random.Generator, line_width: float
 ) -> Group:
-    """All parts of a face, clipped to the outline `head` where they may reach its edge."""
+    """Return all parts of a face, clipped to the outline `head` where they may reach its edge."""
     parts: Group = []
     if anatomy.cheeks is not None:
         red = anatomy.cheeks.pick(rng)
@@ -93,7 +93,7 @@ def _eye(face: Face, side: int, kind: str, head: Points, line_width: float) -> G
             face.on_ball(ellipse(x, y + size * 0.5, size * 0.55, size * 0.34)), (78, 48, 38), outlined=False
         ),
     ]
-    # Both eyes shine on the same side of the nose, turned a little towards it.
+    # Both eyes have their highlight on the same side, slightly towards the nose.
     shine = 0.3 if kind == "wide" else 0.42
     parts.append(
         Shape(
@@ -115,7 +115,7 @@ def _nose(face: Face, mouth: str) -> Group:
 
 
 def _mouth(face: Face, line_width: float) -> Group:
-    """A mouth like a small ω, open under it, round, or bent down."""
+    """Return a mouth like a small ω, open below it, round, or bent down."""
     y, kind = MOUTH_Y, face.expression.mouth
     width = max(line_width * 0.9, 0.02)
     if kind == "round":

@@ -1,4 +1,4 @@
-"""Builds a figure from an anatomy and a pose: tail, torso, limbs, ears, head, face and perhaps a hat."""
+"""Build a figure from an anatomy and a pose: tail, torso, limbs, ears, head, face and perhaps a hat."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from pika_drawings.face import EXPRESSIONS, Face, face_parts
 
 @dataclass(frozen=True)
 class Figure:
-    """Groups of parts from back to front; `focus` are the groups that the frame must hold."""
+    """Groups of parts from back to front; `focus` are the groups that the frame must contain."""
 
     groups: list[Group]
     focus: list[Group]
@@ -33,7 +33,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Look:
-    """The colours of one figure and how they are shaded; picked once so that all its parts agree."""
+    """The colours of one figure and their shading; picked once so that all parts match."""
 
     body: Colour
     shade: Colour | None
@@ -41,16 +41,16 @@ class Look:
     line_width: float
 
     def part(self, points: Points, *, is_open: bool = False, clip: Points | None = None) -> Shape:
-        """A part in the body's colour."""
+        """Return a part in the body's colour."""
         return Shape(points, self.body, self.shade, is_open=is_open, clip=clip)
 
     def tone(self, colour: Colour) -> Colour | None:
-        """The shade of another colour, None in a flat drawing."""
+        """Return the shade of another colour, None in a flat drawing."""
         return None if self.shade is None else shaded(colour)
 
 
 def build_figure(anatomy: Anatomy, pose: Pose, ink: Ink, rng: np.random.Generator) -> Figure:
-    """Draws one individual: colours, proportions, expression and small shifts come from `rng`."""
+    """Draw one individual: colours, proportions, expression and small shifts come from `rng`."""
     body = anatomy.body.pick(rng)
     is_flat = rng.random() < 0.2 and ink.outline is not None  # without either it would be a silhouette
     look = Look(
@@ -84,7 +84,7 @@ def _torso(pose: Pose) -> Points:
 
 
 def _head(anatomy: Anatomy, pose: Pose, look: Look, rng: np.random.Generator) -> list[Group]:
-    """Ears and head in one group (they share an outline), then the face, all tilted and put in place."""
+    """Return ears and head in one group (they share an outline), then the face, all tilted and placed."""
     size = np.array(anatomy.head_size) * rng.normal(1, 0.025, 2)
     tilt = rng.uniform(*pose.tilt)
     names = list(EXPRESSIONS)
@@ -149,7 +149,7 @@ def _ears(anatomy: Anatomy, face: Face, look: Look, rng: np.random.Generator) ->
 
 
 def _limb(limb: Limb, look: Look, rng: np.random.Generator) -> Shape:
-    """A tapered limb along a bent line, round at its end, open where it leaves the body."""
+    """Return a tapered limb along a bent line, round at its end, open where it joins the body."""
     start, bend, end = np.array([limb.start, limb.bend, limb.end]) + rng.normal(0, 0.012, (3, 2))
     t = np.linspace(0, 1, 9)[:, None]
     path = (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
@@ -218,7 +218,7 @@ def _tail(anatomy: Anatomy, pose: Pose, look: Look, rng: np.random.Generator) ->
 
 
 def _markings(anatomy: Anatomy, pose: Pose, torso: Points, look: Look, rng: np.random.Generator) -> Group:
-    """Belly, and stripes across the back where the back can be seen."""
+    """Return the belly, and stripes across the back if it is visible."""
     parts: Group = []
     if anatomy.belly is not None and not pose.from_behind:
         spot = ellipse(-0.02, 0.55, 0.29, 0.36) if pose.torso == "side" else ellipse(0, 0.6, 0.29, 0.36)

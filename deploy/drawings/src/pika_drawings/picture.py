@@ -1,4 +1,4 @@
-"""One picture: a figure, thing or scene on a background, lit, and now and then a little spoilt."""
+"""One picture: a figure, thing or scene on a background, lit, and sometimes slightly degraded."""
 
 from io import BytesIO
 
@@ -17,7 +17,7 @@ Size = int | tuple[int, int]
 
 
 def draw_pikachu(rng: np.random.Generator, size: Size = 256) -> np.ndarray:
-    """Draws one Pikachu, uint8 (height, width, 3); `size` is the side or (width, height) in pixels."""
+    """Draw one Pikachu, uint8 (height, width, 3); `size` is the side or (width, height) in pixels."""
     width, height = _frame(size)
     ink = pick_ink(rng)
     figure = build_figure(PIKACHU, pick_pose(rng), ink, rng)
@@ -25,7 +25,7 @@ def draw_pikachu(rng: np.random.Generator, size: Size = 256) -> np.ndarray:
 
 
 def draw_other(rng: np.random.Generator, size: Size = 256) -> np.ndarray:
-    """Draws something that is no Pikachu: another creature, a thing or a scene; shapes as draw_pikachu."""
+    """Draw something that is not Pikachu: another creature, a thing or a scene; sizes as in draw_pikachu."""
     width, height = _frame(size)
     kind = rng.random()
     if kind < 0.15:
@@ -40,7 +40,7 @@ def draw_other(rng: np.random.Generator, size: Size = 256) -> np.ndarray:
 
 
 def pick_ink(rng: np.random.Generator) -> Ink:
-    """Outlines dark and thin to bold, or none; the light comes from above, left or right."""
+    """Pick outlines: dark, thin to bold, or none; the light comes from above, left or right."""
     shift = (float(rng.choice([-1, 1]) * rng.uniform(0.02, 0.06)), -float(rng.uniform(0.02, 0.06)))
     if rng.random() < 0.15:
         return Ink(None, 0.0, shift)
@@ -58,7 +58,7 @@ def _frame(size: Size) -> tuple[int, int]:
 def _composed(
     rng: np.random.Generator, groups: list[Group], focus: list[Group], ink: Ink, size: tuple[int, int]
 ) -> Image.Image:
-    """The figure on a background, filling 62–97 % of the frame, most often near its middle."""
+    """Draw the figure on a background, filling 62–97 % of the frame, usually near its centre."""
     canvas = Canvas(behind_figure(rng, *size), 3 if max(size) <= 300 else 2)
     share = float(rng.uniform(0.78, 0.97) if rng.random() < 0.85 else rng.uniform(0.62, 0.78))
     room = (1 - share) / 2
@@ -78,7 +78,7 @@ def _composed(
 
 
 def _lit(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    """Lit from one side: the far side is darker by up to a fifth."""
+    """Light from one side: the far side is darker by up to a fifth."""
     way = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1:1:16j, -1:1:16j]
     dark = (x * np.cos(way) + y * np.sin(way) + 1.42) / 2.84
@@ -88,7 +88,7 @@ def _lit(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
 
 
 def _finished(rng: np.random.Generator, picture: Image.Image) -> np.ndarray:
-    """Three in four pictures clean; the others noisy, blurred, pale or marked by strong JPEG compression."""
+    """Leave three in four pictures clean; make the others noisy, blurred, pale or strongly compressed."""
     kind = rng.random()
     if kind < 0.06:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 1.4)))

@@ -1,4 +1,4 @@
-"""Scenes: small landscapes, streets and abstract pictures, behind figures or for themselves.
+"""Scenes: small landscapes, streets and abstract pictures, as backgrounds or on their own.
 
 Every scene takes a random generator, width and height in pixels, and returns an RGB picture of that size.
 """
@@ -27,7 +27,7 @@ NO_INK = Ink(None, 0.0)
 
 
 def any_colour(rng: np.random.Generator) -> Colour:
-    """A background's colour: often white or pale, sometimes strong (yellow too: colour must not tell)."""
+    """Pick a background's colour: often white or pale, sometimes strong, also yellow."""
     kind = rng.random()
     if kind < 0.25:
         return (255, 255, 255)
@@ -37,7 +37,7 @@ def any_colour(rng: np.random.Generator) -> Colour:
 
 
 def painted(width: int, height: int, groups: list[Group]) -> Image.Image:
-    """The groups over the whole frame; units: the frame is at least -1 to 1 on both axes."""
+    """Paint the groups over the whole frame; units: the frame is at least -1 to 1 on both axes."""
     canvas = Canvas(Image.new("RGB", (width, height)), 2)
     scale = max(width, height)  # half of the larger side, at twice the size
     canvas.paint(groups, NO_INK, Placement(np.eye(2) * scale, np.array([width, height], dtype=float)))
@@ -67,7 +67,7 @@ def _cloud(x: float, y: float, size: float, colour: Colour) -> Group:
 
 
 def meadow(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Sky, clouds, hills and perhaps trees."""
+    """Draw sky, clouds, hills and perhaps trees."""
     sky = hsv(rng.uniform(190, 215), rng.uniform(0.2, 0.5), rng.uniform(0.88, 1.0))
     green = rng.uniform(75, 140)
     groups: list[Group] = [[Shape(rectangle(-2, -2, 2, 2), sky)]]
@@ -92,7 +92,7 @@ def meadow(rng: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def night(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """A dark sky with stars and a moon over hills."""
+    """Draw a dark sky with stars and a moon over hills."""
     hue, light = rng.uniform(200, 300), rng.uniform(0.12, 0.4)
     stars: Group = [
         Shape(ellipse(rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0.006, 0.018)), (255, 250, 220))
@@ -115,7 +115,7 @@ def night(rng: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def beach(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Sky, sea and sand, at noon or with a low sun."""
+    """Draw sky, sea and sand, at noon or with a low sun."""
     is_evening = rng.random() < 0.4
     sky = (
         hsv(rng.uniform(0, 40), 0.45, 1.0)
@@ -142,7 +142,7 @@ def beach(rng: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def street(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """A row of houses with roofs, windows and doors."""
+    """Draw a row of houses with roofs, windows and doors."""
     groups: list[Group] = [[Shape(rectangle(-2, -2, 2, 2), hsv(rng.uniform(180, 230), 0.25, 0.98))]]
     x = -1.2
     while x < 1.1:
@@ -167,7 +167,7 @@ def street(rng: np.random.Generator, width: int, height: int) -> Image.Image:
 
 
 def abstract(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """Random blobs, bars and curves; yellow, red and black among them."""
+    """Draw random blobs, bars and curves, with yellow, red and black among them."""
     parts: Group = []
     for _ in range(rng.integers(6, 18)):
         hue = rng.choice([rng.uniform(0, 360), 50, 0])

@@ -1,6 +1,6 @@
-"""Objects, many of them as yellow as Pikachu, and a ghost: what others draw in place of a creature.
+"""Objects, many as yellow as Pikachu, and a ghost: negatives that are not creatures.
 
-Every function returns groups in figure units, about one unit from the middle to the edge.
+Every function returns groups in figure units, about one unit from the centre to the edge.
 """
 
 from collections.abc import Callable

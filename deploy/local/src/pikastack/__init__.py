@@ -1,1 +1,1 @@
-"""The pikastack command: runs the whole stack on one machine without Docker, and talks to it."""
+"""The pikastack command: run the whole stack on one machine without Docker, and talk to it."""

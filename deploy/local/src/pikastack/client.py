@@ -41,12 +41,12 @@ ModelName = Literal["gan", "classifier"]
 
 @dataclass(frozen=True)
 class Drawn:
-    """One drawn picture.
+    """One generated picture.
 
     Attributes:
         data: the encoded picture.
-        seed: what it was drawn from; None where it was drawn from a latent.
-        latent: where it was asked for.
+        seed: what it was generated from; None for a latent.
+        latent: if it was requested.
     """
 
     data: bytes = field(repr=False)
@@ -67,8 +67,9 @@ class Verdict:
 
     Attributes:
         is_pikachu: whether `probability` reaches `threshold`.
-        novelty: how unlike all known pictures it is; above 1: more than most of them. None where the model
-            cannot tell.
+        novelty: how unlike all known pictures it is; above 1: more than 99 % of them. None if the model
+            cannot
+            tell.
     """
 
     is_pikachu: bool
@@ -80,7 +81,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Projected:
-    """The latent whose picture comes nearest to a given one, that picture (PNG), and how far it is."""
+    """The latent whose picture is closest to a given one, that picture (PNG), and its distance."""
 
     latent: list[float]
     distance: float
@@ -90,14 +91,14 @@ class Projected:
 
 @dataclass(frozen=True)
 class Job:
-    """Long work that was started."""
+    """A started job."""
 
     id: str
     kind: str
 
 
 class JobError(Exception):
-    """A job failed or was cancelled; `view` is the last that was seen of it."""
+    """A job failed or was cancelled; `view` is its last known view."""
 
     def __init__(self, view: dict[str, Any]) -> None:
         super().__init__(view.get("error") or f"job {view['id']} was {view['status']}")
@@ -105,7 +106,7 @@ class JobError(Exception):
 
 
 class Client(Connection):
-    """One stack, by the URL of its front door. Safe to share between threads."""
+    """One stack, by its gateway's URL. Thread-safe."""
 
     def generate(
         self,
@@ -121,16 +122,16 @@ class Client(Connection):
         model_version: str | None = None,
         return_latents: bool = False,
     ) -> list[Drawn]:
-        """Draw pictures.
+        """Generate pictures.
 
         Args:
             n: how many, 1–64; by default one, or one for each of `seeds` or `latents`.
-            seed: the first of n seeds that follow each other.
-            seeds: "0,4-6", or a list, in place of `seed`.
-            latents: in place of seeds.
-            truncation: 0–2; less is plainer.
+            seed: the first of n consecutive seeds.
+            seeds: "0,4-6", or a list, instead of `seed`.
+            latents: instead of seeds.
+            truncation: 0–2; smaller values give plainer pictures.
             size: side in pixels, a power of two from 8 to 512; by default the model's own.
-            quality: 1–100, of JPEG and WebP.
+            quality: 1–100, for JPEG and WebP.
             model_version: such as "v2"; by default the current one.
         """
         request = {
@@ -159,14 +160,14 @@ class Client(Connection):
         ]
 
     def sheet(self, n: int = 16, *, seed: int | None = None, format: Format = "png", **more: Any) -> bytes:
-        """Draw one sheet with n pictures; `more` is as for POST /generate."""
+        """Generate one sheet with n pictures; `more` is as for POST /generate."""
         request = {"n": n, "seed": seed, "format": format, "grid": True, **more}
         return self.post("/generate", request).data
 
     def is_pikachu(
         self, picture: Picture, *, threshold: float | None = None, precision: float | None = None
     ) -> Verdict:
-        """Ask about one picture, with a threshold or a precision in place of the model's recommendation."""
+        """Ask about one picture, with a threshold or a precision instead of the model's recommendation."""
         path = self._with_query("/is-pikachu", threshold=threshold, precision=precision)
         return _verdict(self.post_bytes(path, _bytes_of(picture), "application/octet-stream").json())
 
@@ -177,7 +178,7 @@ class Client(Connection):
         threshold: float | None = None,
         precision: float | None = None,
     ) -> list[Verdict | ServiceError]:
-        """Ask about several; in place of a verdict there is an error for each that cannot be read."""
+        """Ask about several pictures; unreadable ones give an error instead of a verdict."""
         files = [(f"{number}", _bytes_of(picture)) for number, picture in enumerate(pictures)]
         told = self.post_files(
             self._with_query("/is-pikachu", threshold=threshold, precision=precision), files
@@ -190,14 +191,14 @@ class Client(Connection):
         ]
 
     def project(self, picture: Picture, *, model_version: str | None = None) -> Projected:
-        """Find the latent whose picture comes nearest to a given one; takes some seconds."""
+        """Find the latent whose picture is closest to a given one; takes some seconds."""
         path = self._with_query("/project", model_version=model_version)
         told = self.post_bytes(path, _bytes_of(picture), "application/octet-stream").json()
         data = base64.b64decode(told["b64_json"])
         return Projected(told["latent"], told["distance"], data, told["model_version"])
 
     def scrape(self, **request: Any) -> Job:
-        """Take pictures in, as a job: `queries="ピカチュウ"`, `source="folder", location=…`; see /docs."""
+        """Collect pictures, as a job: `queries="ピカチュウ"`, `source="folder", location=…`; see /docs."""
         return self._start("/scrape", request)
 
     def train_classifier(self, **request: Any) -> Job:
@@ -205,19 +206,20 @@ class Client(Connection):
         return self._start("/classifier/train", request)
 
     def filter(self, **request: Any) -> Job:
-        """Choose the Pikachus, as a job: `precision=0.95`, or a `threshold`, or the model's own."""
+        """Select the Pikachus, as a job: `precision=0.95`, or a `threshold`, or the model's own."""
         return self._start("/filter", request)
 
     def train_gan(self, **request: Any) -> Job:
-        """Train the GAN on what was chosen, as a job: `minutes=30`, `preset="cpu-64"`."""
+        """Train the GAN on the selected pictures, as a job: `minutes=30`, `preset="cpu-64"`."""
         return self._start("/gan/train", request)
 
     def wait(
         self, job: Job | str, on_progress: Callable[[dict[str, Any]], None] | None = None
     ) -> dict[str, Any]:
-        """The result of a job, once there is one.
+        """Wait for a job and return its result.
 
         Args:
+            job: from one of the methods above.
             on_progress: called with the job's view at each change.
 
         Raises:
@@ -235,12 +237,12 @@ class Client(Connection):
         return result
 
     def models(self, name: ModelName) -> list[dict[str, Any]]:
-        """The cards of all versions, oldest first."""
+        """Return the cards of all versions, oldest first."""
         cards: list[dict[str, Any]] = self.get(f"/{name}/models").json()["models"]
         return cards
 
     def activate(self, name: ModelName, version: str) -> dict[str, Any]:
-        """Make a version the current one; its card."""
+        """Activate a version and return its card."""
         card: dict[str, Any] = self.put(f"/{name}/models/current", {"version": version}).json()["card"]
         return card
 

@@ -1,4 +1,4 @@
-"""Requests to a stack from the outside: problems as errors, retries, a job's events."""
+"""HTTP requests to a stack: problems as exceptions, retries, a job's events."""
 
 import json
 import time
@@ -34,39 +34,39 @@ class ServiceError(Exception):
 
     @property
     def kind(self) -> str:
-        """The problem's stable name, such as "model-missing"; empty when nothing answered."""
+        """The problem's stable name, such as "model-missing"; empty without a response."""
         return str(self.problem.get("type", "")).rsplit(":", 1)[-1]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful answer."""
+    """A successful response."""
 
     status: int
     headers: Mapping[str, str]
     data: bytes
 
     def json(self) -> Any:
-        """The body as JSON."""
+        """Parse the body as JSON."""
         return json.loads(self.data)
 
 
 class Connection:
-    """One stack, by the URL of its front door. Safe to share between threads."""
+    """One stack, by its gateway's URL. Thread-safe."""
 
     def __init__(self, url: str, api_key: str | None = None, authorities: str | None = None) -> None:
-        """`authorities` is a PEM file of those whose certificates are believed, instead of the system's."""
+        """Connect to nothing yet. `authorities`: a PEM file that replaces the system's certificates."""
         self.url = url.rstrip("/")
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
         self._pool = urllib3.PoolManager(maxsize=8, timeout=timeout, retries=False, ca_certs=authorities)
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     def get(self, path: str, **query: Any) -> Answer:
-        """GET with query parameters; those that are None are left out."""
+        """GET with query parameters; None values are left out."""
         return self._request("GET", path, fields={k: str(v) for k, v in query.items() if v is not None})
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """POST with a JSON body, or with none; fields that are None are left out."""
+        """POST with an optional JSON body; None fields are left out."""
         return self._request("POST", path) if body is None else self._send_json("POST", path, body)
 
     def put(self, path: str, body: Mapping[str, Any]) -> Answer:
@@ -87,12 +87,12 @@ class Connection:
         return self._request("POST", path, fields=fields)
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """A job's view."""
+        """Return a job's view."""
         view: dict[str, Any] = self.get(f"/jobs/{job_id}").json()
         return view
 
     def watch(self, job_id: str) -> Iterator[dict[str, Any]]:
-        """The job's view at each change until it is over: from its events, else by asking again and again."""
+        """Yield the job's view at each change until it ends, from its events or by polling."""
         view: dict[str, Any] = {}
         while view.get("status") not in OVER:
             try:
@@ -101,7 +101,7 @@ class Connection:
                     if view["status"] in OVER:
                         return
             except (HTTPError, ValueError):
-                pass  # the stream broke off, as when a service restarts; the job goes on
+                pass  # the stream ended, for example because a service restarted; the job continues
             time.sleep(POLL_SECONDS)
             view = self.job(job_id)
             yield view
@@ -119,7 +119,7 @@ class Connection:
             if response.status != 200:
                 return
             buffer = b""
-            # The body is chunked, so each piece comes as soon as it is sent.
+            # The body is chunked, so each piece arrives as soon as it is sent.
             for chunk in response.stream(65_536):
                 buffer += chunk
                 *events, buffer = buffer.split(b"\n\n")
@@ -140,7 +140,7 @@ class Connection:
     ) -> Answer:
         sent = {**self._headers, **(headers or {})}
         if method == "POST":
-            # With it a request that comes again finds the job that the first one has started.
+            # With the key, a repeated request finds the job that the first one started.
             sent["Idempotency-Key"] = uuid.uuid4().hex
         may_repeat = method in ("GET", "POST")
         for attempt in range(_RETRIES):
@@ -171,7 +171,7 @@ def _no_answer(url: str, error: HTTPError) -> str:
 
 
 def _problem(status: int, body: bytes, what: str) -> ServiceError:
-    """The error of a problem+json answer, in the problem's own words."""
+    """Convert a problem+json response to an error with the problem's own words."""
     try:
         problem = json.loads(body)
         detail = problem.get("detail") or problem.get("title") or ""

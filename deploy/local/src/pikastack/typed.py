@@ -1,8 +1,8 @@
-"""How the user calls this program, for hints that can be typed as they stand."""
+"""How the user invoked this program, for hints that can be typed as shown."""
 
 import os
 
 
 def command() -> str:
-    """`./run` in a clone (whose script says so), else `pikastack`."""
+    """Return `./run` in a clone (whose script says so), otherwise `pikastack`."""
     return os.environ.get("PIKASTACK_COMMAND") or "pikastack"

@@ -1,4 +1,4 @@
-"""What the commands and the demo do with a running stack: take pictures and labels in, run jobs, draw."""
+"""What the commands and the demo do with a running stack: import pictures and labels, run jobs, generate."""
 
 import base64
 import uuid
@@ -13,24 +13,24 @@ from pikastack.client import Answer
 
 
 class NothingThere(Exception):
-    """The user named a folder or file that holds nothing to work on."""
+    """The named folder or file contains nothing to work on."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One drawn picture: its encoded bytes and the seeds it came from."""
+    """One generated picture: its encoded bytes and the seeds it came from."""
 
     data: bytes
     seeds: list[int]
 
 
 def run_job(session: Session, answer: Answer, title: str) -> dict[str, Any]:
-    """Watch the job that an answer has started; its last view."""
+    """Watch the job that a response started; return its last view."""
     return session.terminal.watch(session.client, answer.json(), title)
 
 
 def start_or_run(session: Session, answer: Answer, title: str, *, wait: bool) -> dict[str, Any]:
-    """As `run_job`, or just the started job's view when not to wait for it."""
+    """Like `run_job`, or return the started job's view without waiting."""
     if wait:
         return run_job(session, answer, title)
     view: dict[str, Any] = answer.json()
@@ -38,7 +38,7 @@ def start_or_run(session: Session, answer: Answer, title: str, *, wait: bool) ->
 
 
 def scrape_folder(session: Session, folder: Path, limit: int | None = None) -> dict[str, Any]:
-    """Take a folder's pictures in: read by the scraper where it may, else uploaded; the scrape's report."""
+    """Import a folder's pictures, read by the scraper if it may, otherwise uploaded; return the report."""
     folder = folder.resolve()
     if _may_be_read(session, folder):
         return _scrape(session, {"source": "folder", "location": str(folder), "limit": limit})
@@ -48,7 +48,7 @@ def scrape_folder(session: Session, folder: Path, limit: int | None = None) -> d
 
 
 def scrape_files(session: Session, files: Sequence[Path], root: Path) -> dict[str, Any]:
-    """Upload files below `root`; the report in the shape of a scrape's."""
+    """Upload files below `root`; return a report like a scrape's."""
     if not files:
         raise NothingThere(f"{root} holds no files")
     total: dict[str, Any] = {}
@@ -58,7 +58,7 @@ def scrape_files(session: Session, files: Sequence[Path], root: Path) -> dict[st
 
 
 def scrape_zip(session: Session, path: Path) -> dict[str, Any]:
-    """Take a zip's pictures in."""
+    """Import a zip's pictures."""
     path = path.resolve()
     if _may_be_read(session, path):
         return _scrape(session, {"source": "zip", "location": str(path)})
@@ -66,7 +66,7 @@ def scrape_zip(session: Session, path: Path) -> dict[str, Any]:
 
 
 def scrape_table(session: Session, path: Path) -> dict[str, Any] | None:
-    """Take what a CSV or Parquet list names, with all its columns; None where the scraper may not read it."""
+    """Import what a CSV or Parquet list names, with all columns; None if the scraper may not read it."""
     path = path.resolve()
     if not _may_be_read(session, path):
         return None
@@ -74,7 +74,7 @@ def scrape_table(session: Session, path: Path) -> dict[str, Any] | None:
 
 
 def scrape_urls(session: Session, urls: Sequence[str]) -> dict[str, Any]:
-    """Take the pictures at some addresses in."""
+    """Import the pictures at some addresses."""
     if not urls:
         raise NothingThere("the list holds no addresses")
     return _scrape(session, {"source": "urls", "urls": list(urls)})
@@ -83,24 +83,24 @@ def scrape_urls(session: Session, urls: Sequence[str]) -> dict[str, Any]:
 def scrape_queries(
     session: Session, queries: str, catalogues: Sequence[str], limit: int | None
 ) -> dict[str, Any]:
-    """Search catalogues for words and take what they name in."""
+    """Search catalogues and import what they name."""
     request = {"queries": queries, "sources": list(catalogues) or None, "limit": limit}
     return _scrape(session, request)
 
 
 def _scrape(session: Session, request: dict[str, Any]) -> dict[str, Any]:
-    # What is taken is prepared once, after all sources.
+    # Prepare once, after all sources.
     answer = session.client.post("/scrape", {**request, "prepare": False})
     return _report(run_job(session, answer, "scrape"))
 
 
 def prepare(session: Session) -> dict[str, Any]:
-    """Make squares of all new pictures; the report."""
+    """Make squares of all new pictures; return the report."""
     return _report(run_job(session, session.client.post("/prepare", {}), "prepare"))
 
 
 def upload_zip(session: Session, data: bytes) -> dict[str, Any]:
-    """Upload one zip, which is answered at once, or by a job when it is large; the report of a scrape."""
+    """Upload one zip, processed at once or, if large, by a job; return a report like a scrape's."""
     answer = session.client.post_bytes("/images", data, "application/zip")
     if answer.status == 202:
         return _report(run_job(session, answer, "upload"))
@@ -114,7 +114,7 @@ def upload_zip(session: Session, data: bytes) -> dict[str, Any]:
 
 
 def _may_be_read(session: Session, path: Path) -> bool:
-    """Whether the stack runs here and its scraper was given a folder that holds `path`."""
+    """Return whether the stack runs here and its scraper may read `path`."""
     roots = (session.local or {}).get("scrape_roots", [])
     return any(path.is_relative_to(root) for root in roots)
 
@@ -125,7 +125,7 @@ def _report(view: dict[str, Any]) -> dict[str, Any]:
 
 
 def merge_reports(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Two reports of counts as one: numbers are added, also inside of dictionaries; lists are joined."""
+    """Merge two reports: numbers are added, also inside dictionaries; lists are joined."""
     merged = dict(one)
     for name, value in other.items():
         before = merged.get(name)
@@ -143,7 +143,7 @@ def _can_be_added(value: Any) -> bool:
 
 
 def draw(session: Session, request: dict[str, Any]) -> list[Picture]:
-    """POST /generate; one picture for each seed, or a single one (a sheet) with `grid`."""
+    """Call POST /generate; one picture for each seed, or a single sheet with `grid`."""
     if request.get("grid"):
         answer = session.client.post("/generate", {**request, "response_format": "image"})
         return [Picture(answer.data, _seeds(answer))]
@@ -160,7 +160,7 @@ def _seeds(answer: Answer) -> list[int]:
 
 
 def import_labels(session: Session, folder: Path) -> dict[str, Any]:
-    """Take the labelled pictures of a folder in, laid out trains|valids / pikachu|others; the merged report.
+    """Import a folder's labelled pictures, trains|valids / pikachu|others; return the merged report.
 
     Raises:
         NothingThere: there is no such layout below the folder.
@@ -173,7 +173,7 @@ def import_labels(session: Session, folder: Path) -> dict[str, Any]:
             "valids/others; found none"
         )
     total: dict[str, Any] = {}
-    # One import, in however many parts: it is taken back as a whole.
+    # One import, in any number of parts: it is undone as a whole.
     path = f"/labels/import?unit={uuid.uuid4().hex}"
     for batch in zip_batches(files, folder):
         answer = session.client.post_bytes(path, batch.data, "application/zip")
@@ -183,12 +183,12 @@ def import_labels(session: Session, folder: Path) -> dict[str, Any]:
 
 
 def count_labels(session: Session) -> dict[str, Any]:
-    """How many labels there are: split → label → count."""
+    """Count labels: split → label → count."""
     found = session.client.get("/labels", limit=1).json()
     return {split: found[split] for split in ("trains", "valids")}
 
 
 def ask_is_pikachu(session: Session, pictures: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:
-    """The classifier's answer for each picture: a verdict, or the problem with that picture."""
+    """Return the classifier's answer for each picture: a verdict, or the problem with that picture."""
     answers = session.client.post_files("/is-pikachu", pictures).json()
     return [answer.get("problem", answer) for answer in answers]

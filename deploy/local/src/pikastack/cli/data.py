@@ -1,4 +1,4 @@
-"""`pikastack scrape`, `label`, `filter`, `is-pikachu`: pictures in, labels in, and which are Pikachu."""
+"""`pikastack scrape`, `label`, `filter`, `is-pikachu`: import pictures and labels, and find the Pikachus."""
 
 import csv
 import sys
@@ -60,7 +60,7 @@ def scrape(
         reports.append(actions.scrape_urls(session, urls) | {"source": "urls"})
     if queries:
         reports.append(actions.scrape_queries(session, queries, catalogues, limit))
-    # Uploads only arrive; what was scraped is ready already, and preparing it again finds nothing to do.
+    # Uploads still have to be prepared; for scraped pictures, which are ready, this finds nothing to do.
     prepared = actions.prepare(session)
     text = "\n".join(f"[bold]{report['source']}[/]\n{describe_intake(report)}" for report in reports)
     session.terminal.result(
@@ -89,7 +89,7 @@ def _scrape_path(session: Session, path: Path, limit: int | None) -> dict[str, A
 
 
 def list_urls(path: Path) -> list[str]:
-    """The addresses of a list: the lines that are one, or of a CSV file its column url."""
+    """Return a list's addresses: its lines, or the column url of a CSV file."""
     lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     if path.suffix.lower() == ".csv":
         rows = csv.reader(lines)

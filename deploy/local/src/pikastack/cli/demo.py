@@ -1,4 +1,4 @@
-"""`pikastack demo`: starts the stack, finds or draws pictures, goes the whole way, tells what came of it."""
+"""`pikastack demo`: start the stack, find or draw pictures, run the whole pipeline, and report."""
 
 import json
 import os
@@ -95,9 +95,9 @@ def _stack_for(
     port: int | None,
     api_key: str | None,
 ) -> tuple[StateFolder, Session]:
-    """A running stack that holds no other pictures than this demo's."""
+    """Return a running stack that contains only this demo's pictures."""
     for candidate in (state, StateFolder(state.root / f"demo-of-{Path(description).name}")):
-        # A folder that the scraper may not be given is uploaded instead.
+        # A folder that the scraper may not read is uploaded instead.
         roots = (pictures.resolve(),) if pictures and stack.may_be_scraped(candidate, pictures) else ()
         found, _ = start(candidate, terminal, port, roots)
         session = Session(Client(found["url"], api_key), terminal, found)
@@ -164,7 +164,7 @@ def _tell(terminal: Terminal, results: Results, folder: Path, state: StateFolder
     if terminal.as_json:
         return
     terminal.out.print(Markdown(text.partition(demo_report.NEXT)[0]))
-    # As they are, so that they can be copied.
+    # Unwrapped, so that they can be copied.
     lines = demo_report.commands(results, run).splitlines()[1:-1]
     terminal.out.print("\n" + "\n".join(lines), soft_wrap=True, markup=False)
     terminal.result(

@@ -11,12 +11,12 @@ _FIGURES = (("roc_auc", "ROC-AUC"), ("pr_auc", "PR-AUC"))
 
 
 def clock(moment: str | None) -> str:
-    """An ISO time on this machine's clock."""
+    """Format an ISO time in local time."""
     return datetime.fromisoformat(moment).astimezone().strftime("%b %d %H:%M:%S") if moment else ""
 
 
 def facts(values: dict[str, Any], indent: int = 2) -> list[str]:
-    """A dictionary as lines `name  value`; one inside it is indented, long lists are counted."""
+    """Format a dictionary as lines `name  value`; nested ones are indented, long lists are counted."""
     rows = list(_rows(values, indent))
     width = max((len(name) for name, _ in rows), default=0)
     return [f"{name:<{width}}  {value}".rstrip() for name, value in rows]
@@ -48,7 +48,7 @@ def _value(value: Any) -> str:
 
 
 def describe_job(view: dict[str, Any]) -> str:
-    """A job's outcome: what its result holds, or where it can be watched."""
+    """Describe a job's outcome: its result, or where it can be watched."""
     if view["status"] != "finished":
         return f"{view['name']} {view['status']}; watch it: {command()} jobs watch {view['id']}"
     lines = [f"{view['name']}: finished", *facts(view["result"] or {})]
@@ -58,7 +58,7 @@ def describe_job(view: dict[str, Any]) -> str:
 
 
 def describe_intake(report: dict[str, Any]) -> str:
-    """A scrape's or upload's report: counts, and each reason for a refusal with names."""
+    """Describe a scrape or upload: counts, and each reason for a rejection with names."""
     lines = [
         f"  taken {report.get('taken', 0)} of {report.get('looked_at', 0)}, "
         f"already there {report.get('already_there', 0)}, "
@@ -77,7 +77,7 @@ def describe_intake(report: dict[str, Any]) -> str:
 
 
 def _named(names: list[Any], count: int) -> str:
-    """Some of the files, as far as their names were kept."""
+    """List some of the files, as far as their names were kept."""
     known = [str(name) for name in names if isinstance(name, str)]
     if not known:
         return ""
@@ -86,7 +86,7 @@ def _named(names: list[Any], count: int) -> str:
 
 
 def describe_preparation(report: dict[str, Any]) -> str:
-    """A preparation's report in a line."""
+    """Describe a preparation in one line."""
     return (
         f"prepared {report.get('prepared', 0)}, near duplicates kept out {report.get('near_duplicates', 0)}, "
         f"refused {report.get('refused', 0)}; there are now {report.get('in_images', 0)} pictures"
@@ -94,7 +94,7 @@ def describe_preparation(report: dict[str, Any]) -> str:
 
 
 def describe_labels(report: dict[str, Any]) -> str:
-    """An import of labels: counts, and the files that were refused."""
+    """Describe an import of labels: counts, and the rejected files."""
     names = ("files", "imported", "unchanged", "duplicates", "refused")
     lines = ["labels: " + ", ".join(f"{name} {report.get(name, 0)}" for name in names)]
     refused = report.get("refused_files") or []
@@ -105,7 +105,7 @@ def describe_labels(report: dict[str, Any]) -> str:
 
 
 def describe_label_counts(counts: dict[str, Any]) -> str:
-    """How many labels there are, a line a split."""
+    """Describe the number of labels, one line per split."""
     return "\n".join(
         f"{split}: " + ", ".join(f"{name} {count}" for name, count in by_label.items())
         for split, by_label in counts.items()
@@ -114,7 +114,7 @@ def describe_label_counts(counts: dict[str, Any]) -> str:
 
 
 def describe_card(card: dict[str, Any]) -> str:
-    """A version's main figures in a line."""
+    """Describe a version's main figures in one line."""
     if "evaluation" in card:
         measured = card["evaluation"]
         words = [
@@ -137,7 +137,7 @@ def describe_card(card: dict[str, Any]) -> str:
 
 
 def describe_comparison(answer: dict[str, Any]) -> str:
-    """Two versions' figures in a few lines, and whether the labels tell them apart."""
+    """Compare two versions' figures, and say whether the labels can tell them apart."""
     lines = []
     for card in (answer["base"], answer["other"]):
         told = card["validation"]

@@ -1,4 +1,4 @@
-"""`pikastack evaluate`: what is known of the GAN's versions, side by side."""
+"""`pikastack evaluate`: compare the GAN's versions side by side."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def evaluate(session: Session, versions: tuple[str, ...], asks: bool) -> None:
 
 
 def figures_of(card: dict[str, Any]) -> dict[str, Any]:
-    """What a card says of how good its pictures are."""
+    """Return a card's figures about the quality of its pictures."""
     measured = card["evaluation"]
     names = ("kid", "kid_interval", "fid", "precision", "recall", "likeness", "diversity", "near_copy_rate")
     return {
@@ -63,7 +63,7 @@ def figures_of(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def share_called_pikachu(session: Session, version: str) -> float | None:
-    """Of freshly drawn pictures, how many the classifier calls Pikachu; None without a classifier."""
+    """Count how many newly generated pictures the classifier calls Pikachu; None without a classifier."""
     request = {"n": NUM_ASKED, "seed": _SEED, "model_version": version}
     pictures = actions.draw(session, request)
     named = [(f"{number}.png", picture.data) for number, picture in enumerate(pictures)]
@@ -78,7 +78,7 @@ def share_called_pikachu(session: Session, version: str) -> float | None:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    """One column a version; KID and its interval × 1000."""
+    """Format one column per version; KID and its interval × 1000."""
     table = Table("", *(f"{row['version']}{' ✓' if row['is_current'] else ''}" for row in rows))
     lines: dict[str, Any] = {
         "preset": lambda row: row["preset"],

@@ -1,4 +1,4 @@
-"""`pikastack jobs`: list, show, watch and cancel the long work."""
+"""`pikastack jobs`: list, show, watch and cancel jobs."""
 
 from typing import Any
 
@@ -51,10 +51,10 @@ def _how_far(view: dict[str, Any]) -> str:
 
 
 def _whole_id(session: Session, job_id: str) -> str:
-    """The id that begins so; it may be cut short where only one of the newest jobs does.
+    """Complete a unique prefix of one of the newest jobs' ids.
 
     Raises:
-        click.BadParameter: several do.
+        click.BadParameter: the prefix is ambiguous.
     """
     if len(job_id) >= WHOLE:
         return job_id

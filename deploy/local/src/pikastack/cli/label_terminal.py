@@ -1,4 +1,4 @@
-"""Labelling without a browser: pictures as coloured half blocks, and a line of numbers as the answer."""
+"""Labelling without a browser: pictures as coloured half blocks, answered with a line of numbers."""
 
 import getpass
 import io
@@ -25,17 +25,17 @@ Page = list[dict[str, Any]]
 
 @dataclass
 class Given:
-    """How much was labelled."""
+    """Counts of what was labelled."""
 
     pikachu: int = 0
     others: int = 0
 
 
 def label_in_terminal(session: Session) -> Given:
-    """Ask about pages of pictures until the user stops or none is left; returns what was labelled."""
+    """Show pages of pictures until the user stops or none is left; return what was labelled."""
     given, seed = Given(), 0
     annotator = getpass.getuser()
-    waiting: list[Page] = []  # put aside for one whose labels were taken back
+    waiting: list[Page] = []  # set aside while undone pictures are shown again
     while True:
         page = waiting.pop() if waiting else _next_page(session, seed, annotator)
         seed += 1
@@ -54,10 +54,10 @@ def label_in_terminal(session: Session) -> Given:
 
 
 def numbers_of(text: str, num: int) -> set[int]:
-    """The picture numbers in an answer: "1 4" → {1, 4}, "none" → {}.
+    """Parse the picture numbers of an answer: "1 4" → {1, 4}, "none" → {}.
 
     Raises:
-        click.BadParameter: it is neither, or a number that no picture has.
+        click.BadParameter: invalid, or a number without a picture.
     """
     words = re.split(r"[\s,]+", text.strip())
     if words == ["none"]:
@@ -68,7 +68,7 @@ def numbers_of(text: str, num: int) -> set[int]:
 
 
 def half_blocks(data: bytes, columns: int) -> Text:
-    """A picture as text, `columns` wide: each character shows two pixels, one above the other."""
+    """Render a picture as text, `columns` wide: each character shows two pixels, one above the other."""
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
@@ -112,7 +112,7 @@ def _next_page(session: Session, seed: int, annotator: str) -> Page:
 
 
 def _ask(session: Session, num: int) -> set[int] | str:
-    """The numbers of the Pikachus, or "s", "u" or "q"; asks again where it is neither."""
+    """Ask for the numbers of the Pikachus, or "s", "u" or "q", until the answer is valid."""
     while True:
         try:
             text = click.prompt(_HELP, prompt_suffix="\n> ", err=True).strip().lower()
@@ -138,7 +138,7 @@ def _label(session: Session, page: Page, chosen: set[int], annotator: str, given
 
 
 def _undo(session: Session, annotator: str, given: Given) -> Page:
-    """Take the labels given last back; their pictures, none where there is nothing to take back."""
+    """Undo the last labels and return their pictures; none if there is nothing to undo."""
     try:
         answer = session.client.delete(f"/labels/last?annotator={quote(annotator)}")
     except ServiceError as error:

@@ -1,6 +1,4 @@
-"""The `pikastack` command. Each sub-command lives in a `commands_*` module; this one gathers them and turns
-errors into a line or two on stderr and an exit status.
-"""
+"""The `pikastack` command: gathers the sub-commands and turns errors into messages and exit statuses."""
 
 import importlib.util
 import sys
@@ -22,7 +20,7 @@ from pikastack.typed import command
 
 
 class _Ordered(click.Group):
-    """Lists its commands in the order in which they are used."""
+    """List commands in the order in which they are used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 — click's signature
         return list(self.commands)
@@ -46,7 +44,7 @@ def pikastack() -> None:
     """
 
 
-if importlib.util.find_spec("pika_kit"):  # else this is the client alone, which runs no stack
+if importlib.util.find_spec("pika_kit"):  # otherwise only the client is installed, which runs no stack
     from pikastack.cli import demo as demo_command
     from pikastack.cli import stack as commands_stack
 
@@ -75,7 +73,7 @@ for _command in (
 
 
 def main() -> None:
-    """The console script: run the command; 0 on success, 1 on failure, 2 on wrong usage, 130 on Ctrl-C."""
+    """Run the console script: 0 on success, 1 on failure, 2 on wrong usage, 130 on Ctrl-C."""
     try:
         status = pikastack.main(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
@@ -97,6 +95,6 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> None:
-    # The services speak of `pikastack`; the user may have typed something else.
+    # Services refer to `pikastack`; the user may have typed something else.
     print(f"pikastack: {message.replace('`pikastack ', f'`{command()} ')}", file=sys.stderr)
     sys.exit(status)

@@ -103,7 +103,7 @@ def generate(
 ) -> None:
     """Generate pictures and save them."""
     kind = format_of(out, kind)
-    # One seed is where a row of pictures begins; a list names each picture's own.
+    # A single seed starts a consecutive range; a list names each picture's seed.
     chosen = {"seed": int(seeds)} if seeds and seeds.isdigit() else {"seeds": seeds}
     request = {
         "n": num_pictures,
@@ -124,7 +124,7 @@ def generate(
 
 
 def format_of(out: Path | None, kind: str | None) -> str:
-    """The format that was asked for, by name or by the file's ending; raises UsageError where they differ."""
+    """Return the format, from the option or the file's suffix. Raises UsageError if they differ."""
     ending = SUFFIXES.get(out.suffix.lower()) if out is not None and not out.is_dir() else None
     if out is not None and out.suffix and not out.is_dir() and ending is None:
         raise click.UsageError(
@@ -136,16 +136,16 @@ def format_of(out: Path | None, kind: str | None) -> str:
 
 
 def read_latents(file: TextIO) -> list[list[float]]:
-    """One latent, or a list of them, as JSON; POST /project and `return_latents` give some.
+    """Read one latent, or a list of them, as JSON; POST /project and `return_latents` return some.
 
     Raises:
-        click.UsageError: the file holds something else.
+        click.UsageError: the file contains something else.
     """
     try:
         found = json.load(file)
     except ValueError as error:
         raise click.UsageError(f"--latents: expected JSON: {error}") from error
-    if isinstance(found, dict):  # the answer of POST /project as it is
+    if isinstance(found, dict):  # an unmodified response of POST /project
         found = found.get("latent") or found.get("latents")
     is_one = (
         isinstance(found, list) and bool(found) and all(isinstance(number, int | float) for number in found)

@@ -1,4 +1,4 @@
-"""Options that all commands share, and how a command finds the stack it talks to."""
+"""Options that all commands share, and how a command finds the stack to talk to."""
 
 import functools
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _VARIABLES = {
 
 
 def _options(*names: str, with_environment: bool) -> Callable[[Command], Command]:
-    """The shared options of these names; the environment is read once, at the first word of a call."""
+    """Create the shared options of these names; only the program itself reads the environment."""
 
     def variable(name: str) -> str | None:
         return _VARIABLES[name] if with_environment else None
@@ -72,7 +72,7 @@ def _options(*names: str, with_environment: bool) -> Callable[[Command], Command
 
 
 def group_options(command: Command) -> Command:
-    """Adds the shared options to a group, whose sub-commands find them where they have none of their own."""
+    """Add the shared options to a group; its sub-commands fall back to them."""
 
     @_options(*_NAMES, with_environment=False)
     @click.pass_context
@@ -85,7 +85,7 @@ def group_options(command: Command) -> Command:
 
 
 def root_options(command: Command) -> Command:
-    """As `group_options`, for the program itself, with the environment behind them."""
+    """Like `group_options`, for the program itself, with the environment as a fallback."""
 
     @_options(*_NAMES, with_environment=True)
     @click.pass_context
@@ -98,7 +98,7 @@ def root_options(command: Command) -> Command:
 
 
 def _merged(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The shared options: those of a sub-command before those that stand before it."""
+    """Return the shared options: a sub-command's own take precedence over those before it."""
     before = click.get_current_context().find_root().obj or {}
     own = {name: arguments[name] for name in _NAMES if arguments.get(name)}
     return dict.fromkeys(_NAMES) | before | own
@@ -123,7 +123,7 @@ class Session:
 
 
 def stack_options(command: Command) -> Command:
-    """Adds --state and --json; the command is given `state: StateFolder` and `terminal: Terminal`."""
+    """Add --state and --json; the command receives `state: StateFolder` and `terminal: Terminal`."""
 
     @_options("state_path", "as_json", with_environment=False)
     @functools.wraps(command)
@@ -137,7 +137,7 @@ def stack_options(command: Command) -> Command:
 
 
 def session_options(command: Command) -> Command:
-    """Adds --url, --api-key, --authorities, --state and --json; the command is given `session: Session`."""
+    """Add --url, --api-key, --authorities, --state and --json; the command receives `session: Session`."""
 
     @_options(*_NAMES, with_environment=False)
     @functools.wraps(command)
@@ -163,8 +163,7 @@ def open_session(
     api_key: str | None,
     authorities: str | None = None,
 ) -> Session:
-    """The stack at `url`, or the one on the named state folder; where neither is named, the one on the
-    clone's state folder, or the one in containers on this machine.
+    """Find the stack at `url` or in the given state folder; otherwise the clone's, or one in containers here.
 
     Raises:
         click.ClickException: nothing runs there. A named stack is never replaced by another one.

@@ -56,7 +56,7 @@ def up(state: StateFolder, terminal: Terminal, port: int | None, scrape_roots: t
 def start(
     state: StateFolder, terminal: Terminal, port: int | None, scrape_roots: tuple[Path, ...] = ()
 ) -> tuple[dict[str, Any], bool]:
-    """Start the stack or find it, with a line on stderr that tells what is still awaited."""
+    """Start or find the stack, with a line on stderr that shows what is still starting."""
     with terminal.err.status("starting") as line:
 
         def report(now: dict[str, Any]) -> None:

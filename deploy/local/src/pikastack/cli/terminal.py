@@ -1,4 +1,4 @@
-"""What the user sees: results on stdout (JSON with --json); sentences and progress bars on stderr."""
+"""What the user sees: results on stdout (JSON with --json); messages and progress bars on stderr."""
 
 import json
 import re
@@ -32,7 +32,7 @@ class JobFailed(Exception):
 
 
 class JobLeft(Exception):
-    """The user stopped watching; the job goes on."""
+    """The user stopped watching; the job continues."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
@@ -50,21 +50,22 @@ class Terminal:
         self.err = Console(stderr=True, highlight=False)
 
     def say(self, text: str) -> None:
-        """A sentence for the user, on stderr."""
+        """Print a message for the user on stderr."""
         self.err.print(text, soft_wrap=True)
 
     def result(self, data: Any, text: str | None = None) -> None:
-        """The command's result: `data` with --json, else `text` (nothing when None)."""
+        """Print the command's result: `data` with --json, otherwise `text` (nothing if None)."""
         if self.as_json:
             print(json.dumps(data, ensure_ascii=False))
         elif text:
             self.out.print(text, soft_wrap=True)
 
     def watch(self, client: Client, view: dict[str, Any], title: str) -> dict[str, Any]:
-        """Show a job's progress until it is over; its last view.
+        """Show a job's progress until it ends; return its last view.
 
         Raises:
-            JobFailed: it failed or was cancelled. JobLeft: the user pressed Ctrl-C; the job goes on.
+            JobFailed: it failed or was cancelled.
+            JobLeft: the user pressed Ctrl-C; the job continues.
         """
         try:
             if view["status"] not in OVER:
@@ -84,7 +85,7 @@ class Terminal:
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            # What does not fit is cut off, so that one line stays one line.
+            # Truncated, so that one line stays one line.
             TextColumn(
                 "{task.fields[details]}",
                 style="dim",
@@ -110,7 +111,7 @@ class Terminal:
         for view in client.watch(job_id):
             at = view["progress"]
             now = time.monotonic()
-            # Numbers in it change all the time.
+            # Its numbers change constantly.
             new_message = re.sub(r"[\d.:]+", "#", _state(view))
             if new_message == message and now - written_at < PLAIN_SECONDS:
                 continue
@@ -127,7 +128,7 @@ def _state(view: dict[str, Any]) -> str:
 
 
 def describe(details: dict[str, Any]) -> str:
-    """Figures in one line: `name value` pairs; lists, nested ones and ids are left out."""
+    """Format figures in one line: `name value` pairs; lists, nested ones and ids are left out."""
     words = []
     for name, value in details.items():
         if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Folders of this machine as zips small enough to upload, for a stack that cannot read the folder itself."""
+"""Local folders as zips small enough to upload, for a stack that cannot read the folder itself."""
 
 import io
 import os
@@ -20,7 +20,7 @@ class Batch:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """All files below a folder in a fixed order, hidden ones left out."""
+    """List all files below a folder in a fixed order, without hidden ones."""
     found = []
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -29,10 +29,12 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def zip_batches(files: list[Path], root: Path, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:
-    """The files as zips of about `batch_bytes` at most (a larger file is a batch of its own).
+    """Yield the files as zips of at most about `batch_bytes` (a larger file is a batch of its own).
 
     Args:
-        files: below `root`; their paths relative to it are the names in the zips.
+        root: the folder.
+        files: below `root`; their relative paths are the names in the zips.
+        batch_bytes: the size of a batch.
     """
     batch: list[Path] = []
     size = 0
@@ -49,10 +51,10 @@ def zip_batches(files: list[Path], root: Path, batch_bytes: int = BATCH_BYTES) -
 
 def _zip(files: list[Path], root: Path) -> bytes:
     buffer = io.BytesIO()
-    # Pictures are compressed already. A fixed date makes the same files the same zip.
+    # Pictures are already compressed. A fixed date makes equal files equal zips.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in files:
-            # Names that are not UTF-8 reach Python as lone surrogates, which a zip cannot hold.
+            # Python represents non-UTF-8 names by lone surrogates, which a zip cannot contain.
             name = os.fsencode(path.relative_to(root)).decode("utf-8", "replace")
             archive.writestr(zipfile.ZipInfo(name), path.read_bytes())
     return buffer.getvalue()

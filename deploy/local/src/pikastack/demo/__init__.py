@@ -1,1 +1,1 @@
-"""The whole way in one go, and what it tells of it."""
+"""The whole pipeline at once, and its report."""

@@ -1,4 +1,4 @@
-"""The demo's report, for people: report.md, and the same on the terminal."""
+"""The demo's report for people: report.md, and the same on the terminal."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ NEXT = "## The services keep running"
 
 
 def as_markdown(results: Results, run: str = "./run") -> str:
-    """The report as text; `run` is the command that the reader has, with the options it needs."""
+    """Return the report as text; `run` is the user's command with the options it needs."""
     parts = [*_shortfalls(results)]
     if results.intake:
         parts.append(_pictures(results, results.intake))
@@ -99,7 +99,7 @@ def _gan(results: Results, gan: GanRun) -> str:
 
 
 def _how_chosen(facts: dict[str, Any]) -> str:
-    """How the training pictures were chosen."""
+    """Describe how the training pictures were selected."""
     if facts["kind"] == "figures":
         left_out = ", ".join(f"{reason.replace('_', ' ')} {num}" for reason, num in facts["left_out"].items())
         return f"figures cut out of {facts['num_looked_at']} pictures (left out: {left_out})"
@@ -126,7 +126,7 @@ def _verdicts(results: Results, classifier: ClassifierRun) -> str:
 
 
 def commands(results: Results, run: str) -> str:
-    """Lines to copy."""
+    """Return lines to copy."""
     lines = []
     if results.gan:
         which = "" if results.gan.is_served else f"&model_version={results.gan.version}"

@@ -1,4 +1,4 @@
-"""What the demo finds out, step by step; a step that could not be done is None, and `shortfalls` says why."""
+"""The demo's results, step by step; a skipped step is None, and `shortfalls` says why."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Intake:
-    """What became of the files. `ready`: squares that can be used."""
+    """What became of the files. `ready`: usable squares."""
 
     looked_at: int
     taken: int
@@ -20,7 +20,7 @@ class Intake:
 
     @classmethod
     def of(cls, scraped: dict[str, Any], prepared: dict[str, Any], buckets: dict[str, Any]) -> "Intake":
-        """From the reports of the jobs scrape and prepare, and `GET /buckets`."""
+        """Create from the reports of the jobs scrape and prepare, and `GET /buckets`."""
         reasons: dict[str, int] = {}
         for report in (scraped, prepared):
             for reason, count in report["refused_by_reason"].items():
@@ -39,7 +39,7 @@ class Intake:
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """The classifier on the validation labels, where a probability of at least `threshold` means Pikachu."""
+    """The classifier on the validation labels; a probability of at least `threshold` means Pikachu."""
 
     threshold: float
     accuracy: float | None
@@ -49,7 +49,7 @@ class AtThreshold:
 
 @dataclass(frozen=True)
 class ClassifierRun:
-    """A trained classifier; `recommended_threshold` is its card's, and everything asks with it."""
+    """A trained classifier; `recommended_threshold` is its card's and is used everywhere."""
 
     version: str
     roc_auc: float | None
@@ -60,7 +60,7 @@ class ClassifierRun:
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> "ClassifierRun":
-        """From the job's result."""
+        """Create from the job's result."""
         validation = result["validation"]
         rows = tuple(
             AtThreshold(row["threshold"], row["accuracy"], row["precision"], row["recall"])
@@ -78,7 +78,7 @@ class ClassifierRun:
 
 @dataclass(frozen=True)
 class Choice:
-    """How many pictures were judged Pikachu at which threshold."""
+    """How many pictures were accepted at which threshold."""
 
     threshold: float
     chosen: int
@@ -106,7 +106,7 @@ class GanRun:
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> "GanRun":
-        """From the job's result."""
+        """Create from the job's result."""
         interval = result["kid_interval"]
         return cls(
             result["model_version"],
@@ -128,7 +128,7 @@ class GanRun:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the classifier says of one picture: a probability, or why there is none."""
+    """The classifier's answer for one picture: a probability, or why there is none."""
 
     file: str
     probability: float | None
@@ -137,7 +137,7 @@ class Verdict:
 
     @classmethod
     def of(cls, file: str, answer: dict[str, Any]) -> "Verdict":
-        """From an answer of `/is-pikachu`, or the problem in its place."""
+        """Create from a response of `/is-pikachu`, or from the problem instead."""
         if "probability" in answer:
             return cls(file, answer["probability"], answer["is_pikachu"], None)
         return cls(file, None, None, answer.get("title", "no answer"))
@@ -145,7 +145,7 @@ class Verdict:
 
 @dataclass
 class Results:
-    """One demo, as far as it came."""
+    """One demo, as far as it got."""
 
     source: str
     url: str
@@ -164,5 +164,5 @@ class Results:
     """What could not be done with these pictures, and what would help."""
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON-able data."""
+        """Return everything as JSON-able data."""
         return asdict(self) | {"files": {name: str(path) for name, path in self.files.items()}}

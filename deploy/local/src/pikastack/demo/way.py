@@ -1,8 +1,8 @@
-"""The whole way in one go: pictures → scrape → prepare → labels → classifier → filter → GAN → new pictures.
+"""The whole pipeline: pictures → scrape → prepare → labels → classifier → filter → GAN → new pictures.
 
-Every step can be run again: pictures are known by their hash, and the long jobs by their ids, which are
-written down as they start. So a demo that was interrupted goes on where it was. Pictures that are not enough
-for a step end the way there, and the report says what was missing.
+Every step can be repeated: pictures are identified by their hash, and long jobs by their ids, which are
+recorded as they start. An interrupted demo therefore continues where it was. If there are too few pictures
+for a step, the demo ends there and the report says what was missing.
 """
 
 import json
@@ -41,17 +41,17 @@ class Sources:
     is_drawn: bool
 
     def description(self) -> str:
-        """Tells one demo's pictures from another's."""
+        """Identify one demo's pictures among others'."""
         return "drawn" if self.is_drawn else str(self.pictures.resolve())
 
 
 class Shortfall(Exception):
-    """The pictures are not enough for a step; the message is for the report."""
+    """There are too few pictures for a step; the message is for the report."""
 
 
 @dataclass
 class Demo:
-    """One run of the demo on a running stack; `results` grow as it goes."""
+    """One run of the demo on a running stack; `results` grow as it proceeds."""
 
     session: Session
     state: StateFolder
@@ -65,7 +65,7 @@ class Demo:
         self.results = Results(self.sources.description(), self.session.client.url, str(self.state.root))
 
     def run(self) -> Results:
-        """All steps, as far as the pictures allow."""
+        """Run all steps, as far as the pictures allow."""
         try:
             self._collect()
             self._label()
@@ -106,7 +106,7 @@ class Demo:
         self.results.classifier = ClassifierRun.of(result)
 
     def _filter(self) -> None:
-        """Filter at the card's threshold; lower it, and say so, where that leaves too few."""
+        """Filter at the card's threshold; lower it, and say so, if that leaves too few."""
         with self._stage("choosing the Pikachus", "filter"):
             self.results.at_recommended = choice = self._filter_at(None)
             for threshold in LOWER_THRESHOLDS:
@@ -134,7 +134,7 @@ class Demo:
         return self.results.gan.version
 
     def _draw(self, version: str) -> None:
-        """With the version just trained, also where its faults keep it from being served."""
+        """Use the version just trained, even if its faults keep it from being served."""
         asked = {"seed": 0, "size": SHOWN_SIZE, "model_version": version}
         files = self.results.files
         with self._stage("drawing", "generate"):
@@ -154,7 +154,7 @@ class Demo:
         return path
 
     def _ask(self) -> None:
-        """What the classifier says of some drawn and some given pictures, at the card's threshold."""
+        """Ask the classifier about some generated and some given pictures, at the card's threshold."""
         drawn = [path for name, path in self.results.files.items() if name.startswith("seed")]
         given = [
             path
@@ -171,10 +171,10 @@ class Demo:
         return self.session.client.post(path, request)
 
     def _job(self, key: str, start: Callable[[], Answer]) -> dict[str, Any]:
-        """The result of this step's job: the one an earlier, interrupted demo has started, else a new one.
+        """Return the result of this step's job: that of an earlier, interrupted demo, or of a new one.
 
         Raises:
-            Shortfall: the job says that these pictures or labels will not do.
+            Shortfall: the job rejects these pictures or labels.
         """
         jobs = json.loads(self._jobs_file.read_text()) if self._jobs_file.exists() else {}
         view = self._earlier(jobs.get(key))

@@ -1,4 +1,4 @@
-"""Finds the stack that Docker Compose runs from this clone, by the settings of its front door."""
+"""Find the stack that Docker Compose runs from this clone, by its gateway's settings."""
 
 import ipaddress
 import json
@@ -17,7 +17,7 @@ _DEFAULTS = {"PIKA_PORT": "8080", "PIKA_BIND_ADDRESS": "127.0.0.1"}
 
 
 def front_door_url(env_file: Path = CLONE / ".env") -> str:
-    """Where Compose publishes the front door, by the environment, else by .env, else by the defaults."""
+    """Return where Compose publishes the gateway: from the environment, .env, or the defaults."""
     settings = _DEFAULTS | _in_env_file(env_file)
     settings |= {name: value for name, value in os.environ.items() if value}
     files = settings.get("COMPOSE_FILE", "").split(os.pathsep)
@@ -27,7 +27,7 @@ def front_door_url(env_file: Path = CLONE / ".env") -> str:
 
 
 def _reachable(address: str) -> str:
-    """An address to call, for one to listen on: all interfaces are reached by loopback."""
+    """Convert a listening address to one to connect to: loopback for all interfaces."""
     bare = address.strip("[]")
     try:
         version = ipaddress.ip_address(bare)
@@ -39,9 +39,9 @@ def _reachable(address: str) -> str:
 
 
 def find_front_door(env_file: Path = CLONE / ".env") -> str | None:
-    """The address of a front door of ours that answers there, else None."""
+    """Return the URL of our gateway if one answers there, otherwise None."""
     url = front_door_url(env_file)
-    # Only to see whose it is: nothing is told to it, and later requests look at the certificate.
+    # Only identifies the server: nothing is sent to it, and later requests verify the certificate.
     pool = urllib3.PoolManager(cert_reqs="CERT_NONE", timeout=_TIMEOUT_SECONDS, retries=False)
     try:
         with pool.request("GET", url, preload_content=False) as answer:
@@ -56,7 +56,7 @@ def find_front_door(env_file: Path = CLONE / ".env") -> str | None:
 
 
 def find_api_key(keys_file: Path = _KEYS) -> str | None:
-    """The first of that stack's keys, which `preflight.py --secrets` made, where this user may read it."""
+    """Return the first of that stack's keys (`preflight.py --secrets`), if this user may read it."""
     try:
         first = keys_file.read_text(encoding="utf-8").replace("\n", ",").partition(",")[0]
     except (OSError, UnicodeDecodeError):
@@ -65,7 +65,7 @@ def find_api_key(keys_file: Path = _KEYS) -> str | None:
 
 
 def _in_env_file(path: Path) -> dict[str, str]:
-    """The variables of an env file that have a value; of two with one name the last holds."""
+    """Return the variables of an env file that have a value; the last of several wins."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether a part of the stack answers. Each check is quick; it returns what is wrong, or None."""
+"""Health checks of the stack's parts. Each is quick and returns what is wrong, or None."""
 
 import http.client
 import socket
@@ -15,7 +15,7 @@ _TIMEOUT_SECONDS = 2.0
 
 
 def http_check(port: int, path: str) -> Check:
-    """Healthy when GET `path` on 127.0.0.1:`port` answers 2xx."""
+    """Healthy if GET `path` on 127.0.0.1:`port` returns 2xx."""
 
     def check(_pid: int) -> str | None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
@@ -33,7 +33,7 @@ def http_check(port: int, path: str) -> Check:
 
 
 def valkey_check(url_file: Path) -> Check:
-    """Healthy when the server answers PING, which it refuses while it still loads its data."""
+    """Healthy if the server answers PING, which it refuses while loading its data."""
 
     def check(_pid: int) -> str | None:
         try:
@@ -46,7 +46,7 @@ def valkey_check(url_file: Path) -> Check:
 
 
 def worker_check(url_file: Path, queue: str) -> Check:
-    """Healthy when the worker has registered itself with the queue's server."""
+    """Healthy if the worker has registered with the queue server."""
 
     def check(pid: int) -> str | None:
         # pika_kit.worker names itself QUEUE-HOST-PID-TIME.

@@ -1,4 +1,4 @@
-"""Start, find and stop a stack from outside; what `pikastack up`, `down`, `status` and `logs` do."""
+"""Start, find and stop a stack from outside: `pikastack up`, `down`, `status` and `logs`."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class StackError(Exception):
-    """The stack could not be started or stopped; `log` is the end of the log that tells more."""
+    """The stack could not be started or stopped; `log` is the end of the relevant log."""
 
     def __init__(self, message: str, log: str = "") -> None:
         super().__init__(message)
@@ -39,15 +39,16 @@ def up(
     """Start the stack unless it runs, and wait until all of it answers.
 
     Args:
-        port: the wished port of the front door; the next free one is taken when it is not free.
+        state: the stack's folder.
+        port: preferred port of the gateway; the next free one is used if it is taken.
         scrape_roots: folders that the scraper may read.
         report: called with the state whenever it may have changed.
 
     Returns:
-        The stack's state, and whether it ran already.
+        The stack's state, and whether it was already running.
 
     Raises:
-        StackError: a part does not start, or not all of it answers in time; or a scrape root holds the
+        StackError: a part does not start, or not all of them answer in time; or a scrape root contains the
             stack's own files.
     """
     for root in scrape_roots:
@@ -73,10 +74,10 @@ def up(
                 return now, found is not None
             _give_up_on_failing(state, now)
         elif supervisor is None:
-            # The one we found was on its way out.
+            # The one we found was shutting down.
             supervisor = _spawn(state, port, scrape_roots)
         elif supervisor.poll() == 0:
-            # Another `up` was faster: its supervisor has the folder's lock, and will write its state soon.
+            # Another `up` was faster: its supervisor holds the folder's lock and will write its state soon.
             supervisor = None
             time.sleep(0.5)
         elif supervisor.poll() is not None:
@@ -102,7 +103,7 @@ def _problems(now: dict[str, Any]) -> str:
 
 
 def settings_digests() -> dict[str, str]:
-    """The PIKA_ variables of this process, each with a digest that tells whether it is another value."""
+    """Return the PIKA_ variables of this process, each with a digest to detect changes."""
     return {
         name: hashlib.sha256(value.encode()).hexdigest()[:16]
         for name, value in sorted(os.environ.items())
@@ -111,7 +112,7 @@ def settings_digests() -> dict[str, str]:
 
 
 def different_settings(found: dict[str, Any], scrape_roots: Sequence[Path] = ()) -> list[str]:
-    """What this process asks for and the running stack was not started with, by name."""
+    """Name the settings of this process with which the running stack was not started."""
     theirs, ours = found.get("settings", {}), settings_digests()
     names = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
     known = [Path(root) for root in found.get("scrape_roots", [])]
@@ -120,7 +121,7 @@ def different_settings(found: dict[str, Any], scrape_roots: Sequence[Path] = ())
 
 
 def may_be_scraped(state: StateFolder, root: Path) -> bool:
-    """Whether the scraper may be given this folder: it neither holds nor lies in the stack's own files."""
+    """Return whether the scraper may read this folder: it neither contains nor lies in the stack's files."""
     folder, own = root.resolve(), state.root.resolve()
     holds_ours = any(ours.is_relative_to(folder) for ours in (own, CLONE.resolve()))
     lies_inside = folder.is_relative_to(own) and not folder.is_relative_to(own / "demo" / "pictures")
@@ -132,7 +133,7 @@ def _spawn(state: StateFolder, port: int | None, scrape_roots: Sequence[Path]) -
     command += ["--port", str(port)] if port is not None else []
     command += [word for root in scrape_roots for word in ("--scrape-root", str(root))]
     with (state.logs / "supervisor.log").open("ab") as output:
-        # A session of its own: it outlives this terminal, and a Ctrl-C here does not reach it.
+        # A session of its own: it outlives this terminal, and Ctrl-C here does not reach it.
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -144,7 +145,7 @@ def _spawn(state: StateFolder, port: int | None, scrape_roots: Sequence[Path]) -
 
 
 def _give_up_on_failing(state: StateFolder, now: dict[str, Any]) -> None:
-    """Name a part that keeps dying; a stack that never was ready is stopped again."""
+    """Name a part that keeps dying; a stack that was never ready is stopped again."""
     for name in _not_up(now):
         part = now["parts"][name]
         if part["restarts"] >= _GIVE_UP_RESTARTS and part["problem"]:
@@ -156,7 +157,7 @@ def _give_up_on_failing(state: StateFolder, now: dict[str, Any]) -> None:
 
 
 def down(state: StateFolder, report: Report = lambda _state: None) -> bool:
-    """Stop the stack and wait until every process of it is gone; False when none ran.
+    """Stop the stack and wait until all its processes are gone; False if none was running.
 
     Raises:
         StackError: it could not be stopped.
@@ -178,7 +179,7 @@ def down(state: StateFolder, report: Report = lambda _state: None) -> bool:
 
 
 def end_orphans(last: dict[str, Any] | None) -> None:
-    """Wait for, then kill, the parts that a killed supervisor left; nothing but the processes it recorded."""
+    """Wait for, then kill, the parts that a killed supervisor left; only processes it has recorded."""
     views = (last or {}).get("parts", {}).values()
     orphans = [process for view in views if view.get("pid") and (process := find_process(view))]
     deadline = time.monotonic() + 10
@@ -190,7 +191,7 @@ def end_orphans(last: dict[str, Any] | None) -> None:
 
 
 def tail(state: StateFolder, part: str, num_lines: int = 20) -> str:
-    """The last lines of a part's log."""
+    """Return the last lines of a part's log."""
     path = state.logs / f"{part}.log"
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The parts of a stack: what each runs, with which settings, and how one knows that it answers."""
+"""The parts of a stack: what each runs, its settings, and how to check that it answers."""
 
 import os
 import shutil
@@ -16,10 +16,10 @@ from pikastack.stack.state import CLONE, StateFolder, write_private
 
 SERVICES = ("scraper", "classifier", "gan")
 WORKER_GRACE_SECONDS = 30.0
-# Go collects garbage whenever the heap has doubled. At five times as much the store takes a sixth less of the
-# cores (docs/experiments.md), and from the limit on it collects as often as it must.
+# Go collects garbage whenever the heap has doubled. Collecting at five times instead saves the store a sixth
+# of its CPU time (docs/experiments.md); near the memory limit it collects as often as necessary.
 COLLECTS_SELDOM = {"GOGC": "400", "GOMEMLIMIT": "768MiB"}
-# A decoded picture is tens of megabytes: glibc shall give it back when it is freed, not keep it.
+# A decoded picture takes tens of megabytes: glibc should return them when freed, not keep them.
 _GIVES_MEMORY_BACK = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
 
 
@@ -27,8 +27,8 @@ _GIVES_MEMORY_BACK = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
 class Part:
     """One process of the stack.
 
-    `level`: parts of a level start together, as soon as all of the level below answer; they stop in reverse.
-    `death_signal`: what the kernel sends the process when the supervisor is killed.
+    `level`: parts of a level start together, once all of the level below answer; they stop in reverse.
+    `death_signal`: what the kernel sends the process if the supervisor is killed.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Part:
 
 
 def build_parts(state: StateFolder, ports: Mapping[str, int], scrape_roots: Sequence[Path]) -> list[Part]:
-    """All parts, in the order in which they start; their settings are written to the state folder."""
+    """Return all parts in starting order; their settings are written to the state folder."""
     url_file = state.secrets / "valkey-url"
     write_private(url_file, f"redis://:{state.secret('valkey-password')}@127.0.0.1:{ports['valkey']}/0")
     settings = _settings(state, ports, url_file, scrape_roots)
@@ -59,7 +59,7 @@ def build_parts(state: StateFolder, ports: Mapping[str, int], scrape_roots: Sequ
 def _settings(
     state: StateFolder, ports: Mapping[str, int], url_file: Path, scrape_roots: Sequence[Path]
 ) -> dict[str, str]:
-    """What every service and worker is told, beside the PIKA_ variables that the caller has set."""
+    """Return the settings of every service and worker, besides the PIKA_ variables set by the caller."""
     for name in ("s3-access-key", "s3-secret-key"):
         state.secret(name)
     return {
@@ -68,7 +68,7 @@ def _settings(
         "PIKA_S3_SECRET_KEY_FILE": str(state.secrets / "s3-secret-key"),
         "PIKA_VALKEY_URL_FILE": str(url_file),
         "PIKA_SCRAPE_ROOTS": os.pathsep.join(str(root) for root in scrape_roots),
-        # Keras would write its settings into the home folder.
+        # Keras would write its settings into the home directory.
         "KERAS_HOME": str(state.scratch / "keras"),
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),
         "PYTHONUNBUFFERED": "1",
@@ -76,10 +76,10 @@ def _settings(
 
 
 def _object_store(state: StateFolder, ports: Mapping[str, int]) -> Part:
-    """SeaweedFS with every port moved, the admin page and WebDAV off, and nothing sent home.
+    """SeaweedFS with all ports assigned, without admin page, WebDAV and telemetry.
 
-    Its sockets are named relative to the state folder, in which it runs: a path of over 108 characters would
-    not fit into a socket's address.
+    Its sockets are named relative to the state folder, in which it runs: the path of a socket is limited to
+    108 characters.
     """
     folder = state.data / "seaweedfs"
     folder.mkdir(exist_ok=True)
@@ -108,14 +108,15 @@ def _object_store(state: StateFolder, ports: Mapping[str, int]) -> Part:
             "AWS_SECRET_ACCESS_KEY": state.secret("s3-secret-key"),
         }
         | COLLECTS_SELDOM,
-        # Its gRPC sockets have no option for their place.
+        # The location of its gRPC sockets cannot be configured.
         leftovers=[f"/tmp/seaweedfs-*-grpc-{ports[f'{name}_grpc']}.sock" for name in numbered],  # noqa: S108
     )
 
 
 def _quiet(state: StateFolder) -> list[str]:
-    """Only errors go to the part's log. The rest, which tries again and again to reach the admin server that
-    is switched off, goes to files of at most 20 MB.
+    """Send only errors to the part's log.
+
+    Everything else, mostly attempts to reach the disabled admin server, goes to files of at most 20 MB.
     """
     _scratch(state, "seaweedfs")
     options = {
@@ -130,7 +131,7 @@ def _quiet(state: StateFolder) -> list[str]:
 
 
 def _queue(state: StateFolder, ports: Mapping[str, int], url_file: Path) -> Part:
-    """Valkey with a password and an append-only file, so that queued jobs and their results outlive it."""
+    """Valkey with a password and an append-only file, so that queued jobs and results survive it."""
     folder = state.data / "valkey"
     folder.mkdir(exist_ok=True)
     lines = (
@@ -172,7 +173,7 @@ def _service(state: StateFolder, name: str, port: int, settings: Mapping[str, st
 
 
 def _worker(state: StateFolder, name: str, url_file: Path, settings: Mapping[str, str]) -> Part:
-    # Not where networks train: with it each step asks the system for its tensors anew, at half the speed.
+    # Not where networks train: each step would request its memory anew, at half the speed.
     memory = _GIVES_MEMORY_BACK if name == "scraper" else {}
     return Part(
         name=f"{name}-worker",
@@ -181,8 +182,7 @@ def _worker(state: StateFolder, name: str, url_file: Path, settings: Mapping[str
         check=worker_check(url_file, name),
         environ={**settings, **_scratch_environ(state, f"{name}-worker"), **memory},
         grace_seconds=WORKER_GRACE_SECONDS,
-        # With the queue gone too there is nobody to hand a job back to; the next worker takes it up from its
-        # last checkpoint.
+        # Without the queue no job can be handed back; the next worker resumes it from its last checkpoint.
         death_signal=signal.SIGKILL,
     )
 
@@ -201,7 +201,7 @@ def _front_door(state: StateFolder, ports: Mapping[str, int]) -> Part:
             "PIKA_FRONT_STORAGE": str(storage),
             "PIKA_STUDIO": str(CLONE / "services" / "studio"),
             **{f"PIKA_{name.upper()}": f"127.0.0.1:{ports[name]}" for name in SERVICES},
-            # Caddy would make folders in the home folder.
+            # Caddy would create folders in the home directory.
             "XDG_CONFIG_HOME": str(storage),
             "XDG_DATA_HOME": str(storage),
         },
@@ -209,7 +209,7 @@ def _front_door(state: StateFolder, ports: Mapping[str, int]) -> Part:
 
 
 def _scratch_environ(state: StateFolder, name: str) -> dict[str, str]:
-    """A part's own folder, also for what libraries would write to /tmp, such as TensorFlow's own code."""
+    """Return a part's own scratch folder, also for what libraries would write to /tmp."""
     folder = _scratch(state, name)
     temporary = folder / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -224,5 +224,5 @@ def _scratch(state: StateFolder, name: str) -> Path:
 
 
 def _script(name: str) -> str:
-    """A program that a wheel put beside this Python."""
+    """Return the path of a program that a wheel installed beside this Python."""
     return str(Path(sysconfig.get_path("scripts")) / name)

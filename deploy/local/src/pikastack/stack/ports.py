@@ -1,7 +1,7 @@
-"""Ports of one stack on the loopback interface: the ones it had before, or free ones near a start of its own.
+"""Loopback ports of one stack: those of its last run, or free ones near a start of its own.
 
-Chosen below the kernel's ephemeral range (32768 and up), where an outgoing connection of any program could
-take a port between our look and our bind.
+Chosen below the kernel's ephemeral range (32768 and up), where any program's outgoing connection could take a
+port between our check and our bind.
 """
 
 import hashlib
@@ -40,25 +40,25 @@ class NoFreePort(OSError):
 
 
 def is_free(port: int) -> bool:
-    """Whether 127.0.0.1:`port` can be bound now."""
+    """Return whether 127.0.0.1:`port` can be bound now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             return False
-    # SeaweedFS makes a Unix socket of this name beside each gRPC port; it replaces an old one of its own
-    # user, and cannot replace another's.
+    # SeaweedFS creates a Unix socket of this name for each gRPC port; it can replace its own user's old
+    # socket but not another user's.
     sockets = Path("/tmp").glob(f"seaweedfs-*-{port}.sock")  # noqa: S108 — SeaweedFS has no option for it
     return all(found.stat().st_uid == os.getuid() for found in sockets)
 
 
 def reserve(port: int) -> socket.socket | None:
-    """Keep 127.0.0.1:`port` from other stacks until the returned socket is closed; None when one has it.
+    """Reserve 127.0.0.1:`port` among stacks until the returned socket is closed; None if another has it.
 
-    Two stacks that start at the same moment find the same ports free; and Caddy shares its port
-    (SO_REUSEPORT), so that both would even get the same front door. What is taken here is not the port but
-    a name in the same network namespace (an abstract one, gone with it): a port that was bound without
+    Stacks that start at the same time find the same ports free, and since Caddy shares its port
+    (SO_REUSEPORT), both would even get the same gateway. What is reserved is therefore not the port but a
+    name in the same network namespace (an abstract socket, which disappears with it). A port bound without
     sharing would stay refused for a minute after a restart, while the kernel remembers its old connections.
     """
     placeholder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -75,15 +75,15 @@ def reserve(port: int) -> socket.socket | None:
 def choose_ports(
     state_root: Path, saved: Mapping[str, int], front: int | None = None, skip: AbstractSet[int] = frozenset()
 ) -> dict[str, int]:
-    """A free port for every name in `PORT_NAMES`.
+    """Choose a free port for every name in `PORT_NAMES`.
 
     Args:
-        state_root: the stack's state folder; its path decides where the search starts, so that stacks that
-            start at the same moment do not try the same ports.
-        saved: the ports of the last run, kept where they are free.
-        front: the wished front door; the last run's, then 8080, when None. The next free ports above it are
-            taken when it is not free.
-        skip: ports that other stacks have reserved, free as they may look.
+        state_root: the stack's state folder; its path determines where the search starts, so that stacks that
+            start at the same time do not try the same ports.
+        saved: the ports of the last run, kept if they are free.
+        front: the preferred gateway port; if None, the last run's, then 8080. The next free port above it is
+            used if it is taken.
+        skip: ports that other stacks have reserved, even if they seem free.
 
     Raises:
         NoFreePort: nothing is free in the range that was tried.

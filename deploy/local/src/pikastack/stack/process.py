@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class PartProcess:
-    """A part and what runs of it now. `status`: waiting, starting, up, silent, restarting, stopped."""
+    """A part and its process. `status`: waiting, starting, up, silent, restarting, stopped."""
 
     def __init__(self, part: Part, state: StateFolder) -> None:
         self.part = part
@@ -53,7 +53,7 @@ class PartProcess:
         return self._process is not None and self._process.poll() is None
 
     def view(self) -> dict[str, Any]:
-        """This part in the stack's state file."""
+        """Return the part's entry in the stack's state file."""
         return {
             "status": self.status,
             "problem": self.problem,
@@ -62,11 +62,11 @@ class PartProcess:
         }
 
     def start(self) -> None:
-        """Start the process; it answers later, see `tick`. One that cannot be started is tried again."""
+        """Start the process; `tick` finds out when it answers. A failed start is retried."""
         try:
             self._spawn()
         except OSError as error:
-            # A full disk, a program that is not there: as if it had ended at once.
+            # A full disk, a missing program: treat it as if the process had ended at once.
             self._process = self._who = None
             self.problem = f"cannot be started: {error}"
             self._try_again_later(time.monotonic())
@@ -83,8 +83,8 @@ class PartProcess:
                 stderr=subprocess.STDOUT,
                 cwd=self._state.root,
                 env=environ,
-                # A group of its own, so that what it started can be ended with it. preexec_fn is safe here:
-                # the supervisor has one thread, which the death signal requires anyway.
+                # A process group, so that what it starts can be ended with it. preexec_fn is safe here: the
+                # supervisor has a single thread, which the death signal requires anyway.
                 process_group=0,
                 preexec_fn=_die_with_parent(self.part.death_signal, os.getpid()),  # noqa: PLW1509
             )
@@ -96,7 +96,7 @@ class PartProcess:
         log.info("%s started, pid %d", self.part.name, self._process.pid)
 
     def tick(self) -> bool:
-        """Look after the part once; whether its view has changed."""
+        """Check the part once; return whether its view has changed."""
         before = self.view()
         now = time.monotonic()
         if self.status in {"waiting", "stopped"}:
@@ -127,8 +127,8 @@ class PartProcess:
                 log.error("%s does not answer %.0f s after its start: %s", self.part.name, age, self.problem)
                 self.kill()
             return
-        # It ran and does not answer now: said, but left alone, because a machine that trains on all of its
-        # cores makes everything slow.
+        # It ran and does not answer now: report it but leave it alone, because training on all cores makes
+        # everything slow.
         self.status = "silent"
         self._next_look = now + CHECK_SECONDS
 
@@ -153,13 +153,13 @@ class PartProcess:
             self._process.terminate()
 
     def kill(self) -> None:
-        """End the process and all that it started, now."""
+        """Kill the process and everything it started."""
         self._kill_group()
         if self._process:
             self._process.wait()
 
     def has_stopped(self) -> None:
-        """Tidy up after the process's end."""
+        """Clean up after the process's end."""
         self._kill_group()
         self.status = "stopped"
         for pattern in self.part.leftovers:
@@ -171,7 +171,7 @@ class PartProcess:
                     log.warning("cannot remove %s: %s", leftover, error)
 
     def _kill_group(self) -> None:
-        """End the process and what it started; once only after its end, for the number may be used again."""
+        """Kill the process group; only once after its end, because the number may be reused."""
         if self._process is None or self._is_group_ended:
             return
         self._is_group_ended = self._process.poll() is not None
@@ -179,9 +179,9 @@ class PartProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def rotate_log(self) -> None:
-        """Keep one older log; the part goes on in the emptied file, which it has open for appending.
+        """Keep one older log; the part continues in the emptied file, which it has open for appending.
 
-        Where the disk is full the older log is given up, which makes room.
+        If the disk is full the older log is dropped, which makes room.
         """
         if not self._log.exists() or self._log.stat().st_size <= LOG_BYTES:
             return
@@ -195,9 +195,9 @@ class PartProcess:
 
 
 def environment_of(part: Part) -> dict[str, str]:
-    """The caller's environment with the part's own settings, which nothing exported replaces.
+    """Return the caller's environment with the part's own settings, which take precedence.
 
-    `PIKA_X` and `PIKA_X_FILE` say the same thing: with one of them set here, the caller's other one goes.
+    `PIKA_X` and `PIKA_X_FILE` mean the same: if one is set here, the caller's other one is removed.
     """
     twins = {
         name.removesuffix("_FILE") if name.endswith("_FILE") else f"{name}_FILE" for name in part.environ
@@ -206,7 +206,7 @@ def environment_of(part: Part) -> dict[str, str]:
 
 
 def _die_with_parent(death_signal: int, parent: int) -> Callable[[], None]:
-    """What a child does before it becomes its program: ask the kernel to be ended with the supervisor."""
+    """Ask the kernel, in the child, to end it together with the supervisor."""
 
     def prepare() -> None:
         if _libc is not None:

@@ -1,10 +1,8 @@
-"""The state folder of one stack: everything it keeps, in one place that can be moved or removed whole.
+"""The state folder of one stack: everything it keeps, in one place that can be moved or deleted as a whole.
 
-data/      the buckets and the queue (SeaweedFS, Valkey)
-secrets/   generated keys and passwords, readable by their owner only
-logs/      one file for each part
-run/       what only lives as long as the stack: its state, its lock, rendered settings
-scratch/   caches of the services and workers; may be lost at any time
+data/      the buckets and the queue (SeaweedFS, Valkey) secrets/   generated keys and passwords, readable by
+their owner only logs/      one file for each part run/       what only exists while the stack runs: its
+state, its lock, rendered settings scratch/   caches of the services and workers; may be lost at any time
 demo/      what `pikastack demo` drew
 """
 
@@ -20,9 +18,9 @@ import psutil  # type: ignore[import-untyped]
 
 
 def find_clone(here: Path, folder: Path) -> Path:
-    """The clone that this code lies in; for code that is installed elsewhere, the one around `folder`.
+    """Return the clone that contains this code; for installed code, the one around `folder`.
 
-    Where there is none either, `folder` itself: then only stacks that are named by their URL can be found.
+    Without either, `folder` itself: then only stacks named by their URL can be found.
     """
     around = (folder, *folder.parents)
     return next((path for path in (here, *around) if (path / "deploy/docker/preflight.py").exists()), folder)
@@ -34,7 +32,7 @@ _CLOCK_TOLERANCE_SECONDS = 2.0
 
 
 class StateError(Exception):
-    """The state folder cannot be used; the message says why."""
+    """The state folder is unusable; the message says why."""
 
 
 class StateFolder:
@@ -51,7 +49,7 @@ class StateFolder:
         self.demo_pictures = self.demo / "pictures"
 
     def create(self) -> None:
-        """Make the folders, for their owner only."""
+        """Create the folders, accessible to their owner only."""
         try:
             for folder in (self.root, self.data, self.secrets, self.logs, self.run, self.scratch):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,14 +57,14 @@ class StateFolder:
             raise StateError(f"cannot make the state folder {self.root}: {error}") from error
 
     def secret(self, name: str) -> str:
-        """The secret of that name; generated the first time it is asked for."""
+        """Return the secret of that name, generated on first use."""
         path = self.secrets / name
         if not path.exists():
             write_private(path, secrets.token_hex(24))
         return path.read_text(encoding="utf-8").strip()
 
     def read(self) -> dict[str, Any] | None:
-        """The running (or last) stack's state as its supervisor wrote it; None when there never was one."""
+        """Return the state written by the running (or last) supervisor; None if there never was one."""
         try:
             found: dict[str, Any] = json.loads((self.run / "state.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -76,16 +74,16 @@ class StateFolder:
         return found
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Replace the state in one step: a reader sees the old or the new one."""
+        """Replace the state atomically."""
         write_private(self.run / "state.json", json.dumps(state, indent=1))
 
     def running(self) -> dict[str, Any] | None:
-        """The state when its supervisor lives, else None."""
+        """Return the state if its supervisor is alive, otherwise None."""
         state = self.read()
         return state if state and is_alive(state["supervisor"]) else None
 
     def lock(self) -> TextIO | None:
-        """The stack's lock, held as long as the returned file is open; None when another process holds it."""
+        """Take the stack's lock, held while the returned file is open; None if another process holds it."""
         file = (self.run / "lock").open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -96,7 +94,7 @@ class StateFolder:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, in one step."""
+    """Write a file atomically that only its owner may read."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -105,12 +103,12 @@ def write_private(path: Path, text: str) -> None:
 
 
 def identity(pid: int) -> dict[str, float]:
-    """A process as (pid, time of its start): the kernel uses a pid again, but not with the same start."""
+    """Identify a process by (pid, start time), because the kernel reuses pids."""
     return {"pid": pid, "create_time": psutil.Process(pid).create_time()}
 
 
 def find_process(who: Mapping[str, float]) -> psutil.Process | None:
-    """The process of an `identity`, or None when it is gone, even if another one has its pid now."""
+    """Return the process of an `identity`, or None if it is gone, even if its pid was reused."""
     try:
         process = psutil.Process(int(who["pid"]))
         is_same = abs(process.create_time() - who["create_time"]) < _CLOCK_TOLERANCE_SECONDS
@@ -120,5 +118,5 @@ def find_process(who: Mapping[str, float]) -> psutil.Process | None:
 
 
 def is_alive(who: Mapping[str, float]) -> bool:
-    """Whether the process of an `identity` still runs."""
+    """Return whether the process of an `identity` still runs."""
     return find_process(who) is not None

@@ -1,7 +1,7 @@
 """The stack's one long-lived process: `python -m pikastack.stack.supervisor STATE`, started by `up`.
 
-Starts the parts level by level as they answer, starts a part again that dies, keeps the state file true, and
-on SIGTERM stops everything in reverse order; workers get the time to write a checkpoint. When it is killed
+Starts the parts level by level as they answer, restarts a part that dies, keeps the state file up to date,
+and on SIGTERM stops everything in reverse order; workers get time to write a checkpoint. If it is killed
 itself, the kernel ends its parts.
 """
 
@@ -29,7 +29,7 @@ _ROTATE_SECONDS = 10.0
 
 
 class Supervisor:
-    """Runs the parts of one stack until it is told to stop."""
+    """Run the parts of one stack until told to stop."""
 
     def __init__(self, state: StateFolder, ports: dict[str, int], scrape_roots: list[Path]) -> None:
         self._state = state
@@ -42,7 +42,7 @@ class Supervisor:
         self._started_at = time.time()
 
     def run(self) -> None:
-        """Start, look after and finally stop all parts."""
+        """Start, supervise and finally stop all parts."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._request_stop)
         self._write()
@@ -62,7 +62,7 @@ class Supervisor:
         self._is_stopping = True
 
     def _advance(self) -> bool:
-        """Look after each part, start the next level when those below answer; whether anything changed."""
+        """Check each part, start the next level when those below answer; return whether anything did."""
         changes = [process.tick() for process in self._parts]
         waiting = [process for process in self._parts if process.status == "waiting"]
         if waiting:
@@ -91,7 +91,7 @@ class Supervisor:
                 log.warning("cannot look after the log of %s: %s", process.part.name, error)
 
     def _stop(self) -> None:
-        """Stop the parts first and write it down afterwards: what cannot be written must not keep them."""
+        """Stop the parts first and record it afterwards: a failing write must not prevent stopping."""
         self._status = "stopping"
         for level in sorted({process.part.level for process in self._parts}, reverse=True):
             group = [process for process in self._parts if process.part.level == level]
@@ -131,7 +131,7 @@ class Supervisor:
 def _reserve_ports(
     state: StateFolder, saved: dict[str, int], front: int | None
 ) -> tuple[dict[str, int], ExitStack]:
-    """Ports for all parts, and what keeps them from other stacks that start at the same moment."""
+    """Reserve ports for all parts."""
     of_others: set[int] = set()
     while True:
         ports = choose_ports(state.root, saved, front, of_others)
@@ -146,7 +146,7 @@ def _reserve_ports(
 
 
 def main() -> int:
-    """Run the stack of the state folder that the command line names."""
+    """Run the stack of the state folder named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m pikastack.stack.supervisor", description=__doc__)
     parser.add_argument("state", type=Path)
     parser.add_argument("--port", type=int, help="the wished port of the front door")
@@ -164,8 +164,8 @@ def main() -> int:
     with lock:
         last = state.read()
         end_orphans(last)
-        # The demo's own drawings, and what the operator names: never the clone or the state folder, which
-        # hold keys (`stack.may_be_scraped`).
+        # The demo's own drawings and what the operator names: never the clone or the state folder, which
+        # contain keys (`stack.may_be_scraped`).
         roots = [root.resolve() for root in (state.demo_pictures, *options.scrape_root)]
         try:
             ports, placeholders = _reserve_ports(state, (last or {}).get("ports", {}), options.port)
