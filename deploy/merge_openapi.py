@@ -43,7 +43,7 @@ def merged(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
         for kind, parts in document["components"].items():
             _join(found["components"].setdefault(kind, {}), parts, f"{name}: {kind}")
         found["tags"] += [tag for tag in document["tags"] if tag not in found["tags"]]
-    found["paths"] |= _of_the_front_door(first)
+    found["paths"] |= _of_the_gateway(first)
     return found
 
 
@@ -55,7 +55,7 @@ def _join(target: dict[str, Any], parts: dict[str, Any], what: str) -> None:
             )
 
 
-def _of_the_front_door(document: dict[str, Any]) -> dict[str, Any]:
+def _of_the_gateway(document: dict[str, Any]) -> dict[str, Any]:
     """Health of the whole stack."""
     paths = document["paths"]
     found = {}

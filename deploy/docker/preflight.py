@@ -249,7 +249,7 @@ def check_access(services: dict[str, Any], keys: Path) -> Iterator[Finding]:
             yield Finding(WARNING, "access", "others may do everything: PIKA_OPEN_ACCESS is true", remedy)
     if is_public and not front["environment"].get("PIKA_FRONT_SITE"):
         remedy = "append :compose.tls.yaml to COMPOSE_FILE and set PIKA_SITE in .env"
-        yield Finding(WARNING, "access", "others reach the front door without HTTPS", remedy)
+        yield Finding(WARNING, "access", "others reach the gateway without HTTPS", remedy)
 
 
 def check_space(info: dict[str, Any], disk: int) -> Iterator[Finding]:

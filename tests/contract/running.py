@@ -1,4 +1,4 @@
-"""Schemathesis, with all its checks, against the document of the whole stack at its front door."""
+"""Schemathesis, with all its checks, against the document of the whole stack at its gateway."""
 
 import os
 import subprocess

@@ -3,5 +3,5 @@
 from contract.running import run_schemathesis
 
 
-def test_many_requests_of_each_operation(filled_front_door, tmp_path):
-    run_schemathesis(filled_front_door, tmp_path, "--max-examples", "10")
+def test_many_requests_of_each_operation(filled_gateway, tmp_path):
+    run_schemathesis(filled_gateway, tmp_path, "--max-examples", "10")

@@ -1,4 +1,4 @@
-"""The labelling page in Chromium, through the front door: keyboard, prefetching, undo, and its speed."""
+"""The labelling page in Chromium, through the gateway: keyboard, prefetching, undo, and its speed."""
 
 from browsing import assert_own_origin_only, until
 

@@ -1,4 +1,4 @@
-"""The first page in Chromium, through the front door: wall, question, jobs; keyboard, phone and desktop."""
+"""The first page in Chromium, through the gateway: wall, question, jobs; keyboard, phone and desktop."""
 
 import pytest
 from browsing import assert_own_origin_only, until
@@ -90,7 +90,7 @@ def test_the_interface_is_shown_and_can_be_tried(stack, browser):
     assert_own_origin_only(browser, stack)
 
 
-def test_programs_get_json_at_the_front_door(stack):
+def test_programs_get_json_at_the_gateway(stack):
     assert stack.get("/").json["openapi"] == "/openapi.json"
     document = stack.get("/openapi.json").json
     assert {"/generate", "/is-pikachu", "/scrape", "/jobs", "/health/ready"} <= set(document["paths"])

@@ -202,7 +202,7 @@ def test_the_same_request_twice_is_one_job(stack, scraped):
     assert stack.wait_for_job(first.json["id"])["status"] == "finished"
 
 
-def test_events_of_a_job_come_through_the_front_door(stack, scraped):
+def test_events_of_a_job_come_through_the_gateway(stack, scraped):
     job_id = stack.start_job("/prepare")
     text = stack.get(f"/jobs/{job_id}/events").data.decode()
     assert text.startswith("retry: ")

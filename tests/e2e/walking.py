@@ -1,4 +1,4 @@
-"""A whole stack under test: started with the command a user types, spoken to over HTTP at its front door."""
+"""A whole stack under test: started with the command a user types, spoken to over HTTP at its gateway."""
 
 import json
 import os
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass
 class Stack:
-    """A running stack: `cli` runs the command on it, `get` and `post` speak to its front door."""
+    """A running stack: `cli` runs the command on it, `get` and `post` speak to its gateway."""
 
     state: Path
     scrape_root: Path

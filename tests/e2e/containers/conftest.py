@@ -77,7 +77,7 @@ def another(clone, built, images):
 
 @pytest.fixture(scope="session")
 def stack(project, tmp_path_factory):
-    """The base stack, spoken to through its front door."""
+    """The base stack, spoken to through its gateway."""
     return speak_to(project, tmp_path_factory.mktemp("no-state"))
 
 

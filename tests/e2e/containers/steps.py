@@ -15,7 +15,7 @@ def up(project, *services):
 
 
 def speak_to(project, folder):
-    """A project's front door, with its key."""
+    """A project's gateway, with its key."""
     return Stack(folder, folder, project.url, project.headers)
 
 
@@ -36,7 +36,7 @@ def label(stack, folder):
 
 
 def walk(stack, drawn, at=lambda step: None):
-    """The whole way through the front door: from an upload to a generator's version.
+    """The whole way through the gateway: from an upload to a generator's version.
 
     Args:
         at: called with each step's name while its job runs.

@@ -28,7 +28,7 @@ CRASHES = {
 
 @pytest.fixture
 def patient(another, tmp_path):
-    """A project that is up, and its front door spoken to with patience: a service may be starting again."""
+    """A project that is up, and its gateway spoken to with patience: a service may be starting again."""
     project = another()
     up(project)
     stack = speak_to(project, tmp_path)

@@ -79,7 +79,7 @@ def test_a_store_elsewhere_is_used_and_only_who_needs_it_reaches_out(another, dr
         run("docker", "network", "disconnect", "--force", network, store)
 
 
-def test_the_front_door_speaks_https_by_one_setting(another, clone, tmp_path):
+def test_the_gateway_speaks_https_by_one_setting(another, clone, tmp_path):
     plain, secure = free_ports(2)
     ports = ports_of(clone, "compose.test-tls.yaml", front={8080: plain, 8443: secure})
     project = another("compose.tls.yaml", PIKA_SITE="localhost")

@@ -27,7 +27,7 @@ def test_the_whole_way_ends_in_a_picture(stack, walked):
     assert 0 <= answer["probability"] <= 1
 
 
-def test_the_front_door_shows_its_page_and_the_whole_interface(stack):
+def test_the_gateway_shows_its_page_and_the_whole_interface(stack):
     page = stack.request("GET", "/", headers={"Accept": "text/html"})
     assert (page.status, b"<title>pikastack</title>" in page.data) == (200, True)
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
@@ -70,7 +70,7 @@ def test_scratch_is_on_disk_and_its_owner_may_write_there(project):
         assert project.execute(service, "sh", "-c", "echo x > /scratch/x && rm /scratch/x").returncode == 0
 
 
-def test_only_the_front_door_is_published_and_on_loopback(project):
+def test_only_the_gateway_is_published_and_on_loopback(project):
     published = {
         (service, bound["HostIp"])
         for service, view in project.containers().items()
@@ -94,7 +94,7 @@ def test_each_container_reaches_what_it_needs_and_nothing_else(project):
     expected |= {"front": services | front, "scraper-worker": servers | {world}}
     expected |= {"minio": servers | services, "valkey": servers | services}
     places = [*servers, *services, *front]
-    # The front door's own network leads to this host, as it must; what it lacks is the way from here on.
+    # The gateway's own network leads to this host, as it must; what it lacks is the way from here on.
     found = {
         service: project.reaches(service, places if service == "front" else [*places, world])
         for service in LONG_RUNNING

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 import urllib3
-from front_door import labelled_zip, squares
+from gateway import labelled_zip, squares
 from servers import free_ports, process, scripts, wait_for, worker
 
 from pika_kit.images import sha256

@@ -1,5 +1,5 @@
-"""The front door with something of everything behind it."""
+"""The gateway with something of everything behind it."""
 
-from front_door import filled_front_door
+from gateway import filled_gateway
 
-__all__ = ["filled_front_door"]
+__all__ = ["filled_gateway"]

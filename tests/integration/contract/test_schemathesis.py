@@ -3,7 +3,5 @@
 from contract.running import run_schemathesis
 
 
-def test_a_few_requests_of_each_operation(filled_front_door, tmp_path):
-    run_schemathesis(
-        filled_front_door, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "3"
-    )
+def test_a_few_requests_of_each_operation(filled_gateway, tmp_path):
+    run_schemathesis(filled_gateway, tmp_path, "--phases", "examples,coverage,fuzzing", "--max-examples", "3")

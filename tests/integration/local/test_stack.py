@@ -184,20 +184,20 @@ def test_a_killed_part_comes_back_and_data_with_it(stacks, part):
     os.kill(stack.state["parts"][part]["pid"], signal.SIGKILL)
     wait_until(lambda: stack.state["parts"][part]["restarts"] == restarts + 1, f"{part} started again")
     wait_until(lambda: stack.state["parts"][part]["status"] == "up", f"{part} up")
-    wait_until(lambda: stack.request("GET", "/health/ready").status == 200, "the front door ready")
+    wait_until(lambda: stack.request("GET", "/health/ready").status == 200, "the gateway ready")
     assert stack.num_raw() == before
     view = stack.request("POST", "/prepare", json={}).json()
     wait_until(lambda: stack.request("GET", f"/jobs/{view['id']}").json()["status"] == "finished", "a job")
 
 
-def test_a_service_that_is_away_is_a_problem_of_the_front_door(stacks):
+def test_a_service_that_is_away_is_a_problem_of_the_gateway(stacks):
     stack = stacks[0]
     process = psutil.Process(stack.state["parts"]["gan"]["pid"])
     frozen = [process, *process.children()]
     for one in frozen:
         one.kill()
     answer = stack.request("GET", "/generate")
-    # It is back within the front door's patience, or the client is told to come again.
+    # It is back within the gateway's patience, or the client is told to come again.
     assert answer.status == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["request_id"]
@@ -215,7 +215,7 @@ def test_the_parts_of_a_killed_supervisor_end_and_up_starts_anew_with_all_data(s
     assert stack.state["ports"] == ports
 
 
-def test_with_keys_every_path_behind_the_front_door_asks_for_one(tmp_path, home):
+def test_with_keys_every_path_behind_the_gateway_asks_for_one(tmp_path, home):
     key = "a-key-of-an-app-0123456789"
     stack = Stack(tmp_path / "state", home)
     try:

@@ -68,7 +68,7 @@ def test_operations_are_named_once(operations):
         assert names.setdefault(key, (name, method, path)) == (name, method, path)
 
 
-def test_every_path_is_one_at_the_front_door(apps, operations):
+def test_every_path_is_one_at_the_gateway(apps, operations):
     for name, _, path, _ in operations:
         is_own = path.startswith((f"/{name}/", "/jobs"))
         assert is_own or not path.startswith(("/health", "/metrics", "/openapi")), path

@@ -129,7 +129,7 @@ def test_without_keys_all_is_open_and_with_keys_only_health_is(make_client):
     assert make_client().get("/id").status_code == 200
     client = make_client(api_keys={"app": KEY, "other": "fedcba9876543210"})
     assert client.get("/health/live").status_code == client.get("/gan/health/live").status_code == 200
-    # Prometheus reads it beside the service; the front door leads to /gan/metrics only.
+    # Prometheus reads it beside the service; the gateway leads to /gan/metrics only.
     assert client.get("/metrics").status_code == 200
     for path in ("/id", "/gan/metrics", "/openapi.json", "/jobs/here", "/nothing-here", "/docs"):
         answer = client.get(path)

@@ -57,7 +57,7 @@ def test_without_a_stack_the_message_says_how_to_start_one(call):
 def test_a_named_state_folder_is_used_or_refused(tmp_path, monkeypatch, command):
     """A stack in containers answers on this machine, and is not the one that was asked for."""
     answering = "http://127.0.0.1:1"
-    monkeypatch.setattr("pikastack.stack.containers.find_front_door", lambda: answering)
+    monkeypatch.setattr("pikastack.stack.containers.find_gateway", lambda: answering)
     result = CliRunner().invoke(pikastack, [*command.split(), "--state", str(tmp_path)])
     assert result.exit_code == 1
     assert f"no stack runs on {tmp_path}" in result.output
@@ -69,7 +69,7 @@ def test_a_named_state_folder_is_used_or_refused(tmp_path, monkeypatch, command)
 def test_without_a_named_state_folder_the_stack_in_containers_is_found(tmp_path, monkeypatch):
     monkeypatch.delenv("PIKASTACK_STATE", raising=False)
     monkeypatch.setattr("pikastack.cli.options.DEFAULT_STATE", tmp_path)
-    monkeypatch.setattr("pikastack.stack.containers.find_front_door", lambda: "http://127.0.0.1:1")
+    monkeypatch.setattr("pikastack.stack.containers.find_gateway", lambda: "http://127.0.0.1:1")
     result = CliRunner().invoke(pikastack, ["models"])
     assert "http://127.0.0.1:1" in str(result.exception)
 

@@ -44,19 +44,19 @@ def env_file(tmp_path, monkeypatch):
 
 
 def test_the_port_stands_in_the_environment_or_in_the_file(env_file, monkeypatch):
-    assert containers.front_door_url(env_file) == "http://127.0.0.1:8080"
+    assert containers.gateway_url(env_file) == "http://127.0.0.1:8080"
     env_file.write_text("# PIKA_PORT=1\nPIKA_PORT='9000'\nPIKA_PORTS=2\n")
-    assert containers.front_door_url(env_file) == "http://127.0.0.1:9000"
+    assert containers.gateway_url(env_file) == "http://127.0.0.1:9000"
     monkeypatch.setenv("PIKA_PORT", "9001")
-    assert containers.front_door_url(env_file) == "http://127.0.0.1:9001"
+    assert containers.gateway_url(env_file) == "http://127.0.0.1:9001"
 
 
 def test_the_address_and_https_are_those_of_the_settings(env_file):
     for address, host in (("0.0.0.0", "127.0.0.1"), ("192.0.2.7", "192.0.2.7"), ("[::]", "[::1]")):
         env_file.write_text(f"PIKA_BIND_ADDRESS={address}\nPIKA_PORT=\n")
-        assert containers.front_door_url(env_file) == f"http://{host}:8080"
+        assert containers.gateway_url(env_file) == f"http://{host}:8080"
     env_file.write_text("COMPOSE_FILE=docker-compose.yml:compose.tls.yaml\nPIKA_SITE=pikachu.example.org\n")
-    assert containers.front_door_url(env_file) == "https://pikachu.example.org"
+    assert containers.gateway_url(env_file) == "https://pikachu.example.org"
 
 
 def test_the_clone_is_where_the_code_lies_or_around_the_working_folder(tmp_path):
@@ -78,12 +78,12 @@ def test_the_key_that_preflight_made_is_found(tmp_path):
     assert containers.find_api_key(keys) is None
 
 
-def test_only_a_front_door_of_ours_is_found(env_file, serve):
+def test_only_a_gateway_of_ours_is_found(env_file, serve):
     ours = serve(json.dumps({"services": ["scraper", "classifier", "gan"]}).encode())
     env_file.write_text(f"PIKA_PORT={ours}\n")
-    assert containers.find_front_door(env_file) == f"http://127.0.0.1:{ours}"
+    assert containers.find_gateway(env_file) == f"http://127.0.0.1:{ours}"
     for document in (b"{}", b"[1]", b"<html>"):
         env_file.write_text(f"PIKA_PORT={serve(document)}\n")
-        assert containers.find_front_door(env_file) is None
+        assert containers.find_gateway(env_file) is None
     env_file.write_text("PIKA_PORT=1\n")
-    assert containers.find_front_door(env_file) is None
+    assert containers.find_gateway(env_file) is None

@@ -46,12 +46,12 @@ def test_a_saved_port_that_is_taken_now_is_moved_and_the_others_stay(tmp_path, t
     }
 
 
-def test_the_front_door_moves_up_when_its_port_is_taken(tmp_path, taken_port):
+def test_the_gateway_moves_up_when_its_port_is_taken(tmp_path, taken_port):
     front = choose_ports(tmp_path, {}, front=taken_port)[FRONT]
     assert taken_port < front <= taken_port + 20
 
 
-def test_a_wished_front_door_beats_the_last_one(tmp_path):
+def test_a_wished_gateway_beats_the_last_one(tmp_path):
     first = choose_ports(tmp_path, {})
     wished = first["admin_grpc"] + 100
     assert choose_ports(tmp_path, first, front=wished)[FRONT] == wished
@@ -69,7 +69,7 @@ def test_no_free_port_says_what_was_tried(tmp_path, monkeypatch):
         choose_ports(tmp_path, {})
 
 
-def test_a_front_door_is_reserved_once_and_free_again_afterwards():
+def test_a_gateway_is_reserved_once_and_free_again_afterwards():
     with reserve(64_080):
         assert reserve(64_080) is None
     again = reserve(64_080)
@@ -83,7 +83,7 @@ def test_what_another_stack_has_reserved_is_passed_over(tmp_path):
     assert not set(first.values()) & set(second.values())
 
 
-def test_a_front_door_that_another_stack_has_reserved_is_passed_over(tmp_path):
+def test_a_gateway_that_another_stack_has_reserved_is_passed_over(tmp_path):
     first = choose_ports(tmp_path, {})[FRONT]
     assert choose_ports(tmp_path, {}, skip={first})[FRONT] > first
 

@@ -45,9 +45,7 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--seed", default=0, show_default=True, help="Of the pictures that the project draws.")
 @click.option("--num-pikachu", default=NUM_PIKACHU, show_default=True, help="How many of these show Pikachu.")
 @click.option("--num-others", default=NUM_OTHERS, show_default=True, help="How many do not.")
-@click.option(
-    "--port", type=click.IntRange(1, 65_535), envvar="PIKASTACK_PORT", help="Port of the front door."
-)
+@click.option("--port", type=click.IntRange(1, 65_535), envvar="PIKASTACK_PORT", help="Port of the gateway.")
 @click.option("--api-key", envvar="PIKA_API_KEY", help="Where the stack was started with keys.")
 @stack_options
 def demo(

@@ -35,7 +35,7 @@ def _options(*names: str, with_environment: bool) -> Callable[[Command], Command
         "url": click.option(
             "--url",
             envvar=variable("url"),
-            help="The front door of the stack to talk to.  [environment: PIKASTACK_URL; default: the "
+            help="The gateway of the stack to talk to.  [environment: PIKASTACK_URL; default: the "
             "stack on this machine]",
         ),
         "api_key": click.option(
@@ -179,12 +179,12 @@ def open_session(
             f"no stack runs on {state.root}. Start it with `{typed_command()} up --state {state.root}`, or "
             "leave --state (and PIKASTACK_STATE) out to use the clone's own stack."
         )
-    in_containers = containers.find_front_door()
+    in_containers = containers.find_gateway()
     if in_containers:
         return Session(
             Client(in_containers, api_key or containers.find_api_key(), authorities), terminal, None
         )
     raise click.ClickException(
-        f"no stack runs on {state.root}, and none answers at {containers.front_door_url()}. Start one with "
+        f"no stack runs on {state.root}, and none answers at {containers.gateway_url()}. Start one with "
         f"`{typed_command()} up` or `docker compose up --wait`, or name another one with --url."
     )

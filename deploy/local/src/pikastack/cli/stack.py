@@ -22,7 +22,7 @@ _STYLE = {"up": "green", "starting": "yellow", "restarting": "red", "silent": "r
     "--port",
     type=click.IntRange(1, 65_535),
     envvar="PIKASTACK_PORT",
-    help="Port of the front door.  [default: the last one, else 8080; the next free one when it is taken]",
+    help="Port of the gateway.  [default: the last one, else 8080; the next free one when it is taken]",
 )
 @click.option(
     "--scrape-root",
@@ -35,7 +35,7 @@ _STYLE = {"up": "green", "starting": "yellow", "restarting": "red", "silent": "r
 def up(state: StateFolder, terminal: Terminal, port: int | None, scrape_roots: tuple[Path, ...]) -> None:
     """Start the whole stack on this machine and wait until it is ready.
 
-    Object store, queue, three services, their workers and the front door, on 127.0.0.1 only. Finds a stack
+    Object store, queue, three services, their workers and the gateway, on 127.0.0.1 only. Finds a stack
     that is already running. PIKA_ variables of the environment (PIKA_API_KEYS, PIKA_MODEL_RUNTIME, …) reach
     the services.
     """
@@ -73,7 +73,7 @@ def start(
     actual = found["ports"]["front"]
     if port is not None and actual != port:
         why = "runs already" if ran_already else f"port {port} is taken"
-        terminal.say(f"[yellow]{why}: the front door is at port {actual}[/]")
+        terminal.say(f"[yellow]{why}: the gateway is at port {actual}[/]")
     return found, ran_already
 
 

@@ -16,7 +16,7 @@ _TIMEOUT_SECONDS = 2.0
 _DEFAULTS = {"PIKA_PORT": "8080", "PIKA_BIND_ADDRESS": "127.0.0.1"}
 
 
-def front_door_url(env_file: Path = CLONE / ".env") -> str:
+def gateway_url(env_file: Path = CLONE / ".env") -> str:
     """Return where Compose publishes the gateway: from the environment, .env, or the defaults."""
     settings = _DEFAULTS | _in_env_file(env_file)
     settings |= {name: value for name, value in os.environ.items() if value}
@@ -38,9 +38,9 @@ def _reachable(address: str) -> str:
     return f"[{bare}]" if version.version == 6 else bare
 
 
-def find_front_door(env_file: Path = CLONE / ".env") -> str | None:
+def find_gateway(env_file: Path = CLONE / ".env") -> str | None:
     """Return the URL of our gateway if one answers there, otherwise None."""
-    url = front_door_url(env_file)
+    url = gateway_url(env_file)
     # Only identifies the server: nothing is sent to it, and later requests verify the certificate.
     pool = urllib3.PoolManager(cert_reqs="CERT_NONE", timeout=_TIMEOUT_SECONDS, retries=False)
     try:

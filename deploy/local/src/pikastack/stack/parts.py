@@ -52,7 +52,7 @@ def build_parts(state: StateFolder, ports: Mapping[str, int], scrape_roots: Sequ
         parts.append(_service(state, name, ports[name], settings))
     for name in SERVICES:
         parts.append(_worker(state, name, url_file, settings))
-    parts.append(_front_door(state, ports))
+    parts.append(_gateway(state, ports))
     return parts
 
 
@@ -187,7 +187,7 @@ def _worker(state: StateFolder, name: str, url_file: Path, settings: Mapping[str
     )
 
 
-def _front_door(state: StateFolder, ports: Mapping[str, int]) -> Part:
+def _gateway(state: StateFolder, ports: Mapping[str, int]) -> Part:
     storage = _scratch(state, "caddy")
     config = CLONE / "deploy" / "caddy" / "Caddyfile"
     return Part(

@@ -149,7 +149,7 @@ def main() -> int:
     """Run the stack of the state folder named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m pikastack.stack.supervisor", description=__doc__)
     parser.add_argument("state", type=Path)
-    parser.add_argument("--port", type=int, help="the wished port of the front door")
+    parser.add_argument("--port", type=int, help="the wished port of the gateway")
     parser.add_argument("--scrape-root", type=Path, action="append", default=[])
     options = parser.parse_args()
     state = StateFolder(options.state)

@@ -1,4 +1,4 @@
-"""The three services behind the real front door, on real servers, without workers: jobs stay queued."""
+"""The three services behind the real gateway, on real servers, without workers: jobs stay queued."""
 
 import io
 import os
@@ -25,7 +25,7 @@ SERVICES = ("scraper", "classifier", "gan")
 
 
 @contextmanager
-def front_door(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
+def gateway(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
     """Its URL, once all services are ready."""
     (port,) = free_ports(1)
     with ExitStack() as stack:
@@ -44,7 +44,7 @@ def front_door(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
         command = [str(caddy), "run", "--config", str(config), "--adapter", "caddyfile"]
         stack.enter_context(process(command, folder / "front.log", os.environ | settings))
         url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: answers(f"{url}/health/ready"), "the front door is ready")
+        wait_for(lambda: answers(f"{url}/health/ready"), "the gateway is ready")
         yield url
 
 
@@ -103,8 +103,8 @@ def _train(queue: JobQueue, environment: dict[str, str], folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def filled_front_door(running_servers, tmp_path_factory):
-    """The front door's URL; behind it pictures, labels, a model of each kind, and no worker."""
+def filled_gateway(running_servers, tmp_path_factory):
+    """The gateway's URL; behind it pictures, labels, a model of each kind, and no worker."""
     folder = tmp_path_factory.mktemp("contract")
     environment = environment_on(running_servers, folder)
     settings = Settings.from_environment(environment)
@@ -114,5 +114,5 @@ def filled_front_door(running_servers, tmp_path_factory):
     _label(store)
     _train(queue, environment, folder)
     Registry(store, "gan").activate("v1")  # what so short a training draws is served only when told to
-    with front_door(environment, folder) as url:
+    with gateway(environment, folder) as url:
         yield url
