@@ -29,7 +29,7 @@ Long work is a job: 202, and `Location` says where to look."""
 def merged(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Merge the services' documents. Raises ValueError if two define one name differently."""
     first = next(iter(documents.values()))
-    found: dict[str, Any] = {
+    merged: dict[str, Any] = {
         "openapi": first["openapi"],
         "info": first["info"] | {"title": "pikastack", "description": _DESCRIPTION},
         "servers": first["servers"],
@@ -39,12 +39,12 @@ def merged(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "components": {},
     }
     for name, document in documents.items():
-        _join(found["paths"], document["paths"], f"{name}: path")
+        _join(merged["paths"], document["paths"], f"{name}: path")
         for kind, parts in document["components"].items():
-            _join(found["components"].setdefault(kind, {}), parts, f"{name}: {kind}")
-        found["tags"] += [tag for tag in document["tags"] if tag not in found["tags"]]
-    found["paths"] |= _of_the_gateway(first)
-    return found
+            _join(merged["components"].setdefault(kind, {}), parts, f"{name}: {kind}")
+        merged["tags"] += [tag for tag in document["tags"] if tag not in merged["tags"]]
+    merged["paths"] |= _of_the_gateway(first)
+    return merged
 
 
 def _join(target: dict[str, Any], parts: dict[str, Any], what: str) -> None:
@@ -58,26 +58,26 @@ def _join(target: dict[str, Any], parts: dict[str, Any], what: str) -> None:
 def _of_the_gateway(document: dict[str, Any]) -> dict[str, Any]:
     """Health of the whole stack."""
     paths = document["paths"]
-    found = {}
+    merged = {}
     for kind, summary in (
         ("live", "Check that the gateway answers."),
         ("ready", "Check that all services are ready; otherwise the first that is not answers."),
     ):
         like = next(item for path, item in paths.items() if path.endswith(f"/health/{kind}"))["get"]
         own = {"summary": summary, "operationId": f"front_{kind}"}
-        found[f"/health/{kind}"] = {"get": {**like, **own, "description": "No API key is needed."}}
-    return found
+        merged[f"/health/{kind}"] = {"get": {**like, **own, "description": "No API key is needed."}}
+    return merged
 
 
 def documents() -> dict[str, dict[str, Any]]:
     """Build each service's own document; nothing is connected to."""
-    found = {}
+    documents = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in SERVICES:
             create_app = importlib.import_module(f"pika_{name}.app").create_app
             settings = settings_for_tests(Path(folder) / name)
-            found[name] = create_app(settings, store=MemoryStore(), queue=object()).api_doc
-    return found
+            documents[name] = create_app(settings, store=MemoryStore(), queue=object()).api_doc
+    return documents
 
 
 def text() -> str:

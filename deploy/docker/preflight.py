@@ -70,10 +70,10 @@ class Answer:
     def json(self) -> dict[str, Any]:
         """Its stdout as a JSON object; empty if it is not one."""
         try:
-            found = json.loads(self.out)
+            parsed = json.loads(self.out)
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return parsed if isinstance(parsed, dict) else {}
 
 
 def run_in_root(command: Sequence[str]) -> Answer:
@@ -117,10 +117,10 @@ def check(root: Path, run: Run) -> Iterator[Finding]:
     yield from check_gpu(cards, run)
 
 
-def check_version(name: str, found: str | None, wanted: tuple[int, int], said: str) -> Finding:
+def check_version(name: str, version: str | None, wanted: tuple[int, int], said: str) -> Finding:
     """Check that a program exists and is recent enough."""
     least = f"{wanted[0]}.{wanted[1]}"
-    numbers = re.search(r"(\d+)\.(\d+)", found or "")
+    numbers = re.search(r"(\d+)\.(\d+)", version or "")
     remedy = "install or update Docker Engine and its plugins: https://docs.docker.com/engine/install/"
     if numbers is None:
         if "permission denied" in said.lower():
@@ -267,21 +267,21 @@ def check_space(info: dict[str, Any], disk: int) -> Iterator[Finding]:
 
 def cards_of(services: dict[str, Any]) -> dict[str, list[str]]:
     """Map containers to the cards that they reserve."""
-    found = {}
+    reserved = {}
     for name, view in services.items():
         devices = view.get("deploy", {}).get("resources", {}).get("reservations", {}).get("devices", [])
         ids = [card for device in devices for card in device.get("device_ids") or ["all"]]
         if ids:
-            found[name] = ids
-    return found
+            reserved[name] = ids
+    return reserved
 
 
 def check_gpu(cards: dict[str, list[str]], run: Run) -> Iterator[Finding]:
     """Check driver, toolkit and card by trying the card in the container that needs it."""
     listed = run(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"])
     if not cards:
-        found = f"{listed.out.strip()}, not used" if not listed.status else "none, and none is asked for"
-        yield Finding(OK, "GPU", found, "" if listed.status else f"to use it: {SCRIPT} --gpu")
+        present = f"{listed.out.strip()}, not used" if not listed.status else "none, and none is asked for"
+        yield Finding(OK, "GPU", present, "" if listed.status else f"to use it: {SCRIPT} --gpu")
         return
     if listed.status:
         remedy = "install NVIDIA's driver until nvidia-smi lists the card; or take the overlay out of .env"

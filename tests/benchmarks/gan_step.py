@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--preset", default="cpu-64")
     parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
-    preset = dataclasses.replace(preset_named(arguments.preset), coarse_share=0.0)  # at full size
+    preset = dataclasses.replace(preset_named(arguments.preset), coarse_share=0.0, projected_ratio=0.0)
     steps = {"ours": Gan(preset), "plain": Plain(preset)}
     size = preset.resolution
     pictures = np.random.default_rng(0).integers(0, 256, (preset.batch_size, size, size, 3), np.uint8)

@@ -107,12 +107,12 @@ def _own_name(*, name: str, path: str, method: str) -> str:  # noqa: ARG001 — 
 
 def answers(success: type[BaseModel] | dict[str, Any], *problems: int, status: int = 200) -> Responses:
     """Build a view's `responses`: its success (a model or a `media` result) and problem statuses."""
-    found = (
+    described = (
         success
         if isinstance(success, dict)
         else {"description": _sentence(success), "content": in_json(success)}
     )
-    return {status: found, **{code: {} for code in problems}}
+    return {status: described, **{code: {} for code in problems}}
 
 
 def example(value: dict[str, Any], *, extra: Literal["allow", "ignore"] = "ignore") -> ConfigDict:
@@ -240,7 +240,7 @@ def _add_problems(path: str, operation: dict[str, Any]) -> None:
         responses.pop("422", None)
         return
     codes = {code for code in responses if int(code) >= 400} | {"401", "422", "503"}
-    if any(found.get("content") for code, found in responses.items() if int(code) < 300):
+    if any(response.get("content") for code, response in responses.items() if int(code) < 300):
         codes.add("406")
     body = operation.get("requestBody")
     if body:
@@ -262,13 +262,13 @@ def _problem(status: int) -> dict[str, Any]:
         "request_id": _EXAMPLE_ID,
     }
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    found: dict[str, Any] = {
+    documented: dict[str, Any] = {
         "description": HTTPStatus(status).phrase,
         "content": {PROBLEM_TYPE: {"schema": schema, "example": example}},
     }
     if status in (429, 503):
-        found["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
-    return found
+        documented["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "string"}}}
+    return documented
 
 
 def _sentence(model: type[BaseModel]) -> str:

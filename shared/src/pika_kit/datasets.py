@@ -90,25 +90,25 @@ def load(store: Store, reference: str) -> Manifest:
             raise UnknownDataset(reference)
         version = known[-1]
     try:
-        found = store.get_json(Bucket.IMAGES, _key(name, version))
+        manifest = store.get_json(Bucket.IMAGES, _key(name, version))
     except ObjectMissing:
         raise UnknownDataset(reference) from None
-    return Manifest(**found | {"pictures": [(one, etag) for one, etag in found["pictures"]]})
+    return Manifest(**manifest | {"pictures": [(one, etag) for one, etag in manifest["pictures"]]})
 
 
 def usable_ids(store: Store, manifest: Manifest) -> list[str]:
     """Return the ids of a data set's pictures without those withdrawn since it was made."""
     gone = set(withdrawn_ids(store))
-    return [found for found in manifest.ids if found not in gone]
+    return [picture_id for picture_id in manifest.ids if picture_id not in gone]
 
 
 def versions_of(store: Store, name: str) -> list[str]:
     """List the versions of a data set, oldest first."""
     prefix = f"{_PREFIX}{name}/"
-    found = [
+    versions = [
         info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(Bucket.IMAGES, prefix)
     ]
-    return sorted((version for version in found if _VERSION.fullmatch(version)), key=_number)
+    return sorted((version for version in versions if _VERSION.fullmatch(version)), key=_number)
 
 
 def names(store: Store) -> list[str]:
@@ -117,8 +117,8 @@ def names(store: Store) -> list[str]:
 
 
 def _number(version: str) -> int:
-    found = _VERSION.fullmatch(version)
-    return int(found.group(1)) if found else 0
+    match = _VERSION.fullmatch(version)
+    return int(match.group(1)) if match else 0
 
 
 def _key(name: str, version: str) -> str:

@@ -155,34 +155,34 @@ def decode(
     """
     if not data:
         raise PictureError("empty", "expected a picture, received 0 bytes")
-    found = sniff(data)
-    if found is None:
+    format = sniff(data)
+    if format is None:
         raise PictureError(
             "not_a_picture",
             f"expected {_KNOWN}, received {len(data)} bytes beginning {data[:8].hex(' ')}",
         )
-    if found == "other":
+    if format == "other":
         raise PictureError("unsupported_format", f"expected {_KNOWN}, received another format")
     # These two bytes never occur inside a scan's data. Scans of an embedded thumbnail count too: one or two.
-    if found == "jpeg" and data.count(_SCAN) > MAX_JPEG_SCANS:
+    if format == "jpeg" and data.count(_SCAN) > MAX_JPEG_SCANS:
         raise PictureError(
             "too_many_scans", f"expected at most {MAX_JPEG_SCANS} scans, received {data.count(_SCAN):,}"
         )
     try:
-        pixels, width, height = _read(data, found, at_least, large)
+        pixels, width, height = _read(data, format, at_least, large)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PictureError("too_many_pixels", f"expected at most {MAX_PIXELS:,} pixels: {error}") from error
     except MemoryError as error:
-        raise PictureError("too_much_memory", f"begins like {found} and takes too much memory") from error
+        raise PictureError("too_much_memory", f"begins like {format} and takes too much memory") from error
     except UnidentifiedImageError as error:
-        raise PictureError("damaged", f"begins like {found} and its header cannot be read") from error
+        raise PictureError("damaged", f"begins like {format} and its header cannot be read") from error
     except Exception as error:
         # Pillow's decoders raise struct.error, SyntaxError, KeyError, MemoryError and more for bad bytes, and
         # which ones differs between releases. None of them is the caller's fault.
-        raise PictureError("damaged", f"begins like {found} and cannot be read: {error}") from error
-    return Picture(pixels, found, width, height, sha256(data))
+        raise PictureError("damaged", f"begins like {format} and cannot be read: {error}") from error
+    return Picture(pixels, format, width, height, sha256(data))
 
 
 def sha256(data: bytes) -> str:
@@ -271,14 +271,14 @@ def blank_tiles(pixels: Pixels, tiles: Iterable[int], columns: int, gap: int = 2
 
 
 def _read(
-    data: bytes, found: str, at_least: int | None, large: AbstractContextManager[Any]
+    data: bytes, format: str, at_least: int | None, large: AbstractContextManager[Any]
 ) -> tuple[Pixels, int, int]:
     """Decode to upright RGB pixels and the original's upright width and height."""
-    with Image.open(io.BytesIO(data), formats=(found,)) as image:
+    with Image.open(io.BytesIO(data), formats=(format,)) as image:
         _check_size(image)
         width, height = image.size
         with large if width * height > _LARGE_PIXELS else nullcontext():
-            if at_least is not None and found == "jpeg":
+            if at_least is not None and format == "jpeg":
                 image.draft(None, (at_least, at_least))
             image.load()
             transposition = _UPRIGHT.get(_orientation(image))

@@ -125,8 +125,8 @@ def _queue() -> JobQueue:
 @jobs_blueprint.get("/jobs", responses=answers(JobListAnswer))
 def list_jobs(query: JobListQuery) -> Response:
     """List the newest jobs."""
-    found = _queue().list(query.limit, status=query.status, kind=query.kind)
-    return jsonify({"jobs": [view.to_json() for view in found]})
+    jobs = _queue().list(query.limit, status=query.status, kind=query.kind)
+    return jsonify({"jobs": [view.to_json() for view in jobs]})
 
 
 @jobs_blueprint.get("/jobs/<job_id>", responses=answers(JobAnswer, 404, 410))

@@ -108,7 +108,10 @@ def model_views(
     blueprint = api_blueprint(f"{name}_models", __name__, tag)
 
     def card_of(version: str) -> dict[str, Any]:
-        card = next((found for found in follower().registry.versions() if found["version"] == version), None)
+        card = next(
+            (candidate for candidate in follower().registry.versions() if candidate["version"] == version),
+            None,
+        )
         if card is None:
             raise UnknownVersion(version)
         return {"withdrawn": [], **card, **describe(card)}

@@ -104,7 +104,7 @@ class Registry:
         `withdrawn`, if present, lists pictures it was trained on that have been withdrawn since.
         """
         current, gone = self.current(), set(withdrawn_ids(self._store))
-        found = [
+        cards = [
             (parts[1], info.etag)
             for info in self._store.list(Bucket.MODELS, f"{self.name}/v")
             if len(parts := info.key.split("/")) == 3 and parts[2] == "card.json"
@@ -113,7 +113,7 @@ class Registry:
             self._card(version, etag)
             | {"is_current": version == current}
             | self._withdrawn(version, etag, gone)
-            for version, etag in sorted(found, key=lambda item: _number(item[0]))
+            for version, etag in sorted(cards, key=lambda item: _number(item[0]))
         ]
 
     def card(self, version: str) -> dict[str, Any]:
@@ -135,8 +135,8 @@ class Registry:
             return {}
         if (version, etag) not in self._pictures:
             self._pictures[version, etag] = self.pictures(version)
-        found = gone & self._pictures[version, etag]
-        return {"withdrawn": sorted(found)} if found else {}
+        withdrawn = gone & self._pictures[version, etag]
+        return {"withdrawn": sorted(withdrawn)} if withdrawn else {}
 
     def pictures(self, version: str) -> set[str]:
         """Return the ids of the pictures that a version was trained on."""

@@ -102,10 +102,10 @@ class OrphanWatch:
 
     def _lives(self, worker_name: str) -> bool | None:
         """Return whether a worker is alive, or None if it is silent and only time can tell."""
-        found: list[Any] = self._queue.connection.hmget(
+        record: list[Any] = self._queue.connection.hmget(
             self._prefix + worker_name, "last_heartbeat", "death", "place", "pid", "process_birth"
         )
-        heartbeat, death, where, pid, born = (value.decode() if value else None for value in found)
+        heartbeat, death, where, pid, born = (value.decode() if value else None for value in record)
         if death is not None:
             return False
         if heartbeat is None:

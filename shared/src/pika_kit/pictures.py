@@ -101,8 +101,8 @@ class PictureBucket:
     def entry(self, picture_id: str) -> PictureEntry:
         """Return one picture's entry. Raises ObjectMissing."""
         _check_id(picture_id)
-        for found in self.store.list(self.bucket, f"pictures/{picture_id}."):
-            return PictureEntry(picture_id, found.key.rpartition(".")[2], found.size)
+        for entry in self.store.list(self.bucket, f"pictures/{picture_id}."):
+            return PictureEntry(picture_id, entry.key.rpartition(".")[2], entry.size)
         raise ObjectMissing(str(self.bucket), f"pictures/{picture_id}")
 
     def bytes(self, picture_id: str) -> _Bytes:
@@ -116,10 +116,12 @@ class PictureBucket:
     def provenance(self, picture_id: str) -> dict[str, Any]:
         """Return where a picture came from and what is known about it. Raises ObjectMissing."""
         _check_id(picture_id)
-        found = self.store.get_json(self.bucket, f"provenance/{picture_id}.json")
-        if not isinstance(found, dict):
-            raise ValueError(f"expected a JSON object as provenance of {picture_id}, received {type(found)}")
-        return found
+        provenance = self.store.get_json(self.bucket, f"provenance/{picture_id}.json")
+        if not isinstance(provenance, dict):
+            raise ValueError(
+                f"expected a JSON object as provenance of {picture_id}, received {type(provenance)}"
+            )
+        return provenance
 
     def set_provenance(self, picture_id: str, provenance: dict[str, Any]) -> None:
         """Overwrite the provenance."""

@@ -176,10 +176,10 @@ class JobQueue:
     def find(self, once: Once) -> JobView | None:
         """Return the job that a request with this key started, or None. Raises OnceConflict."""
         with outages_as_unavailable():
-            found: Any = self.connection.get(once.record)
-        if found is None:
+            stored: Any = self.connection.get(once.record)
+        if stored is None:
             return None
-        job_id, fingerprint = json.loads(found)
+        job_id, fingerprint = json.loads(stored)
         if fingerprint != once.fingerprint:
             raise OnceConflict(once.key)
         return self.get(job_id)
@@ -235,8 +235,8 @@ class JobQueue:
         with outages_as_unavailable():
             self.connection.zremrangebyscore(_INDEX_KEY, 0, time.time() - INDEX_TTL_SECONDS)
             for start in itertools.count(0, _LISTED_AT_ONCE):
-                found: Any = self.connection.zrevrange(_INDEX_KEY, start, start + _LISTED_AT_ONCE - 1)
-                ids = [job_id.decode() for job_id in found]
+                listed: Any = self.connection.zrevrange(_INDEX_KEY, start, start + _LISTED_AT_ONCE - 1)
+                ids = [job_id.decode() for job_id in listed]
                 jobs = Job.fetch_many(ids, connection=self.connection, serializer=SERIALIZER)
                 views = [_view(job) for job in jobs if job is not None]
                 chosen += [

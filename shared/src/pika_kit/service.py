@@ -113,8 +113,8 @@ class ServiceState:
 
 def state() -> ServiceState:
     """Return the current service's state, for views."""
-    found: ServiceState = current_app.config["PIKA"]
-    return found
+    service: ServiceState = current_app.config["PIKA"]
+    return service
 
 
 def create_app(

@@ -56,10 +56,10 @@ def _parse_list(value: Any) -> Any:
 
 
 def _parse_networks(value: Any) -> Any:
-    found = tuple(IPv6Network(part) for part in _parse_list(value)) if isinstance(value, str) else value
-    if any(network.prefixlen not in (32, 40, 48, 56, 64, 96) for network in found):
+    networks = tuple(IPv6Network(part) for part in _parse_list(value)) if isinstance(value, str) else value
+    if any(network.prefixlen not in (32, 40, 48, 56, 64, 96) for network in networks):
         raise ValueError("expected prefixes of 32, 40, 48, 56, 64 or 96 bits")
-    return found
+    return networks
 
 
 class Settings(BaseSettings):
@@ -169,17 +169,17 @@ class _Environment(EnvSettingsSource):
         super().__init__(settings_cls)
 
     def _load_env_vars(self) -> Mapping[str, str]:
-        found = {}
+        values = {}
         for name in self.settings_cls.model_fields:
             variable = f"{_PREFIX}{name.upper()}"
             text = self._read(variable)
             if text is not None:
-                found[variable.lower()] = text
-        if found.get("pika_open_access", "").lower() in {"true", "1", "yes", "on"} and not found.get(
+                values[variable.lower()] = text
+        if values.get("pika_open_access", "").lower() in {"true", "1", "yes", "on"} and not values.get(
             "pika_api_keys"
         ):
-            found.pop("pika_api_keys", None)  # an empty file of keys is valid
-        return found
+            values.pop("pika_api_keys", None)  # an empty file of keys is valid
+        return values
 
     def _read(self, variable: str) -> str | None:
         """Return the variable's value or its file's content; None if neither is set."""
@@ -209,13 +209,13 @@ def _is_loopback(bind: str) -> bool:
 def _in_words(error: ValidationError) -> str:
     """Write one line per variable. Values are shown unless they may be secrets."""
     lines, missing = [], []
-    for found in error.errors(include_url=False):
-        name = str(found["loc"][0])
+    for problem in error.errors(include_url=False):
+        name = str(problem["loc"][0])
         variable = f"{_PREFIX}{name.upper()}"
-        if found["type"] == "missing":
+        if problem["type"] == "missing":
             missing.append(variable)
             continue
-        message = found["msg"].removeprefix("Value error, ")
+        message = problem["msg"].removeprefix("Value error, ")
         message = _EXPECTED.get(name, message[:1].lower() + message[1:])
         is_secret = name in {
             "s3_access_key",
@@ -225,7 +225,7 @@ def _in_words(error: ValidationError) -> str:
             "openverse_token",
             "api_keys",
         }
-        received = "" if is_secret else f", received {found['input']!r}"
+        received = "" if is_secret else f", received {problem['input']!r}"
         lines.append(f"{variable}: {message}{received}")
     if missing:
         lines.insert(0, f"these environment variables are required and not set: {', '.join(missing)}")

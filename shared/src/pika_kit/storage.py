@@ -185,8 +185,8 @@ class Store:
     def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
         """Return size, ETag and time of one object. Raises ObjectMissing."""
         with _translate(self.name(bucket), key):
-            found = self._client.stat_object(self.name(bucket), key)
-        return ObjectInfo(key, found.size or 0, found.etag or "", found.last_modified)
+            stat = self._client.stat_object(self.name(bucket), key)
+        return ObjectInfo(key, stat.size or 0, stat.etag or "", stat.last_modified)
 
     def exists(self, bucket: Bucket, key: str) -> bool:
         """Return whether the bucket contains the key."""
@@ -201,12 +201,12 @@ class Store:
     ) -> Iterator[ObjectInfo]:
         """Iterate over all objects under `prefix` in key order, starting after the key `start_after`."""
         with _translate(self.name(bucket), prefix):
-            for found in self._client.list_objects(
+            for entry in self._client.list_objects(
                 self.name(bucket), prefix=prefix, recursive=True, start_after=start_after or None
             ):
-                if not found.is_dir:
+                if not entry.is_dir:
                     yield ObjectInfo(
-                        str(found.object_name), found.size or 0, found.etag or "", found.last_modified
+                        str(entry.object_name), entry.size or 0, entry.etag or "", entry.last_modified
                     )
 
     def delete(self, bucket: Bucket, key: str) -> None:

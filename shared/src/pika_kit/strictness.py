@@ -103,13 +103,13 @@ def install(app: Flask) -> None:
 
 def expectations(document: dict[str, Any]) -> dict[tuple[str, str], Expected]:
     """Map (path, method) to what the operation accepts and returns."""
-    found = {}
+    operations = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
             parameters = operation.get("parameters", [])
             queries = [one for one in parameters if one["in"] == "query"]
             body = operation.get("requestBody", {})
-            found[path, method.upper()] = Expected(
+            operations[path, method.upper()] = Expected(
                 queries=frozenset(one["name"] for one in queries),
                 repeatable=frozenset(one["name"] for one in queries if _is_list(one["schema"])),
                 body_types=frozenset(body.get("content", {})),
@@ -122,7 +122,7 @@ def expectations(document: dict[str, Any]) -> dict[tuple[str, str], Expected]:
                     for kind in answer.get("content", {})
                 ),
             )
-    return found
+    return operations
 
 
 def check_query(expected: Expected) -> None:
@@ -228,12 +228,12 @@ def _check_body(expected: Expected) -> None:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    unique: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found:
+        if name in unique:
             raise ValueError(f"{name[:80]!r}: expected once; received twice")
-        found[name] = value
-    return found
+        unique[name] = value
+    return unique
 
 
 def _number(text: str) -> float | int:

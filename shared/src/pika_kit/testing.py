@@ -49,8 +49,8 @@ class MemoryStore:
         with self._lock:
             if only_if_absent and (bucket, key) in self._objects:
                 return False
-            found = self._objects.get((bucket, key))
-            if only_if_etag is not None and (found is None or _etag(found[0]) != only_if_etag):
+            existing = self._objects.get((bucket, key))
+            if only_if_etag is not None and (existing is None or _etag(existing[0]) != only_if_etag):
                 return False
             self._objects[bucket, key] = (bytes(data), datetime.now(UTC))
             return True
@@ -92,7 +92,7 @@ class MemoryStore:
 
     def list(self, bucket: Bucket, prefix: str = "", *, start_after: str = "") -> Iterator[ObjectInfo]:
         """See Store."""
-        keys = sorted(key for found, key in list(self._objects) if found == bucket)
+        keys = sorted(key for owner, key in list(self._objects) if owner == bucket)
         for key in keys:
             if key.startswith(prefix) and key > start_after:
                 yield self.stat(bucket, key)

@@ -45,11 +45,11 @@ _WORDS = {
 
 def described(error: ValidationError) -> tuple[str, list[dict[str, str]], int]:
     """Summarise errors: a sentence, the first as {"where", "expected", "received"}, their number."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
+    by_place: dict[tuple[str, str], dict[str, str]] = {}
     for one in error.errors(include_url=False):
         entry = _entry(one)
-        found.setdefault((entry["where"], entry["expected"]), entry)
-    errors = list(found.values())
+        by_place.setdefault((entry["where"], entry["expected"]), entry)
+    errors = list(by_place.values())
     first = errors[0]
     detail = f"{first['where'] or 'the request'}: expected {first['expected']}; received {first['received']}"
     if len(errors) > 1:

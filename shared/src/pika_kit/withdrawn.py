@@ -26,8 +26,8 @@ def withdraw(store: Store, picture_id: str, reason: str) -> dict[str, Any]:
     tombstone = {"id": picture_id, "reason": reason, "at": at}
     if store.put_json(Bucket.RAW, _key(picture_id), tombstone, only_if_absent=True):
         return tombstone
-    found: dict[str, Any] = store.get_json(Bucket.RAW, _key(picture_id))
-    return found
+    stored: dict[str, Any] = store.get_json(Bucket.RAW, _key(picture_id))
+    return stored
 
 
 def readmit(store: Store, picture_id: str) -> bool:
@@ -41,17 +41,17 @@ def readmit(store: Store, picture_id: str) -> bool:
 def withdrawn_ids(store: Store, start_after: str = "", limit: int | None = None) -> list[str]:
     """List at most `limit` withdrawn ids in order, starting after `start_after`, in one request."""
     ids: list[str] = []
-    for found in store.list(Bucket.RAW, _PREFIX, start_after=_key(start_after) if start_after else ""):
+    for entry in store.list(Bucket.RAW, _PREFIX, start_after=_key(start_after) if start_after else ""):
         if limit is not None and len(ids) >= limit:
             break
-        ids.append(found.key.removeprefix(_PREFIX).removesuffix(".json"))
+        ids.append(entry.key.removeprefix(_PREFIX).removesuffix(".json"))
     return ids
 
 
 def tombstone(store: Store, picture_id: str) -> dict[str, Any]:
     """Return why and when a picture was withdrawn. Raises ObjectMissing."""
-    found: dict[str, Any] = store.get_json(Bucket.RAW, _key(picture_id))
-    return found
+    tombstone: dict[str, Any] = store.get_json(Bucket.RAW, _key(picture_id))
+    return tombstone
 
 
 def is_withdrawn(store: Store, picture_id: str) -> bool:
@@ -62,10 +62,10 @@ def is_withdrawn(store: Store, picture_id: str) -> bool:
 def remove(pictures: PictureBucket, gone: Iterable[str]) -> list[str]:
     """Delete withdrawn pictures from a bucket and return their ids."""
     wanted = set(gone)
-    found = sorted(wanted.intersection(pictures.ids())) if wanted else []
-    for picture_id in found:
+    present = sorted(wanted.intersection(pictures.ids())) if wanted else []
+    for picture_id in present:
         pictures.delete(picture_id)
-    return found
+    return present
 
 
 def _key(picture_id: str) -> str:

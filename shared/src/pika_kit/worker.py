@@ -81,8 +81,8 @@ class PikaWorker(SpawnWorker):
 
     def serialize(self) -> dict[str, Any]:
         """Register the worker, with the host of its process id and the time its process started."""
-        found: dict[str, Any] = super().serialize()
-        return found | {"place": place(), "process_birth": birth(os.getpid()) or ""}
+        record: dict[str, Any] = super().serialize()
+        return record | {"place": place(), "process_birth": birth(os.getpid()) or ""}
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:  # noqa: ARG002
         """Stay registered for another ALIVE_SECONDS; an outage changes nothing."""

@@ -24,11 +24,12 @@ alone = Gan(dataclasses.replace(tiny, batch_size=4), seed=1)
 real = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
 latents, draws = noise_of(tiny, 1, 0, num=4)
 settings = settings_at(tiny, 0, 0.0)
-one = alone.update(inputs_of(real, (latents, draws), settings), is_coarse=False, with_penalty=True)
+kinds = {"is_coarse": False, "with_penalty": True, "with_heads": True}
+one = alone.update(inputs_of(real, (latents, draws), settings), **kinds)
 # The same pictures on either device: as on one device with half of them.
 noise = np.concatenate([latents] * 2), np.concatenate([draws[:4], draws[:4], draws[4:], draws[4:]])
 two = spread.update(
-    inputs_of(np.concatenate([real] * 2), noise, settings), is_coarse=False, with_penalty=True
+    inputs_of(np.concatenate([real] * 2), noise, settings), **kinds
 )
 for name, value in one.items():
     np.testing.assert_allclose(two[name], value, rtol=1e-4, err_msg=name)

@@ -94,7 +94,7 @@ def test_the_generator_gets_both_critics_gradients(pictures):
     inputs = inputs_of(pictures, noise_of(PRESET, 0, 0, num=8), settings_at(PRESET, 0, 0.0))
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     state = gan.state()
-    received, _, _, _ = gan._gradients(inputs, part="full", with_penalty=True)
+    received, _, _, _ = gan._gradients(inputs, part="full", with_penalty=True, with_heads=True)
     gan.load_state(state)
     with tf.GradientTape(persistent=True) as tape:
         fake = gan.generator(inputs.latents, training=True)
@@ -122,10 +122,12 @@ def test_a_checkpoint_holds_the_heads(pictures):
         np.testing.assert_array_equal(array, other.state()[name], err_msg=name)
 
 
-def test_it_is_used_at_full_size_only(pictures):
-    gan = Gan(dataclasses.replace(PRESET, coarse_share=0.5))
-    assert "heads_loss" not in gan.train_step(pictures, 0, fraction=0.1)
-    assert "heads_loss" in gan.train_step(pictures, 1, fraction=0.6)
+def test_it_takes_part_from_a_share_of_the_run_on(pictures):
+    gan = Gan(dataclasses.replace(PRESET, coarse_share=0.3, projected_from=0.5))
+    for step, (fraction, takes_part) in enumerate(((0.1, False), (0.4, False), (0.6, True))):
+        assert ("heads_loss" in gan.train_step(pictures, step, fraction)) == takes_part
+    at_once = dataclasses.replace(PRESET, coarse_share=0.3)
+    assert [settings_at(at_once, 0, fraction).with_heads for fraction in (0.2, 0.3)] == [False, True]
 
 
 @pytest.mark.parametrize("change", [{"projected_ratio": -1.0}, {"projected_size": 50}])

@@ -88,11 +88,11 @@ def compute_features(context: JobContext) -> dict[str, Any]:
     from pika_classifier.training import complete_bank
 
     features = FeatureSet()
-    found = complete_bank(context, features, Bucket.IMAGES)
+    bank = complete_bank(context, features, Bucket.IMAGES)
     return {
         "features": features.key,
-        "num_pictures": len(found.ids),
-        "unreadable": len(found.ids) - len(found.readable().ids),
+        "num_pictures": len(bank.ids),
+        "unreadable": len(bank.ids) - len(bank.readable().ids),
     }
 
 
@@ -194,7 +194,7 @@ def _filter(
     if threshold is None:
         threshold = max(threshold_for(readable, precision or 0.5).threshold, least)
     current = label_log.LabelSet(context.store).current()
-    by_hand = {found: label["label"] for found, label in current.items()}
+    by_hand = {picture_id: label["label"] for picture_id, label in current.items()}
     decision = Decision(predictor.version, threshold, probabilities, by_hand)
     changes = {"added": 0, "kept": 0, "removed": 0}
     if not dry_run:

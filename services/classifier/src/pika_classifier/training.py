@@ -150,27 +150,29 @@ def complete_bank(
 
 def manifest_hash(current: dict[str, dict[str, Any]]) -> str:
     """Return the SHA-256 of the sorted lines `id label split`: equal labels give equal hashes."""
-    lines = sorted(f"{found} {label['label']} {label['split']}\n" for found, label in current.items())
+    lines = sorted(
+        f"{picture_id} {label['label']} {label['split']}\n" for picture_id, label in current.items()
+    )
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _labelled_features(bank: Features, current: dict[str, dict[str, Any]]) -> LabelledFeatures:
     """Return the labels whose pictures exist. Raises TooFewLabels if few are left."""
-    found = bank.of([picture_id in current for picture_id in bank.ids])
-    labels = [current[picture_id]["label"] for picture_id in found.ids]
+    labelled = bank.of([picture_id in current for picture_id in bank.ids])
+    labels = [current[picture_id]["label"] for picture_id in labelled.ids]
     check_counts("labels whose pictures are there", {name: labels.count(name) for name in label_log.LABELS})
     return LabelledFeatures(
-        found.ids,
-        found.values,
+        labelled.ids,
+        labelled.values,
         np.array([label == PIKACHU for label in labels], bool),
-        np.array([current[picture_id].get("why") == UNCERTAIN for picture_id in found.ids], bool),
+        np.array([current[picture_id].get("why") == UNCERTAIN for picture_id in labelled.ids], bool),
     )
 
 
 def _some_pixels(context: JobContext, ids: tuple[str, ...]) -> np.ndarray:
     pictures = label_log.LabelSet(context.store).pictures
-    found = [_pixels(pictures, picture_id) for picture_id in ids[:_NUM_COMPARED]]
-    return np.stack([pixels for pixels in found if pixels is not None])
+    compared = [_pixels(pictures, picture_id) for picture_id in ids[:_NUM_COMPARED]]
+    return np.stack([pixels for pixels in compared if pixels is not None])
 
 
 def _answers(trained: TrainedHead, pile: Features, known: Features) -> dict[str, float | None]:
@@ -271,10 +273,10 @@ def _keep(context: JobContext, folder: Path, card: dict[str, Any], answers: dict
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _LIBRARIES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

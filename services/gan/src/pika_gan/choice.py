@@ -50,10 +50,10 @@ def loneliness(features: np.ndarray) -> np.ndarray:
     scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
     left, values, _ = np.linalg.svd(scaled, full_matrices=False)
     rows = left[:, :NUM_AXES] * values[:NUM_AXES]
-    found = distances(rows, rows)
-    np.fill_diagonal(found, np.inf)
+    between = distances(rows, rows)
+    np.fill_diagonal(between, np.inf)
     num = min(NUM_NEIGHBOURS, max(len(rows) - 1, 1))
-    nearest = np.sort(found, axis=1)[:, :num]
+    nearest = np.sort(between, axis=1)[:, :num]
     return np.where(np.isfinite(nearest), nearest, 0.0).mean(axis=1)
 
 

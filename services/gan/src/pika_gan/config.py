@@ -41,6 +41,7 @@ class Preset:
 
     coarse_share: float = 0.0  # first share of the run, at half the resolution
     projected_ratio: float = 0.0  # gradient of the projected critic, as a multiple of the pixels'; 0 for none
+    projected_from: float = 0.0  # completed share of the run from which on it takes part
     projected_size: int = 96  # side at which its frozen network sees pictures, a multiple of 32
     projected_learning_rate: float = 4e-4
     batch_size: int = 16

@@ -132,13 +132,13 @@ def make_dataset(
 def _different(items: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
     """Keep the first of pictures with equal pixels: copies teach nothing and must not be held out."""
     seen: set[bytes] = set()
-    found = []
+    different = []
     for key, pixels in items:
         digest = hashlib.sha256(pixels.tobytes()).digest()
         if digest not in seen:
             seen.add(digest)
-            found.append((key, pixels))
-    return found
+            different.append((key, pixels))
+    return different
 
 
 def _posed(pictures: list[np.ndarray], size: int, poses: int) -> np.ndarray:

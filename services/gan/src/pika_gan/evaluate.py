@@ -96,9 +96,9 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Return values for logs and cards; headline figures are repeated at the top level."""
-        spaces = {name: asdict(found) for name, found in self.spaces.items()}
-        for found in spaces.values():
-            found["kid_interval"] = list(found["kid_interval"]) if found["kid_interval"] else None
+        spaces = {name: asdict(space) for name, space in self.spaces.items()}
+        for space in spaces.values():
+            space["kid_interval"] = list(space["kid_interval"]) if space["kid_interval"] else None
         headline = list(spaces.values())[-1]
         return {
             **{name: headline[name] for name in ("kid", "kid_interval", "fid", "precision", "recall")},
@@ -203,7 +203,7 @@ class Evaluator:
         seen = {space.name: look(space.name, pictures) for space in self._spaces}
         rows = {space.name: space.standardised(seen[space.name].features) for space in self._spaces}
         headline = self._spaces[-1]
-        places = next((found.places for found in seen.values() if found.places is not None), None)
+        places = next((features.places for features in seen.values() if features.places is not None), None)
         nearest = distances(rows[headline.name], headline.train).min(axis=1)
         return Evaluation(
             spaces={space.name: space.measure(rows[space.name], interval) for space in self._spaces},

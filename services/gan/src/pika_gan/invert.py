@@ -57,8 +57,8 @@ def project(draw: Draw, target: np.ndarray, latent_dim: int) -> Projection:
         return _compared(np.concatenate(parts)) - wanted
 
     def costs(latents: np.ndarray, residuals: np.ndarray) -> np.ndarray:
-        found: np.ndarray = np.square(residuals).mean(axis=1) + PRIOR * np.square(latents).mean(axis=1)
-        return found
+        total: np.ndarray = np.square(residuals).mean(axis=1) + PRIOR * np.square(latents).mean(axis=1)
+        return total
 
     starts = latents_of(list(range(NUM_STARTS)), latent_dim)
     residuals = seen(starts)

@@ -163,7 +163,7 @@ def _forget_old(runs: Path) -> None:
     """Delete local folders of cancelled or failed runs; their copy in the store stays."""
     for path in runs.iterdir():
         # Another worker may be training there: the time of the last written file decides.
-        newest = max(found.stat().st_mtime for found in (path, *path.rglob("*")))
+        newest = max(file.stat().st_mtime for file in (path, *path.rglob("*")))
         if time.time() - newest > _KEPT_SECONDS:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -175,12 +175,14 @@ def _chosen(context: JobContext, reference: str | None) -> Manifest | None:
     if reference is None:
         return None
     try:
-        found = load_manifest(context.store, reference)
+        manifest = load_manifest(context.store, reference)
     except UnknownDataset as error:
         raise JobError(f"there is no data set {reference!r}: make one with POST /datasets") from error
-    if found.bucket != Bucket.PIKACHU:
-        raise JobError(f"expected a data set of the bucket pikachu, and {reference!r} is of {found.bucket}")
-    return found
+    if manifest.bucket != Bucket.PIKACHU:
+        raise JobError(
+            f"expected a data set of the bucket pikachu, and {reference!r} is of {manifest.bucket}"
+        )
+    return manifest
 
 
 def _dataset(work: _Work, minimum: int) -> Dataset:

@@ -75,8 +75,8 @@ class Likeness:
 
 def _mean_of_largest(cosines: np.ndarray) -> np.ndarray:
     num = min(NUM_NEAREST, cosines.shape[1])
-    found: np.ndarray = -np.sort(-cosines, axis=1)[:, :num].mean(axis=1)
-    return found
+    means: np.ndarray = -np.sort(-cosines, axis=1)[:, :num].mean(axis=1)
+    return means
 
 
 def torn(pictures: np.ndarray) -> np.ndarray:

@@ -139,9 +139,9 @@ def manifolds(generated: np.ndarray, real: np.ndarray, k: int = NUM_NEIGHBOURS) 
 
 def _radii(rows: np.ndarray, k: int) -> np.ndarray:
     """Return each row's distance to its k-th nearest other row."""
-    found = distances(rows, rows)
-    np.fill_diagonal(found, np.inf)
-    return np.partition(found, min(k, len(rows) - 1) - 1, axis=1)[:, min(k, len(rows) - 1) - 1]
+    between = distances(rows, rows)
+    np.fill_diagonal(between, np.inf)
+    return np.partition(between, min(k, len(rows) - 1) - 1, axis=1)[:, min(k, len(rows) - 1) - 1]
 
 
 def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -151,8 +151,8 @@ def distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     for start in range(0, len(left), _BLOCK):
         rows = left[start : start + _BLOCK]
         parts.append((rows**2).sum(axis=1)[:, None] + squares[None] - 2 * rows @ right.T)
-    found: np.ndarray = np.sqrt(np.maximum(np.concatenate(parts), 0.0))
-    return found
+    lengths: np.ndarray = np.sqrt(np.maximum(np.concatenate(parts), 0.0))
+    return lengths
 
 
 def effective_number(rows: np.ndarray, usual_distance: float) -> float:

@@ -92,10 +92,10 @@ def _figures(
     def cut(entry: PictureEntry) -> tuple[np.ndarray | None, str | None]:
         try:
             data = _as_found(raw, chosen, entry)
-            found = cut_out(decode(data, at_least=WORKING_SIDE).pixels, side)
+            figure = cut_out(decode(data, at_least=WORKING_SIDE).pixels, side)
         except (ObjectMissing, PictureError):
             return None, "gone"
-        return found.pixels, found.reason
+        return figure.pixels, figure.reason
 
     figures, left_out = [], Counter[str]()
     for number, (entry, (pixels, reason)) in enumerate(in_threads(cut, entries, _NUM_THREADS), start=1):

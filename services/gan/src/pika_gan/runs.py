@@ -69,7 +69,7 @@ class RunFolder:
     def names(self, under: str = "") -> list[str]:
         """List file names below the run's folder, in order."""
         return [
-            found.key.removeprefix(self.prefix) for found in self.store.list(Bucket.RUNS, self.prefix + under)
+            entry.key.removeprefix(self.prefix) for entry in self.store.list(Bucket.RUNS, self.prefix + under)
         ]
 
     def read(self, name: str) -> bytes:
@@ -82,10 +82,10 @@ class RunFolder:
     def status(self) -> dict[str, Any] | None:
         """Return what `set_status` last wrote, or None."""
         try:
-            found: dict[str, Any] = self.store.get_json(Bucket.RUNS, self.prefix + "run.json")
+            status: dict[str, Any] = self.store.get_json(Bucket.RUNS, self.prefix + "run.json")
         except ObjectMissing:
             return None
-        return found
+        return status
 
     def set_status(self, **values: Any) -> None:
         """Update fields of the run's status."""
@@ -93,17 +93,17 @@ class RunFolder:
 
     def sheet_steps(self) -> list[int]:
         """List the steps that have a sample sheet, ascending."""
-        found = (_SHEET.fullmatch(name) for name in self.names("samples/"))
-        return sorted(int(match.group(1)) for match in found if match)
+        matches = (_SHEET.fullmatch(name) for name in self.names("samples/"))
+        return sorted(int(match.group(1)) for match in matches if match)
 
 
 def list_runs(store: Store) -> list[tuple[str, dict[str, Any]]]:
     """List (run id, status) of all runs, most recent first."""
     suffix = "/run.json"
     ids = [
-        found.key.removeprefix(PREFIX).removesuffix(suffix)
-        for found in store.list(Bucket.RUNS, PREFIX)
-        if found.key.endswith(suffix)
+        entry.key.removeprefix(PREFIX).removesuffix(suffix)
+        for entry in store.list(Bucket.RUNS, PREFIX)
+        if entry.key.endswith(suffix)
     ]
     runs = [(run_id, RunFolder(store, run_id).status() or {}) for run_id in ids]
     return sorted(runs, key=lambda run: str(run[1].get("started_at", "")), reverse=True)

@@ -45,16 +45,16 @@ def walk_latents(stops: np.ndarray, frames_each: int = WALK_FRAMES) -> np.ndarra
     On the sphere (Shoemake 1985): straight lines would pass through a region that contains hardly any
     latents.
     """
-    found = []
+    frames = []
     for start, end in zip(stops, np.roll(stops, -1, axis=0), strict=True):
         cosine = float(start @ end / max(np.linalg.norm(start) * np.linalg.norm(end), 1e-12))
         angle = np.arccos(np.clip(cosine, -1.0, 1.0))
         for at in np.arange(frames_each) / frames_each:
             if angle < 1e-4:
-                found.append(start)
+                frames.append(start)
                 continue
-            found.append((np.sin((1 - at) * angle) * start + np.sin(at * angle) * end) / np.sin(angle))
-    return np.stack(found).astype(np.float32)
+            frames.append((np.sin((1 - at) * angle) * start + np.sin(at * angle) * end) / np.sin(angle))
+    return np.stack(frames).astype(np.float32)
 
 
 def save_walk(pictures: np.ndarray, path: Path) -> None:

@@ -30,6 +30,7 @@ class StepSettings:
         ema_decay: share of the average that is kept.
         augment_probability: of each kind of augmentation.
         is_coarse: whether to work at half the resolution.
+        with_heads: whether the projected critic takes part.
     """
 
     generator_rate: float
@@ -39,6 +40,7 @@ class StepSettings:
     ema_decay: float
     augment_probability: float
     is_coarse: bool
+    with_heads: bool
 
 
 class StepInputs(NamedTuple):
@@ -88,6 +90,7 @@ def settings_at(
             preset.augment_probability if augment_probability is None else augment_probability
         ),
         is_coarse=fraction < preset.coarse_share,
+        with_heads=preset.projected_ratio > 0 and fraction >= max(preset.projected_from, preset.coarse_share),
     )
 
 

@@ -68,12 +68,12 @@ def _in_batches(function: Any, pictures: np.ndarray) -> list[np.ndarray]:
 
 def _levels(size: int) -> list[tuple[int, int, int]]:
     """Return (kernel, channels in, channels out) for each halving from `size` to 8, at least three."""
-    found, channels = [], 3
+    levels, channels = [], 3
     for index in range(max(3, size.bit_length() - 3)):
         width = min(32 * 2**index, 128)
-        found.append((5 if index == 0 else 3, channels, width))
+        levels.append((5 if index == 0 else 3, channels, width))
         channels = width
-    return found
+    return levels
 
 
 @lru_cache(maxsize=4)
@@ -91,17 +91,17 @@ def _filters(size: int) -> tuple[np.ndarray, ...]:
 
 def _pyramid(pictures: np.ndarray) -> tuple[np.ndarray]:
     x = ops.convert_to_tensor(pictures.astype(np.float32) / 127.5 - 1.0)
-    found = []
+    moments = []
     for kernel in _filters(int(pictures.shape[1])):
         x = ops.relu(ops.conv(x, kernel, padding="same"))
         size = x.shape[1] // 2
         for moment in (ops.mean, ops.std):
             for row in (0, size):
                 for column in (0, size):
-                    found.append(moment(x[:, row : row + size, column : column + size], axis=(1, 2)))
+                    moments.append(moment(x[:, row : row + size, column : column + size], axis=(1, 2)))
         x = ops.average_pool(x, 2, strides=2)
         x = x / (ops.sqrt(ops.mean(ops.square(x), axis=(1, 2, 3), keepdims=True)) + 1e-6)
-    return (np.asarray(ops.convert_to_numpy(ops.concatenate(found, axis=1))),)
+    return (np.asarray(ops.convert_to_numpy(ops.concatenate(moments, axis=1))),)
 
 
 @lru_cache(maxsize=1)

@@ -28,7 +28,7 @@ class GanState(ABC):
 
     Attributes:
         parts: "full" and, with a coarse share, "coarse": the generator and the discriminator of that size.
-        eyes, heads: the frozen and trained parts of the projected critic, used at full size; or None.
+        eyes, heads: the frozen and trained parts of the projected critic, or None.
         is_fine: whether the run has reached full size.
     """
 
@@ -48,8 +48,8 @@ class GanState(ABC):
         betas = {"beta_1": preset.adam_beta_1, "beta_2": preset.adam_beta_2}
         self.generator_optimizer = keras.optimizers.Adam(preset.generator_learning_rate, **betas)
         self.discriminator_optimizer = keras.optimizers.Adam(preset.discriminator_learning_rate, **betas)
-        self.eyes: keras.Model | None = None
-        self.heads: keras.Model | None = None
+        self.eyes: Any = None
+        self.heads: Any = None
         if preset.projected_ratio:
             self.eyes = projected.build_eyes(preset)
             self.heads = projected.build_heads(self.eyes)
@@ -92,11 +92,14 @@ class GanState(ABC):
             inputs_of(pictures, noise, settings),
             is_coarse=settings.is_coarse,
             with_penalty=settings.penalty_weight is not None,
+            with_heads=settings.with_heads,
         )
 
     @abstractmethod
-    def update(self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool) -> dict[str, Any]:
-        """Run the step itself, at full or half size, with or without the gradient penalty."""
+    def update(
+        self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool, with_heads: bool
+    ) -> dict[str, Any]:
+        """Run the step itself: at full or half size, with or without penalty and projected critic."""
 
     def augmented(self, pictures: Any, draws: Any, probability: Any) -> Any:
         """Augment pictures by the preset's recipe."""

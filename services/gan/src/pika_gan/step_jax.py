@@ -30,36 +30,40 @@ class Gan(GanState):
         super().__init__(preset, seed)
         self._named = self.variables()
         self._names = {id(variable): name for name, variable in self._named.items()}
-        self._step = jax.jit(self._step_body, static_argnames=("part", "with_penalty"))
+        self._step = jax.jit(self._step_body, static_argnames=("part", "with_penalty", "with_heads"))
         self._draw = jax.jit(lambda *values: self.ema.stateless_call(*values, training=False)[0])
 
-    def update(self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool) -> dict[str, Any]:
+    def update(
+        self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool, with_heads: bool
+    ) -> dict[str, Any]:
         """See `GanState.update`."""
         values = {name: variable.value for name, variable in self._named.items()}
         part = "coarse" if is_coarse else "full"
-        changed, figures = self._step(values, inputs, part=part, with_penalty=with_penalty)
+        changed, figures = self._step(
+            values, inputs, part=part, with_penalty=with_penalty, with_heads=with_heads
+        )
         for name, value in changed.items():
             self._named[name].assign(value)
         return dict(figures)
 
     def _step_body(
-        self, values: Values, inputs: StepInputs, *, part: str, with_penalty: bool
+        self, values: Values, inputs: StepInputs, *, part: str, with_penalty: bool, with_heads: bool
     ) -> tuple[Values, dict[str, Any]]:
         num = self.preset.accumulate
-        found = []
+        results = []
         for chunk in zip(*(jnp.split(array, num) for array in inputs[:3]), strict=True):
             pictures, latents, draws = chunk
             few = inputs._replace(pictures=pictures, latents=latents, draws=draws)
-            *gradients, fixed, figures = self._gradients(values, few, part, with_penalty)
+            *gradients, fixed, figures = self._gradients(values, few, part, with_penalty, with_heads)
             values = values | fixed  # batch-normalisation statistics
-            found.append((*gradients, figures))
+            results.append((*gradients, figures))
         for_generator, for_discriminator, for_heads, figures = jax.tree.map(
-            lambda *each: sum(each) / num, *found
+            lambda *each: sum(each) / num, *results
         )
         generator, discriminator = self.parts[part]
         values = self._applied(values, self.generator_optimizer, for_generator, generator)
         values = self._applied(values, self.discriminator_optimizer, for_discriminator, discriminator)
-        if for_heads and self.heads is not None:
+        if for_heads:
             values = self._applied(values, self.heads_optimizer, for_heads, self.heads)
         for average, weight in self.ema_pairs():
             now, before = values[self._names[id(weight)]], values[self._names[id(average)]]
@@ -67,7 +71,7 @@ class Gan(GanState):
         return values, figures
 
     def _gradients(
-        self, values: Values, inputs: StepInputs, part: str, with_penalty: bool
+        self, values: Values, inputs: StepInputs, part: str, with_penalty: bool, with_heads: bool
     ) -> tuple[list[Any], list[Any], list[Any], Values, dict[str, Any]]:
         """Return the gradients of generator, discriminator and heads, changed state, and the figures."""
         generator, discriminator = self.parts[part]
@@ -90,7 +94,7 @@ class Gan(GanState):
         )
         changed |= self._named_values(discriminator.non_trainable_variables, fixed)
         for_heads: list[Any] = []
-        if self.heads is not None and part == "full":
+        if with_heads:
             wish, for_heads, fixed, figures["heads_loss"] = self._project(values, real_seen, fake_seen)
             wanted = projected.combined(wanted, wish, self.preset.projected_ratio)
             changed |= self._named_values(self.heads.non_trainable_variables, fixed)
@@ -101,7 +105,7 @@ class Gan(GanState):
     ) -> tuple[Any, list[Any], list[Any], Any]:
         """See `step_tensorflow.Gan._project`; also returns the heads' changed state."""
         eyes, heads = self.eyes, self.heads
-        frozen = [], [variable.value for variable in eyes.non_trainable_variables]
+        frozen: tuple[list[Any], list[Any]] = [], [v.value for v in eyes.non_trainable_variables]
         before = self._of(values, heads.non_trainable_variables)
         trained = self._of(values, heads.trainable_variables)
 
@@ -189,8 +193,8 @@ class Gan(GanState):
     def _of(self, values: Values, variables: list[Any]) -> list[Any]:
         return [values[self._names[id(variable)]] for variable in variables]
 
-    def _named_values(self, variables: list[Any], found: list[Any]) -> Values:
-        return {self._names[id(variable)]: value for variable, value in zip(variables, found, strict=True)}
+    def _named_values(self, variables: list[Any], arrays: list[Any]) -> Values:
+        return {self._names[id(variable)]: value for variable, value in zip(variables, arrays, strict=True)}
 
     def see(self, latents: np.ndarray) -> None:
         """See `GanState.see`."""
@@ -199,5 +203,5 @@ class Gan(GanState):
     def pictures_of(self, latents: np.ndarray) -> np.ndarray:
         """See `GanState.pictures_of`."""
         weights = self.ema.trainable_variables, self.ema.non_trainable_variables
-        found = self._draw(*([v.value for v in part] for part in weights), latents.astype("float32"))
-        return np.asarray(found)
+        pictures = self._draw(*([v.value for v in part] for part in weights), latents.astype("float32"))
+        return np.asarray(pictures)

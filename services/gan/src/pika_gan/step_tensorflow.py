@@ -69,20 +69,27 @@ class Gan(GanState):
         self._see = tf.function(lambda latents: self.ema(latents, training=True))
         self._draw = tf.function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
 
-    def update(self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool) -> dict[str, Any]:
+    def update(
+        self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool, with_heads: bool
+    ) -> dict[str, Any]:
         """See `GanState.update`."""
         figures: dict[str, Any] = self._step(
             tf.nest.map_structure(tf.convert_to_tensor, inputs),
             part="coarse" if is_coarse else "full",
             with_penalty=with_penalty,
+            with_heads=with_heads,
         )
         return figures
 
-    def _step_body(self, inputs: StepInputs, *, part: str, with_penalty: bool) -> dict[str, Any]:
+    def _step_body(
+        self, inputs: StepInputs, *, part: str, with_penalty: bool, with_heads: bool
+    ) -> dict[str, Any]:
         strategy = self._strategy
 
         def on_one_device(inputs: StepInputs) -> dict[str, Any]:
-            return self._update_weights(_share_of(inputs), part=part, with_penalty=with_penalty)
+            return self._update_weights(
+                _share_of(inputs), part=part, with_penalty=with_penalty, with_heads=with_heads
+            )
 
         figures = strategy.run(on_one_device, (inputs,))
         for average, weight in self.ema_pairs():
@@ -96,29 +103,33 @@ class Gan(GanState):
             for name, value in figures.items()
         }
 
-    def _update_weights(self, inputs: StepInputs, *, part: str, with_penalty: bool) -> dict[str, Any]:
+    def _update_weights(
+        self, inputs: StepInputs, *, part: str, with_penalty: bool, with_heads: bool
+    ) -> dict[str, Any]:
         """Do one device's share of a step. The optimisers sum gradients over all devices."""
-        found: list[tuple[list[Any], list[Any], list[Any], dict[str, Any]]] = []
+        results: list[tuple[list[Any], list[Any], list[Any], dict[str, Any]]] = []
         num = self.preset.accumulate
         for pictures, latents, draws in zip(*(tf.split(array, num) for array in inputs[:3]), strict=True):
             # One after the other, so that the parts are not in memory at once.
-            with tf.control_dependencies([figures["generator_loss"] for *_, figures in found[-1:]]):
+            with tf.control_dependencies([figures["generator_loss"] for *_, figures in results[-1:]]):
                 few = inputs._replace(
                     pictures=tf.identity(pictures), latents=tf.identity(latents), draws=tf.identity(draws)
                 )
-                found.append(self._gradients(few, part=part, with_penalty=with_penalty))
+                results.append(
+                    self._gradients(few, part=part, with_penalty=with_penalty, with_heads=with_heads)
+                )
         for_generator, for_discriminator, for_heads, figures = tf.nest.map_structure(
-            lambda *values: tf.add_n(values) / num if num > 1 else values[0], *found
+            lambda *values: tf.add_n(values) / num if num > 1 else values[0], *results
         )
         generator, discriminator = self.parts[part]
         self._apply(self.generator_optimizer, for_generator, generator)
         self._apply(self.discriminator_optimizer, for_discriminator, discriminator)
-        if for_heads and self.heads is not None:
+        if for_heads:
             self._apply(self.heads_optimizer, for_heads, self.heads)
         return dict(figures)
 
     def _gradients(
-        self, inputs: StepInputs, *, part: str, with_penalty: bool
+        self, inputs: StepInputs, *, part: str, with_penalty: bool, with_heads: bool
     ) -> tuple[list[Any], list[Any], list[Any], dict[str, Any]]:
         """Return the gradients of generator, discriminator and heads, and the figures."""
         generator, discriminator = self.parts[part]
@@ -132,8 +143,9 @@ class Gan(GanState):
         real_seen = self.augmented(real, inputs.draws[:num], inputs.augment_probability)
         seen = tf.concat([real_seen, fake_seen], axis=0)  # (2N, S, S, 3)
         criticised = self.criticise(discriminator, seen, inputs.penalty_weight if with_penalty else None)
-        wanted, for_heads, figures = criticised.wanted, [], dict(criticised.figures)
-        if self.heads is not None and part == "full":
+        wanted, figures = criticised.wanted, dict(criticised.figures)
+        for_heads: list[Any] = []
+        if with_heads:
             projected_wish, for_heads, figures["heads_loss"] = self._project(real_seen, fake_seen)
             wanted = projected.combined(wanted, projected_wish, self.preset.projected_ratio)
         for_generator = generator_tape.gradient(
@@ -226,8 +238,8 @@ class Gan(GanState):
 
     def pictures_of(self, latents: np.ndarray) -> np.ndarray:
         """See `GanState.pictures_of`."""
-        found: np.ndarray = self._draw(tf.constant(latents, tf.float32)).numpy()
-        return found
+        pictures: np.ndarray = self._draw(tf.constant(latents, tf.float32)).numpy()
+        return pictures
 
 
 def _share_of(inputs: StepInputs) -> StepInputs:

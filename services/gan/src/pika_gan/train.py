@@ -107,14 +107,14 @@ class _Run:
         self.gan = make_gan(self.preset, seed)
         self.state = RunState()
         self.warnings: list[str] = []
-        found = checkpoints.latest(self.checkpoints)
-        if found:
-            self.gan.load_state(found[0])
-            self.state = found[1]
+        checkpoint = checkpoints.latest(self.checkpoints)
+        if checkpoint:
+            self.gan.load_state(checkpoint[0])
+            self.state = checkpoint[1]
             if self.state.best_score is None:  # a checkpoint of an earlier release
                 self.state.best_score = self.state.best_kid
         self.resumed_from = self.state.step
-        self.log = RunLog(folder, self.state.step if found else -1)
+        self.log = RunLog(folder, self.state.step if checkpoint else -1)
         self.evaluator = Evaluator(dataset, self.preset.spaces)
         self.sheet_latents = latents_of(
             list(range(SHEET_SEEDS, SHEET_SEEDS + self.preset.sample_count)), self.preset.latent_dim
@@ -202,9 +202,9 @@ class _Run:
             self.gan.draw(self.evaluation_latents[: watch.NUM_SCORED]),
         )
         scores = [self.gan.score(pictures[: watch.NUM_SCORED]) for pictures in shown]
-        found = watch.overfitting(*scores)
-        watch.steer(self.preset, self.state, found, self.preset.sample_every * self.preset.batch_size)
-        told = {"overfitting": found, "augment_probability": self.state.augment_probability}
+        overfitting = watch.overfitting(*scores)
+        watch.steer(self.preset, self.state, overfitting, self.preset.sample_every * self.preset.batch_size)
+        told = {"overfitting": overfitting, "augment_probability": self.state.augment_probability}
         self.log.write("watch", self.state.step, told)
 
     def _evaluate(self) -> None:
@@ -257,16 +257,16 @@ class _Run:
     def _leave_what_is_not_finite(self) -> None:
         """Return to the last checkpoint, which is finite, because losses or weights are not."""
         step, attempt = self.state.step, self.state.attempt + 1
-        found = checkpoints.latest(self.checkpoints)
-        if attempt >= MAX_ATTEMPTS or (found is None and step > 1 and attempt > 1):
+        checkpoint = checkpoints.latest(self.checkpoints)
+        if attempt >= MAX_ATTEMPTS or (checkpoint is None and step > 1 and attempt > 1):
             raise TrainingDiverged(
                 f"losses or weights were not finite at step {step}, {attempt} times: expected finite ones; "
                 "a lower learning rate or a larger penalty weight helps"
             )
         self._warn(f"losses or weights were not finite at step {step}")
-        self._go_back(found)
+        self._go_back(checkpoint)
 
-    def _go_back(self, found: tuple[dict[str, np.ndarray], RunState] | None) -> None:
+    def _go_back(self, checkpoint: tuple[dict[str, np.ndarray], RunState] | None) -> None:
         """Continue from a checkpoint, or from the start, with other random numbers and gentler settings.
 
         The elapsed time stays spent. The best version is the one in its file.
@@ -277,7 +277,7 @@ class _Run:
             "attempt": state.attempt + 1,
             "gentleness": state.gentleness + 1,
         }
-        arrays, then = found or (make_gan(self.preset, self.seed).state(), RunState())
+        arrays, then = checkpoint or (make_gan(self.preset, self.seed).state(), RunState())
         self.gan.load_state(arrays)
         best = self.folder / "best.npz"
         if best.exists():

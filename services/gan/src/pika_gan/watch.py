@@ -37,7 +37,7 @@ def overfitting(trained: np.ndarray, held_out: np.ndarray, drawn: np.ndarray) ->
     return 0.0 if span <= 0 else float(np.clip((trained.mean() - held_out.mean()) / span, 0.0, 1.0))
 
 
-def steer(preset: Preset, state: RunState, found: float, num_pictures: int) -> None:
+def steer(preset: Preset, state: RunState, measured: float, num_pictures: int) -> None:
     """Adapt the augmentation's probability so that overfitting approaches the preset's `augment_target`.
 
     It never falls below the preset's own value: early in a run nothing overfits, and less augmentation then
@@ -46,13 +46,13 @@ def steer(preset: Preset, state: RunState, found: float, num_pictures: int) -> N
     Args:
         preset: the recipe.
         state: of the run; its probability is changed.
-        found: the overfitting that was just measured.
+        measured: the overfitting that was just measured.
         num_pictures: how many were shown since the last call.
     """
     if preset.augment_target is None:
         return
-    before = found if state.overfitting is None else state.overfitting
-    state.overfitting = SMOOTHING * before + (1 - SMOOTHING) * found
+    before = measured if state.overfitting is None else state.overfitting
+    state.overfitting = SMOOTHING * before + (1 - SMOOTHING) * measured
     probability = probability_of(preset, state)
     move = num_pictures / WHOLE_WAY_PICTURES
     probability += move if state.overfitting > preset.augment_target else -move

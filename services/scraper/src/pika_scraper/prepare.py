@@ -79,7 +79,7 @@ def _prepare_bucket(
             return kept or _made(decoders, raw.read(work.entry), config)
 
         decisions = _decide(load, todo, index)
-        written = in_threads(lambda found: _write(images, found, config), decisions, NUM_INTAKE_THREADS)
+        written = in_threads(lambda decided: _write(images, decided, config), decisions, NUM_INTAKE_THREADS)
         for done, (decision, _) in enumerate(written, start=1):
             _count(decision, tally, flags)
             context.progress(

@@ -106,9 +106,9 @@ def upload_zip(session: Session, data: bytes) -> dict[str, Any]:
         return _report(run_job(session, answer, "upload"))
     told = answer.json()
     samples: dict[str, list[str]] = {}
-    for found in told["pictures"]:
-        if "problem" in found:
-            samples.setdefault(found["problem"].get("reason", "other"), []).append(found["name"])
+    for entry in told["pictures"]:
+        if "problem" in entry:
+            samples.setdefault(entry["problem"].get("reason", "other"), []).append(entry["name"])
     counts = ("looked_at", "taken", "exact_duplicates", "refused", "refused_by_reason", "skipped")
     return {name: told[name] for name in counts} | {"already_there": 0, "samples": samples}
 
@@ -184,8 +184,8 @@ def import_labels(session: Session, folder: Path) -> dict[str, Any]:
 
 def count_labels(session: Session) -> dict[str, Any]:
     """Count labels: split → label → count."""
-    found = session.client.get("/labels", limit=1).json()
-    return {split: found[split] for split in ("trains", "valids")}
+    labels = session.client.get("/labels", limit=1).json()
+    return {split: labels[split] for split in ("trains", "valids")}
 
 
 def ask_is_pikachu(session: Session, pictures: Sequence[tuple[str, bytes]]) -> list[dict[str, Any]]:

@@ -165,11 +165,11 @@ def withdraw(session: Session, ids: tuple[str, ...], reason: str) -> None:
     done = session.client.post("/images/withdrawals", {"ids": list(ids), "reason": reason}).json()
     labelled = session.client.post("/labels/withdrawn").json()["removed_from"]
     for bucket, removed in labelled.items():
-        for found in done["withdrawn"]:
-            found["removed_from"] += [bucket] if found["id"] in removed else []
+        for tombstone in done["withdrawn"]:
+            tombstone["removed_from"] += [bucket] if tombstone["id"] in removed else []
     lines = [
-        f"{found['id']}: withdrawn, taken from {', '.join(found['removed_from']) or 'no bucket'}"
-        for found in done["withdrawn"]
+        f"{tombstone['id']}: withdrawn, taken from {', '.join(tombstone['removed_from']) or 'no bucket'}"
+        for tombstone in done["withdrawn"]
     ]
     if done["promoted"]:
         lines.append(f"{len(done['promoted'])} near duplicates are prepared in their place")

@@ -97,8 +97,8 @@ def _stack_for(
     for candidate in (state, StateFolder(state.root / f"demo-of-{Path(description).name}")):
         # A folder that the scraper may not read is uploaded instead.
         roots = (pictures.resolve(),) if pictures and stack.may_be_scraped(candidate, pictures) else ()
-        found, _ = start(candidate, terminal, port, roots)
-        session = Session(Client(found["url"], api_key), terminal, found)
+        running, _ = start(candidate, terminal, port, roots)
+        session = Session(Client(running["url"], api_key), terminal, running)
         num_pictures = session.client.get("/buckets").json()["buckets"]["raw"]
         if not num_pictures or _source_of(candidate) == description:
             candidate.demo.mkdir(exist_ok=True)

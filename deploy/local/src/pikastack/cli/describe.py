@@ -148,12 +148,12 @@ def describe_comparison(answer: dict[str, Any]) -> str:
         )
         lines.append(f"{card['version']} ({card['preset']}): {figures}")
     for name, title in _FIGURES:
-        found = answer["difference"][name]
-        if found is None:
+        difference = answer["difference"][name]
+        if difference is None:
             continue
-        low, high = found["interval"]
-        verdict = "a clear difference" if found["is_clear"] else "the labels do not tell them apart"
-        lines.append(f"{title}: {found['value']:+.3f} ({low:+.3f} to {high:+.3f}), {verdict}")
+        low, high = difference["interval"]
+        verdict = "a clear difference" if difference["is_clear"] else "the labels do not tell them apart"
+        lines.append(f"{title}: {difference['value']:+.3f} ({low:+.3f} to {high:+.3f}), {verdict}")
     seen = answer["pictures"]
     lines.append(
         f"{answer['labels_in_common']} labels in common. Of {seen['in_common']} pictures both accept "

@@ -26,19 +26,19 @@ def jobs() -> None:
 @session_options
 def list_jobs(session: Session, limit: int, status: str | None, kind: str | None) -> None:
     """List the newest jobs. A unique prefix of an id is enough wherever one is expected."""
-    found = session.client.get("/jobs", limit=limit, status=status, kind=kind).json()["jobs"]
+    views = session.client.get("/jobs", limit=limit, status=status, kind=kind).json()["jobs"]
     if session.terminal.as_json:
-        session.terminal.result({"jobs": found})
+        session.terminal.result({"jobs": views})
         return
     table = Table(box=None, pad_edge=False)
     for title in ("id", "kind", "status", "started"):
         table.add_column(title, no_wrap=True)
     table.add_column("progress", no_wrap=True, overflow="ellipsis", ratio=1)
-    for view in found:
+    for view in views:
         table.add_row(
             view["id"][:SHORT], view["name"], view["status"], clock(view["started_at"]), _how_far(view)
         )
-    session.terminal.out.print(table if found else "no jobs yet")
+    session.terminal.out.print(table if views else "no jobs yet")
 
 
 def _how_far(view: dict[str, Any]) -> str:
@@ -58,8 +58,8 @@ def _whole_id(session: Session, job_id: str) -> str:
     """
     if len(job_id) >= WHOLE:
         return job_id
-    found = session.client.get("/jobs", limit=500).json()["jobs"]
-    ids = [view["id"] for view in found if view["id"].startswith(job_id)]
+    views = session.client.get("/jobs", limit=500).json()["jobs"]
+    ids = [view["id"] for view in views if view["id"].startswith(job_id)]
     if len(ids) > 1:
         raise click.BadParameter(f"{len(ids)} jobs begin with {job_id!r}; expected more of the id")
     return str(ids[0]) if ids else job_id

@@ -97,8 +97,8 @@ def _show(session: Session, page: Page) -> None:
     for first in range(0, len(page), _PER_ROW):
         row = page[first : first + _PER_ROW]
         drawn = [
-            half_blocks(session.client.get(f"/images/{found['id']}?size={2 * width}").data, width)
-            for found in row
+            half_blocks(session.client.get(f"/images/{picture['id']}?size={2 * width}").data, width)
+            for picture in row
         ]
         table.add_row(*(f"[bold]{number}[/]" for number in range(first + 1, first + 1 + len(row))))
         table.add_row(*drawn)
@@ -126,11 +126,11 @@ def _ask(session: Session, num: int) -> set[int] | str:
 def _label(session: Session, page: Page, chosen: set[int], annotator: str, given: Given) -> None:
     labels = [
         {
-            "id": found["id"],
+            "id": picture["id"],
             "label": "pikachu" if number in chosen else "others",
-            "why": found.get("why"),
+            "why": picture.get("why"),
         }
-        for number, found in enumerate(page, start=1)
+        for number, picture in enumerate(page, start=1)
     ]
     session.client.post("/labels", {"annotator": annotator, "labels": labels})
     given.pikachu += len(chosen)

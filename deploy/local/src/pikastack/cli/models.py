@@ -142,15 +142,17 @@ def read_latents(file: TextIO) -> list[list[float]]:
         click.UsageError: the file contains something else.
     """
     try:
-        found = json.load(file)
+        content = json.load(file)
     except ValueError as error:
         raise click.UsageError(f"--latents: expected JSON: {error}") from error
-    if isinstance(found, dict):  # an unmodified response of POST /project
-        found = found.get("latent") or found.get("latents")
+    if isinstance(content, dict):  # an unmodified response of POST /project
+        content = content.get("latent") or content.get("latents")
     is_one = (
-        isinstance(found, list) and bool(found) and all(isinstance(number, int | float) for number in found)
+        isinstance(content, list)
+        and bool(content)
+        and all(isinstance(number, int | float) for number in content)
     )
-    rows = [found] if is_one else found
+    rows = [content] if is_one else content
     if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
         raise click.UsageError("--latents: expected a list of numbers, or a list of such lists")
     return rows
@@ -205,15 +207,15 @@ def models(session: Session, use: tuple[str, str] | None, compare: tuple[str, st
         answer = session.client.put(f"/{name}/models/current", {"version": version}).json()
         session.terminal.result(answer, f"{name}: {version} is the current version")
         return
-    found = {name: session.client.get(f"/{name}/models").json() for name in MODELS}
+    versions = {name: session.client.get(f"/{name}/models").json() for name in MODELS}
     if session.terminal.as_json:
-        session.terminal.result(found)
+        session.terminal.result(versions)
         return
     table = Table(box=None, pad_edge=False)
     for title in ("model", "version", "made"):
         table.add_column(title, no_wrap=True)
     table.add_column("figures", ratio=1)
-    for name, answer in found.items():
+    for name, answer in versions.items():
         for card in answer["models"]:
             is_current = " ✓" if card["version"] == answer.get("current") else ""
             made = clock(card.get("published_at"))

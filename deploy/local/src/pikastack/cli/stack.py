@@ -39,17 +39,17 @@ def up(state: StateFolder, terminal: Terminal, port: int | None, scrape_roots: t
     that is already running. PIKA_ variables of the environment (PIKA_API_KEYS, PIKA_MODEL_RUNTIME, …) reach
     the services.
     """
-    found, ran_already = start(state, terminal, port, scrape_roots)
+    running, ran_already = start(state, terminal, port, scrape_roots)
     where = " (it ran already)" if ran_already else ""
     terminal.result(
         {
-            "url": found["url"],
+            "url": running["url"],
             "ran_already": ran_already,
-            "other_settings": stack.different_settings(found, scrape_roots) if ran_already else [],
+            "other_settings": stack.different_settings(running, scrape_roots) if ran_already else [],
             "state": str(state.root),
-            "ports": found["ports"],
+            "ports": running["ports"],
         },
-        f"pikastack is up at [bold]{found['url']}[/]{where}",
+        f"pikastack is up at [bold]{running['url']}[/]{where}",
     )
 
 
@@ -63,18 +63,18 @@ def start(
             waiting = [name for name, part in now["parts"].items() if part["status"] != "up"]
             line.update(f"starting: waiting for {', '.join(waiting)}")
 
-        found, ran_already = stack.up(state, port=port, scrape_roots=scrape_roots, report=report)
-    others = stack.different_settings(found, scrape_roots) if ran_already else []
+        running, ran_already = stack.up(state, port=port, scrape_roots=scrape_roots, report=report)
+    others = stack.different_settings(running, scrape_roots) if ran_already else []
     if others:
         terminal.say(
             f"[yellow]it runs with other settings than asked for now: {', '.join(others)}. They take effect "
             f"after `{command()} down` and `{command()} up`[/]"
         )
-    actual = found["ports"]["front"]
+    actual = running["ports"]["front"]
     if port is not None and actual != port:
         why = "runs already" if ran_already else f"port {port} is taken"
         terminal.say(f"[yellow]{why}: the gateway is at port {actual}[/]")
-    return found, ran_already
+    return running, ran_already
 
 
 @click.command()

@@ -21,11 +21,11 @@ class Batch:
 
 def list_files(folder: Path) -> list[Path]:
     """List all files below a folder in a fixed order, without hidden ones."""
-    found = []
+    files = []
     for where, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(where) / name for name in sorted(names) if not name.startswith(".")]
-    return [path for path in found if path.is_file()]
+        files += [Path(where) / name for name in sorted(names) if not name.startswith(".")]
+    return [path for path in files if path.is_file()]
 
 
 def zip_batches(files: list[Path], root: Path, batch_bytes: int = BATCH_BYTES) -> Iterator[Batch]:

@@ -123,8 +123,8 @@ class Demo:
         self._say(f"{choice.chosen} pictures are Pikachu at {choice.threshold:.3g}")
 
     def _filter_at(self, threshold: float | None) -> Choice:
-        found = self._job(f"filter-{threshold}", lambda: self._post("/filter", {"threshold": threshold}))
-        return Choice(found["threshold"], found["chosen"])
+        outcome = self._job(f"filter-{threshold}", lambda: self._post("/filter", {"threshold": threshold}))
+        return Choice(outcome["threshold"], outcome["chosen"])
 
     def _train_gan(self) -> str:
         with self._stage(f"learning to draw them, {self.minutes:g} minutes", "gan"):

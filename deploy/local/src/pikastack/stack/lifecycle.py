@@ -58,12 +58,12 @@ def up(
                 "the state folder, or lies in it: whoever may scrape could read the stack's keys there"
             )
     state.create()
-    found = state.running()
-    if found and _is_whole(found):
-        return found, True
-    supervisor = None if found else _spawn(state, port, scrape_roots)
+    running = state.running()
+    if running and _is_whole(running):
+        return running, True
+    supervisor = None if running else _spawn(state, port, scrape_roots)
     deadline = time.monotonic() + (
-        RECOVERY_SECONDS if found and found["status"] == "ready" else START_SECONDS
+        RECOVERY_SECONDS if running and running["status"] == "ready" else START_SECONDS
     )
     while time.monotonic() < deadline:
         time.sleep(0.1)
@@ -71,7 +71,7 @@ def up(
         if now:
             report(now)
             if _is_whole(now):
-                return now, found is not None
+                return now, running is not None
             _give_up_on_failing(state, now)
         elif supervisor is None:
             # The one we found was shutting down.
@@ -84,7 +84,7 @@ def up(
             raise StackError("the supervisor ended while it started", tail(state, "supervisor"))
     slow = _not_up(state.read() or {})
     log = tail(state, slow[0]) if slow else ""
-    if found:
+    if running:
         raise StackError(f"the stack runs, but not all of it: {_problems(state.read() or {})}", log)
     down(state)
     raise StackError(f"not ready after {START_SECONDS:.0f} s: {', '.join(slow)}", log)
@@ -111,11 +111,11 @@ def settings_digests() -> dict[str, str]:
     }
 
 
-def different_settings(found: dict[str, Any], scrape_roots: Sequence[Path] = ()) -> list[str]:
+def different_settings(running: dict[str, Any], scrape_roots: Sequence[Path] = ()) -> list[str]:
     """Name the settings of this process with which the running stack was not started."""
-    theirs, ours = found.get("settings", {}), settings_digests()
+    theirs, ours = running.get("settings", {}), settings_digests()
     names = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
-    known = [Path(root) for root in found.get("scrape_roots", [])]
+    known = [Path(root) for root in running.get("scrape_roots", [])]
     roots = [str(root) for root in scrape_roots if not any(root.resolve().is_relative_to(k) for k in known)]
     return names + [f"--scrape-root {root}" for root in roots]
 

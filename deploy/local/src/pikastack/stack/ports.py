@@ -50,7 +50,7 @@ def is_free(port: int) -> bool:
     # SeaweedFS creates a Unix socket of this name for each gRPC port; it can replace its own user's old
     # socket but not another user's.
     sockets = Path("/tmp").glob(f"seaweedfs-*-{port}.sock")  # noqa: S108 — SeaweedFS has no option for it
-    return all(found.stat().st_uid == os.getuid() for found in sockets)
+    return all(path.stat().st_uid == os.getuid() for path in sockets)
 
 
 def reserve(port: int) -> socket.socket | None:

@@ -66,12 +66,12 @@ class StateFolder:
     def read(self) -> dict[str, Any] | None:
         """Return the state written by the running (or last) supervisor; None if there never was one."""
         try:
-            found: dict[str, Any] = json.loads((self.run / "state.json").read_text(encoding="utf-8"))
+            saved: dict[str, Any] = json.loads((self.run / "state.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             raise StateError(f"cannot read {self.run / 'state.json'}: {error}") from error
-        return found
+        return saved
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Replace the state atomically."""

@@ -47,7 +47,7 @@ class Features:
 
     def of(self, mask: list[bool]) -> "Features":
         """Select the rows for which `mask` is true."""
-        kept = tuple(found for found, keep in zip(self.ids, mask, strict=True) if keep)
+        kept = tuple(picture_id for picture_id, keep in zip(self.ids, mask, strict=True) if keep)
         return Features(kept, self.values[np.asarray(mask, bool)])
 
 
@@ -66,7 +66,11 @@ class Bank:
         there = set(PictureBucket(self._store, self._bucket).ids()) - self._without
         known = self._known()
         ids = tuple(sorted(there & set(known)))
-        rows = np.stack([known[found] for found in ids]) if ids else np.zeros((0, self._width), np.float32)
+        rows = (
+            np.stack([known[picture_id] for picture_id in ids])
+            if ids
+            else np.zeros((0, self._width), np.float32)
+        )
         return Features(ids, rows)
 
     def complete(self, extractor: Extractor, on_progress: OnCount) -> Features:
@@ -113,32 +117,32 @@ class Bank:
         """Process the pictures of one part that nobody has processed yet."""
         known = self._known(name)
         missing = [entry for entry in entries if entry.picture_id not in known]
-        found: dict[str, np.ndarray] = {}
+        computed: dict[str, np.ndarray] = {}
         for at in range(0, len(missing), _CHUNK):
-            found.update(self._look(pictures, extractor, missing[at : at + _CHUNK]))
-        if found:
-            self._write(name, found)
+            computed.update(self._look(pictures, extractor, missing[at : at + _CHUNK]))
+        if computed:
+            self._write(name, computed)
 
     def _look(
         self, pictures: PictureBucket, extractor: Extractor, entries: list[PictureEntry]
     ) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
+        computed: dict[str, np.ndarray] = {}
         pixels: dict[str, np.ndarray] = {}
         for entry in entries:
             try:
                 pixels[entry.picture_id] = prepare(pictures.read(entry))
             except PictureError:
-                found[entry.picture_id] = np.full(self._width, np.nan, np.float32)
+                computed[entry.picture_id] = np.full(self._width, np.nan, np.float32)
             except ObjectMissing:
                 continue  # deleted since it was listed
         if pixels:
-            found.update(zip(pixels, extractor.features(np.stack(list(pixels.values()))), strict=True))
-        return found
+            computed.update(zip(pixels, extractor.features(np.stack(list(pixels.values()))), strict=True))
+        return computed
 
-    def _write(self, name: str, found: dict[str, np.ndarray]) -> None:
-        ids = sorted(found)
+    def _write(self, name: str, computed: dict[str, np.ndarray]) -> None:
+        ids = sorted(computed)
         buffer = io.BytesIO()
-        np.savez(buffer, ids=np.array(ids, "S64"), features=np.stack([found[one] for one in ids]))
+        np.savez(buffer, ids=np.array(ids, "S64"), features=np.stack([computed[one] for one in ids]))
         digest = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
         self._store.put(Bucket.RUNS, f"{self._prefix}{name}/{digest}.npz", buffer.getvalue())
 
@@ -154,5 +158,5 @@ class Bank:
         return (info.key for info in self._store.list(Bucket.RUNS, prefix))
 
     def _load(self, key: str) -> dict[str, np.ndarray]:
-        with np.load(io.BytesIO(self._store.get(Bucket.RUNS, key)), allow_pickle=False) as found:
-            return dict(zip((one.decode() for one in found["ids"]), found["features"], strict=True))
+        with np.load(io.BytesIO(self._store.get(Bucket.RUNS, key)), allow_pickle=False) as arrays:
+            return dict(zip((one.decode() for one in arrays["ids"]), arrays["features"], strict=True))

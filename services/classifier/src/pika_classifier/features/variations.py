@@ -86,9 +86,9 @@ def _read(store: Store, prefix: str, chosen: set[str]) -> dict[str, np.ndarray]:
     known: dict[str, np.ndarray] = {}
     for info in list(store.list(Bucket.RUNS, prefix)):
         with np.load(io.BytesIO(store.get(Bucket.RUNS, info.key)), allow_pickle=False) as kept:
-            found = dict(zip((one.decode() for one in kept["ids"]), kept["features"], strict=True))
-        wanted = {picture_id: rows for picture_id, rows in found.items() if picture_id in chosen}
-        if len(wanted) < len(found):
+            features = dict(zip((one.decode() for one in kept["ids"]), kept["features"], strict=True))
+        wanted = {picture_id: rows for picture_id, rows in features.items() if picture_id in chosen}
+        if len(wanted) < len(features):
             if wanted:
                 _write(store, prefix, wanted)
             store.delete(Bucket.RUNS, info.key)
@@ -96,9 +96,9 @@ def _read(store: Store, prefix: str, chosen: set[str]) -> dict[str, np.ndarray]:
     return known
 
 
-def _write(store: Store, prefix: str, found: dict[str, np.ndarray]) -> None:
-    ids = sorted(found)
+def _write(store: Store, prefix: str, features: dict[str, np.ndarray]) -> None:
+    ids = sorted(features)
     buffer = io.BytesIO()
-    np.savez(buffer, ids=np.array(ids, "S64"), features=np.stack([found[one] for one in ids]))
+    np.savez(buffer, ids=np.array(ids, "S64"), features=np.stack([features[one] for one in ids]))
     digest = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
     store.put(Bucket.RUNS, f"{prefix}{digest}.npz", buffer.getvalue())

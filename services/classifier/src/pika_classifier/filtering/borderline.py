@@ -37,8 +37,8 @@ def save_borderline(store: Store, job_id: str, decision: Decision, pictures: Pic
     Empty sheets are not saved. Pictures labelled by a person are left out.
     """
     shown: dict[str, list[dict[str, Any]]] = {}
-    for name, found in zip(SHEETS, _nearest(decision), strict=True):
-        looked = in_threads(lambda picture_id: _tile(pictures, picture_id), found, _NUM_THREADS)
+    for name, ids in zip(SHEETS, _nearest(decision), strict=True):
+        looked = in_threads(lambda picture_id: _tile(pictures, picture_id), ids, _NUM_THREADS)
         tiles = [(picture_id, tile) for picture_id, tile in looked if tile is not None]
         shown[name] = [
             {"id": picture_id, "probability": decision.probabilities[picture_id]} for picture_id, _ in tiles
@@ -55,7 +55,7 @@ def load_sheet(store: Store, job_id: str, name: str) -> bytes:
     data = store.get(Bucket.RUNS, _key(job_id, name))
     shown = store.get_json(Bucket.RUNS, _key(job_id, "borderline.json"))[name]
     gone = set(withdrawn_ids(store))
-    tiles = [index for index, found in enumerate(shown) if found["id"] in gone]
+    tiles = [index for index, entry in enumerate(shown) if entry["id"] in gone]
     return encode_png(blank_tiles(decode(data).pixels, tiles, sheet_columns(len(shown)))) if tiles else data
 
 

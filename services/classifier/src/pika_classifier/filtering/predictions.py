@@ -39,10 +39,10 @@ class Predictions:
 
     def read(self) -> dict[str, float | None]:
         """Read picture id → probability; None for an unreadable picture."""
-        found: dict[str, float | None] = {}
+        probabilities: dict[str, float | None] = {}
         for info in self._store.list(Bucket.RUNS, self._prefix):
-            found.update(self._store.get_json(Bucket.RUNS, info.key))
-        return found
+            probabilities.update(self._store.get_json(Bucket.RUNS, info.key))
+        return probabilities
 
     def write(self, probabilities: dict[str, float | None]) -> None:
         """Save one batch."""
@@ -87,23 +87,23 @@ def predict_entries(
 
     Pictures deleted meanwhile are left out.
     """
-    found: dict[str, float | None] = {}
+    read: dict[str, float | None] = {}
     for at in range(0, len(entries), _CHUNK):
         pixels: dict[str, np.ndarray] = {}
         for entry in entries[at : at + _CHUNK]:
             try:
                 pixels[entry.picture_id] = prepare(pictures.read(entry))
             except PictureError:
-                found[entry.picture_id] = None
+                read[entry.picture_id] = None
             except ObjectMissing:
                 continue  # deleted since it was listed
         if pixels:
             probabilities = predictor.probabilities(np.stack(list(pixels.values())))
-            found.update(zip(pixels, map(float, probabilities), strict=True))
-    return found
+            read.update(zip(pixels, map(float, probabilities), strict=True))
+    return read
 
 
 def histogram(probabilities: list[float], num_bins: int = 20) -> list[int]:
     """Count how many lie in each of `num_bins` equal parts of 0 … 1."""
-    found, _ = np.histogram(probabilities, bins=num_bins, range=(0.0, 1.0))
-    return [int(count) for count in found]
+    counts, _ = np.histogram(probabilities, bins=num_bins, range=(0.0, 1.0))
+    return [int(count) for count in counts]

@@ -53,8 +53,8 @@ class Decision:
 
     def counts(self) -> dict[str, int]:
         """Count the decisions by who made them."""
-        decided = [self.labels[found] for found in self.probabilities if found in self.labels]
-        passing = [found for found in self.probabilities if self.passes(found)]
+        decided = [self.labels[picture_id] for picture_id in self.probabilities if picture_id in self.labels]
+        passing = [picture_id for picture_id in self.probabilities if self.passes(picture_id)]
         return {
             "looked_at": len(self.probabilities),
             "chosen": len(passing),
@@ -79,8 +79,8 @@ class Decision:
         accepted = [value for value in values if value >= self.threshold]
         answers = [
             label == PIKACHU
-            for found, label in audited.items()
-            if (value := self.probabilities.get(found)) is not None and value >= self.threshold
+            for picture_id, label in audited.items()
+            if (value := self.probabilities.get(picture_id)) is not None and value >= self.threshold
         ]
         return {
             "expected_precision": sum(accepted) / len(accepted) if accepted else None,
@@ -119,11 +119,15 @@ def apply(
     """
     there = set(target.ids())
     manifest: dict[str, str] = target.store.read_json(target.bucket, MANIFEST_KEY, {})[0]
-    passing = [found for found in decision.probabilities if decision.passes(found)]
-    reasons = {found: decision.mark(found) for found in passing}
-    known = {found for found in passing if found in there and manifest.get(found) == reasons[found]}
-    changes = [(found, True) for found in passing if found not in known]
-    changes += [(found, False) for found in sorted(there.difference(passing))]
+    passing = [picture_id for picture_id in decision.probabilities if decision.passes(picture_id)]
+    reasons = {picture_id: decision.mark(picture_id) for picture_id in passing}
+    known = {
+        picture_id
+        for picture_id in passing
+        if picture_id in there and manifest.get(picture_id) == reasons[picture_id]
+    }
+    changes = [(picture_id, True) for picture_id in passing if picture_id not in known]
+    changes += [(picture_id, False) for picture_id in sorted(there.difference(passing))]
     counts = {"added": 0, "kept": len(known), "removed": 0}
     total = len(known) + len(changes)
     on_progress(len(known), total)

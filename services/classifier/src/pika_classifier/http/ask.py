@@ -30,8 +30,8 @@ blueprint = api_blueprint("classifier", __name__, _ASK)
 
 def predictors() -> Follower[Predictor]:
     """Return the predictors of this service."""
-    found: Follower[Predictor] = current_app.config[PREDICTOR]
-    return found
+    predictors: Follower[Predictor] = current_app.config[PREDICTOR]
+    return predictors
 
 
 def current_predictor() -> Predictor:
@@ -94,8 +94,8 @@ def _threshold(query: AskQuery, predictor: Predictor) -> float:
     """Return the requested threshold, or that of the requested precision, or the default."""
     if query.precision is None:
         return query.threshold or default_threshold(state().settings, predictor)
-    found = predictor.threshold_for(query.precision)
-    if found is None:
+    threshold = predictor.threshold_for(query.precision)
+    if threshold is None:
         raise Problem(
             422,
             "precision-unknown",
@@ -104,7 +104,7 @@ def _threshold(query: AskQuery, predictor: Predictor) -> float:
             expected="a threshold, or a precision that the card of the current model lists",
             received=query.precision,
         )
-    return found
+    return threshold
 
 
 def _listed(answer: dict[str, Any] | Problem) -> dict[str, Any]:
@@ -116,12 +116,12 @@ def _answer(
 ) -> list[dict[str, Any] | Problem]:
     """Return one answer or problem for each picture, in order."""
     ready = [_pixels(picture) for picture in sent]
-    pixels = [found for found in ready if isinstance(found, np.ndarray)]
+    pixels = [item for item in ready if isinstance(item, np.ndarray)]
     told = iter(_told(predictor, np.stack(pixels)) if pixels else [])
     answers: list[dict[str, Any] | Problem] = []
-    for found in ready:
-        if isinstance(found, Problem):
-            answers.append(found)
+    for item in ready:
+        if isinstance(item, Problem):
+            answers.append(item)
             continue
         probability, novelty = next(told)
         answers.append(
@@ -139,9 +139,9 @@ def _answer(
 
 def _told(predictor: Predictor, pixels: np.ndarray) -> list[tuple[float, float | None]]:
     """Return (probability, novelty) of each picture."""
-    found = predictor.answers(pixels)
-    novelties = [None] * len(pixels) if found.novelties is None else map(float, found.novelties)
-    return list(zip(map(float, found.probabilities), novelties, strict=True))
+    answers = predictor.answers(pixels)
+    novelties = [None] * len(pixels) if answers.novelties is None else map(float, answers.novelties)
+    return list(zip(map(float, answers.probabilities), novelties, strict=True))
 
 
 def _pixels(picture: bytes | Problem) -> np.ndarray | Problem:

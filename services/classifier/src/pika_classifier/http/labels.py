@@ -59,8 +59,8 @@ label_blueprint = api_blueprint("labels", __name__, _TAG)
 
 
 def _labels() -> LabelSet:
-    found: LabelSet = current_app.config[LABEL_SET]
-    return found
+    label_set: LabelSet = current_app.config[LABEL_SET]
+    return label_set
 
 
 @label_blueprint.post("/labels", responses=answers(LabelsAddedAnswer, status=201))
@@ -177,12 +177,12 @@ def remove_withdrawn() -> Response:
 def list_labels(query: LabelListQuery) -> Response:
     """List labels by picture id, with counts."""
     current = _labels().current()
-    ids = sorted(found for found in current if found > query.cursor)
+    ids = sorted(picture_id for picture_id in current if picture_id > query.cursor)
     page = ids[: query.limit]
     body: dict[str, Any] = {
         **counts(current),
         "total": len(current),
-        "items": [{"id": found, **current[found]} for found in page],
+        "items": [{"id": picture_id, **current[picture_id]} for picture_id in page],
         "next_cursor": page[-1] if page and len(ids) > len(page) else None,
     }
     return jsonify(body)

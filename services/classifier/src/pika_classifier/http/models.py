@@ -82,14 +82,14 @@ def compare_versions(query: CompareQuery) -> Response:
         store.read_json(Bucket.RUNS, f"classifier/{card['run_id']}/valid_probabilities.json", {})[0]
         for card in cards.values()
     ]
-    truth = {found: label["label"] == PIKACHU for found, label in LabelSet(store).current().items()}
-    common = sorted(found for found in truth if all(found in said for said in answers))
-    base, other = (np.array([said[found] for found in common]) for said in answers)
+    truth = {picture_id: label["label"] == PIKACHU for picture_id, label in LabelSet(store).current().items()}
+    common = sorted(picture_id for picture_id in truth if all(picture_id in said for said in answers))
+    base, other = (np.array([said[picture_id] for picture_id in common]) for said in answers)
     body: dict[str, Any] = {
         "base": _in_short(cards[query.base]),
         "other": _in_short(cards[query.other]),
         "labels_in_common": len(common),
-        "difference": compare(np.array([truth[found] for found in common], bool), base, other),
+        "difference": compare(np.array([truth[picture_id] for picture_id in common], bool), base, other),
         "pictures": _changes(cards),
     }
     return jsonify(body)
@@ -107,9 +107,9 @@ def _changes(cards: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Count, among the pictures both have predicted, how many each accepts with its recommended threshold."""
     said = [Predictions(state().store, version, Bucket.IMAGES).read() for version in cards]
     thresholds = [card["recommended_threshold"] for card in cards.values()]
-    common = sorted(found for found in said[0] if found in said[1])
+    common = sorted(picture_id for picture_id in said[0] if picture_id in said[1])
     accepted = [
-        {found for found in common if (answers[found] or 0.0) >= threshold}
+        {picture_id for picture_id in common if (answers[picture_id] or 0.0) >= threshold}
         for answers, threshold in zip(said, thresholds, strict=True)
     ]
     return {

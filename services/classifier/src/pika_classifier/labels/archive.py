@@ -128,8 +128,8 @@ def _take(
 
 
 def _holds(current: dict[str, dict[str, Any]], label: Label) -> bool:
-    found = current.get(label.id)
-    return found is not None and (found["label"], found["split"]) == (label.label, label.split)
+    existing = current.get(label.id)
+    return existing is not None and (existing["label"], existing["split"]) == (label.label, label.split)
 
 
 def _place(name: str) -> tuple[str, str] | None:

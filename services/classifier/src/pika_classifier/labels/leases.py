@@ -26,16 +26,16 @@ class Leases:
 
     def held(self) -> set[str]:
         """Return the ids under lease; expired leases are deleted."""
-        now, found, over = self._quarter(), set(), []
+        now, leased, over = self._quarter(), set(), []
         for info in self._store.list(Bucket.LABELS, _PREFIX):
             quarter, _, name = info.key.removeprefix(_PREFIX).partition("/")
             if int(quarter) >= now - 1:
-                found.add(name.removesuffix(".json"))
+                leased.add(name.removesuffix(".json"))
             else:
                 over.append(info.key)
         for _ in in_threads(lambda key: self._store.delete(Bucket.LABELS, key), over, _NUM_THREADS):
             pass
-        return found
+        return leased
 
     def take(self, picture_ids: list[str], annotator: str) -> set[str]:
         """Lease these pictures, and return those that nobody else leased first."""

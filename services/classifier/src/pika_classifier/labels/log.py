@@ -152,18 +152,18 @@ class LabelSet:
 
     def current(self) -> dict[str, dict[str, Any]]:
         """Return id → {"label", "split", "why", "annotator", "at"}, without withdrawn pictures."""
-        found: dict[str, dict[str, Any]] = {}
+        latest: dict[str, dict[str, Any]] = {}
         gone = self.withdrawn()
         for _, entry in self._in_force():
             for label in entry["labels"]:
-                found[label["id"]] = {
+                latest[label["id"]] = {
                     "label": label["label"],
                     "split": label["split"],
                     "why": label.get("why"),
                     "annotator": entry["annotator"],
                     "at": entry["at"],
                 }
-        return {picture_id: label for picture_id, label in found.items() if picture_id not in gone}
+        return {picture_id: label for picture_id, label in latest.items() if picture_id not in gone}
 
     def disagreements(self) -> list[dict[str, Any]]:
         """Return pictures labelled differently: {"id", "labels": [{"label", "annotator", "at"}]}.
@@ -184,7 +184,7 @@ class LabelSet:
         return [
             {"id": picture_id, "labels": list(said.values())}
             for picture_id, said in sorted(by_picture.items())
-            if picture_id not in gone and len({found["label"] for found in said.values()}) > 1
+            if picture_id not in gone and len({opinion["label"] for opinion in said.values()}) > 1
         ]
 
     def withdrawn(self) -> set[str]:
@@ -225,16 +225,16 @@ class LabelSet:
 
 def _toggles(entries: dict[str, dict[str, Any]]) -> defaultdict[str, set[str]]:
     """Map entry ids to the names of their undos and restores: an odd number means undone."""
-    found: defaultdict[str, set[str]] = defaultdict(set)
+    marks: defaultdict[str, set[str]] = defaultdict(set)
     for name, entry in entries.items():
         if entry["action"] in ("undo", "restore"):
-            found[entry["of"]].add(name)
-    return found
+            marks[entry["of"]].add(name)
+    return marks
 
 
 def counts(labels: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
     """Count labels by split and label."""
-    found = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
+    counts = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
     for label in labels.values():
-        found[label["split"]][label["label"]] += 1
-    return found
+        counts[label["split"]][label["label"]] += 1
+    return counts

@@ -39,12 +39,14 @@ def choose_next(
     probabilities = _probabilities(store, predictor, pictures, shuffled)
     middle = _logit(predictor.doubtful_probability)
     doubtful = sorted(
-        (abs(_logit(value) - middle), found) for found, value in probabilities.items() if value is not None
+        (abs(_logit(value) - middle), candidate)
+        for candidate, value in probabilities.items()
+        if value is not None
     )
     chosen, taken = [], set()
     chance = iter(shuffled)
     for number in range(1, min(count, len(entries)) + 1):
-        by_doubt = next((found for _, found in doubtful if found not in taken), None)
+        by_doubt = next((candidate for _, candidate in doubtful if candidate not in taken), None)
         if number % RANDOM_SHARE == 0 or by_doubt is None:
             picture_id = next(entry.picture_id for entry in chance if entry.picture_id not in taken)
             why = RANDOM
@@ -79,7 +81,7 @@ def _probabilities(
     """Return known predictions of the unlabelled pictures, or predict a sample of them."""
     wanted = {entry.picture_id for entry in entries}
     stored = Predictions(store, predictor.version, Bucket.IMAGES).read()
-    known = {found: value for found, value in stored.items() if found in wanted}
+    known = {picture_id: value for picture_id, value in stored.items() if picture_id in wanted}
     return known or predict_entries(pictures, predictor, entries[:SAMPLE_SIZE])
 
 

@@ -44,23 +44,23 @@ def fit_platt(scores: np.ndarray, is_pikachu: np.ndarray) -> Platt:
     # Targets use the counts over all repeats: the covariance alone accounts for the small number of labels.
     targets = _platt_targets(np.tile(is_pikachu, repeats))
     rows = np.stack([np.asarray(scores, float).ravel(), np.ones(scores.size)], axis=1)
-    found = np.zeros(2)
+    coefficients = np.zeros(2)
     for _ in range(_NEWTON_STEPS):
-        probabilities = sigmoid(rows @ found)
+        probabilities = sigmoid(rows @ coefficients)
         gradient = rows.T @ (probabilities - targets)
         curvature = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + 1e-9 * np.eye(2)
         step, size = np.linalg.solve(curvature, gradient), 1.0
-        before = _cross_entropy(rows @ found, targets)
-        while _cross_entropy(rows @ (found - size * step), targets) > before and size > 1e-6:
+        before = _cross_entropy(rows @ coefficients, targets)
+        while _cross_entropy(rows @ (coefficients - size * step), targets) > before and size > 1e-6:
             size /= 2
-        found = found - size * step
+        coefficients = coefficients - size * step
         if np.abs(size * step).max() < 1e-9:
             break
-    probabilities = sigmoid(rows @ found)
+    probabilities = sigmoid(rows @ coefficients)
     curvature = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + 1e-9 * np.eye(2)
     # Repeats see the same labels again and are no additional evidence.
     (ss, so), (_, oo) = np.linalg.inv(curvature / repeats).tolist()
-    return Platt(float(found[0]), float(found[1]), ((ss, so), (so, oo)))
+    return Platt(float(coefficients[0]), float(coefficients[1]), ((ss, so), (so, oo)))
 
 
 def expected_logits(logits: np.ndarray, variances: np.ndarray) -> np.ndarray:
@@ -68,8 +68,8 @@ def expected_logits(logits: np.ndarray, variances: np.ndarray) -> np.ndarray:
 
     Uncertain logits become less extreme.
     """
-    found: np.ndarray = logits / np.sqrt(1 + np.pi / 8 * variances)
-    return found
+    moderated: np.ndarray = logits / np.sqrt(1 + np.pi / 8 * variances)
+    return moderated
 
 
 def pile_prior(logits: np.ndarray, labelled_share: float) -> tuple[float, float]:
@@ -110,8 +110,8 @@ def calibrated_loss(logits: np.ndarray, is_pikachu: np.ndarray) -> float:
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
     """Return 1 / (1 + e^−x) without overflow."""
-    found: np.ndarray = np.exp(-np.logaddexp(0.0, -np.asarray(values, float)))
-    return found
+    probabilities: np.ndarray = np.exp(-np.logaddexp(0.0, -np.asarray(values, float)))
+    return probabilities
 
 
 def _platt_targets(is_pikachu: np.ndarray) -> np.ndarray:

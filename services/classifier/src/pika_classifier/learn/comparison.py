@@ -18,12 +18,12 @@ def compare(is_pikachu: np.ndarray, base: np.ndarray, other: np.ndarray) -> dict
             the
         two kinds is missing. `is_clear`: the 95 % interval does not contain 0.
     """
-    found: dict[str, Any] = {}
+    comparison: dict[str, Any] = {}
     for name, figure in _FIGURES.items():
         difference = paired_difference(figure, is_pikachu, base, other)
         if difference is None:
-            found[name] = None
+            comparison[name] = None
             continue
         value, (low, high) = difference
-        found[name] = {"value": value, "interval": [low, high], "is_clear": not low <= 0.0 <= high}
-    return found
+        comparison[name] = {"value": value, "interval": [low, high], "is_clear": not low <= 0.0 <= high}
+    return comparison

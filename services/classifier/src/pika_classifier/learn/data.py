@@ -33,11 +33,11 @@ class LabelledPictures:
     @classmethod
     def of(cls, rows: Iterable[tuple[str, np.ndarray, str]]) -> "LabelledPictures":
         """Create from rows of (id, pixels, label), in the order of their ids."""
-        found = sorted(rows, key=lambda row: row[0])
+        ordered = sorted(rows, key=lambda row: row[0])
         shape = (0, IMAGE_SIZE, IMAGE_SIZE, 3)
-        pixels = np.stack([row[1] for row in found]) if found else np.zeros(shape, np.uint8)
-        labels = np.array([row[2] == PIKACHU for row in found], bool)
-        return cls(pixels, labels, tuple(row[0] for row in found))
+        pixels = np.stack([row[1] for row in ordered]) if ordered else np.zeros(shape, np.uint8)
+        labels = np.array([row[2] == PIKACHU for row in ordered], bool)
+        return cls(pixels, labels, tuple(row[0] for row in ordered))
 
     def counts(self) -> dict[str, int]:
         """Count each label."""

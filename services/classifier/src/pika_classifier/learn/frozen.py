@@ -183,11 +183,11 @@ def train_head(
             "thresholds": [
                 {
                     "precision": value,
-                    "threshold": found.threshold,
-                    "num_accepted": found.num_accepted,
-                    "expected_precision": found.expected_precision,
+                    "threshold": choice.threshold,
+                    "num_accepted": choice.num_accepted,
+                    "expected_precision": choice.expected_precision,
                 }
-                for value, found in chosen.items()
+                for value, choice in chosen.items()
             ],
             "head_seconds": round(time.monotonic() - started, 1),
         },
@@ -217,13 +217,13 @@ class _Learner:
         Scaled so that the sum of their squared answers estimates the variance of the score (Efron 1982, the
         grouped jackknife; the mean over several groupings).
         """
-        num_folds, found = _num_folds(self._truth), []
+        num_folds, deviations = _num_folds(self._truth), []
         for number in range(_JACKKNIFE_REPEATS):
             group = folds(self._truth, num_folds, seed + number)
             heads = [self.refit(penalty, group != fold) for fold in range(num_folds)]
             rows = np.array([[*weights, bias] for weights, bias in heads])
-            found.append(rows - rows.mean(axis=0))
-        rows = np.concatenate(found) * np.sqrt((num_folds - 1) / num_folds / _JACKKNIFE_REPEATS)
+            deviations.append(rows - rows.mean(axis=0))
+        rows = np.concatenate(deviations) * np.sqrt((num_folds - 1) / num_folds / _JACKKNIFE_REPEATS)
         return rows[:, :-1].T, rows[:, -1]
 
     def cross_fit(self, seed: int, on_progress: OnProgress) -> tuple[float, np.ndarray]:
@@ -260,7 +260,7 @@ class _Learner:
 
 def _without(pile: Features, ids: tuple[str, ...]) -> Features:
     known = set(ids)
-    return pile.of([found not in known for found in pile.ids])
+    return pile.of([picture_id not in known for picture_id in pile.ids])
 
 
 def _graph_rows(labelled: LabelledFeatures, unlabelled: Features, most: int, seed: int) -> np.ndarray:

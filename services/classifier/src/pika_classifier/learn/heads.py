@@ -17,8 +17,8 @@ class Head:
 
     def logits(self, x: np.ndarray) -> np.ndarray:
         """Map features (N, F) to logits (N,)."""
-        found: np.ndarray = x @ self.weights + self.bias
-        return found
+        logits: np.ndarray = x @ self.weights + self.bias
+        return logits
 
 
 def fit_logistic(x: np.ndarray, is_positive: np.ndarray, penalty: float) -> Head:
@@ -44,34 +44,34 @@ def fit_logistic(x: np.ndarray, is_positive: np.ndarray, penalty: float) -> Head
         x = left * values
     rows = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     penalties = np.append(np.full(x.shape[1], float(penalty)), 0.0)
-    found = np.zeros(rows.shape[1])
-    loss = _loss(rows, truth, penalties, found)
+    coefficients = np.zeros(rows.shape[1])
+    loss = _loss(rows, truth, penalties, coefficients)
     for _ in range(_MAX_STEPS):
-        probabilities = _sigmoid(rows @ found)
-        gradient = rows.T @ (probabilities - truth) + penalties * found
+        probabilities = _sigmoid(rows @ coefficients)
+        gradient = rows.T @ (probabilities - truth) + penalties * coefficients
         curvature = (rows * (probabilities * (1 - probabilities))[:, None]).T @ rows + np.diag(penalties)
         curvature[-1, -1] += 1e-9  # the bias is not penalised, and its curvature may vanish
         step = np.linalg.solve(curvature, gradient)
         size = 1.0
-        while (next_loss := _loss(rows, truth, penalties, found - size * step)) > loss and size > 1e-6:
+        while (next_loss := _loss(rows, truth, penalties, coefficients - size * step)) > loss and size > 1e-6:
             size /= 2
-        found = found - size * step
+        coefficients = coefficients - size * step
         if loss - next_loss <= _TOLERANCE * max(1.0, abs(loss)):
             break
         loss = next_loss
-    weights = found[:-1] if span is None else found[:-1] @ span
-    return Head(weights, float(found[-1]))
+    weights = coefficients[:-1] if span is None else coefficients[:-1] @ span
+    return Head(weights, float(coefficients[-1]))
 
 
 def folds(is_positive: np.ndarray, num_folds: int, seed: int) -> np.ndarray:
     """Return each row's fold, int (N,): shuffled, with each kind spread evenly over the folds."""
     truth = np.asarray(is_positive, bool)
     rng = np.random.default_rng(seed)
-    found = np.zeros(truth.size, int)
+    folds = np.zeros(truth.size, int)
     for kind in (True, False):
         rows = rng.permutation(np.flatnonzero(truth == kind))
-        found[rows] = (np.arange(rows.size) + rng.integers(num_folds)) % num_folds
-    return found
+        folds[rows] = (np.arange(rows.size) + rng.integers(num_folds)) % num_folds
+    return folds
 
 
 def log_loss(is_positive: np.ndarray, logits: np.ndarray) -> float:
@@ -80,10 +80,10 @@ def log_loss(is_positive: np.ndarray, logits: np.ndarray) -> float:
     return float(np.logaddexp(0.0, -signs * logits).mean())
 
 
-def _loss(rows: np.ndarray, truth: np.ndarray, penalties: np.ndarray, found: np.ndarray) -> float:
-    return log_loss(truth, rows @ found) * len(rows) + float(penalties @ found**2) / 2
+def _loss(rows: np.ndarray, truth: np.ndarray, penalties: np.ndarray, coefficients: np.ndarray) -> float:
+    return log_loss(truth, rows @ coefficients) * len(rows) + float(penalties @ coefficients**2) / 2
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    found: np.ndarray = np.exp(-np.logaddexp(0.0, -values))
-    return found
+    probabilities: np.ndarray = np.exp(-np.logaddexp(0.0, -values))
+    return probabilities

@@ -28,8 +28,8 @@ def interval(
     Returns:
         (low, high), or None if one of the two kinds is missing.
     """
-    found = _resampled(is_pikachu, seed, lambda rows: figure(is_pikachu[rows], scores[rows]))
-    return None if found is None else _quantiles(found)
+    resampled = _resampled(is_pikachu, seed, lambda rows: figure(is_pikachu[rows], scores[rows]))
+    return None if resampled is None else _quantiles(resampled)
 
 
 def paired_difference(
@@ -43,8 +43,8 @@ def paired_difference(
     def difference(rows: np.ndarray) -> float:
         return figure(is_pikachu[rows], other[rows]) - figure(is_pikachu[rows], base[rows])
 
-    found = _resampled(is_pikachu, seed, difference)
-    return None if found is None else (difference(np.arange(is_pikachu.size)), _quantiles(found))
+    resampled = _resampled(is_pikachu, seed, difference)
+    return None if resampled is None else (difference(np.arange(is_pikachu.size)), _quantiles(resampled))
 
 
 def _resampled(is_pikachu: np.ndarray, seed: int, figure: Callable[[np.ndarray], float]) -> np.ndarray | None:

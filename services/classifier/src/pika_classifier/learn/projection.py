@@ -21,8 +21,8 @@ class Projection:
 
     def apply(self, features: np.ndarray) -> np.ndarray:
         """Map raw features (N, F) to float32 (N, K)."""
-        found: np.ndarray = (features - self.mean) @ self.axes
-        return found
+        projected: np.ndarray = (features - self.mean) @ self.axes
+        return projected
 
 
 def fit_projection(
@@ -84,8 +84,8 @@ def _block(centred: np.ndarray, variations: np.ndarray, invariance: float) -> np
     values, vectors = np.linalg.eigh(covariance.astype(np.float64))
     values = np.maximum(values, 0.0)
     shrunk = 1 / np.sqrt(values + invariance * max(values.mean(), 1e-12))
-    found: np.ndarray = scale[:, None] * ((vectors * shrunk) @ vectors.T)
-    return found
+    matrix: np.ndarray = scale[:, None] * ((vectors * shrunk) @ vectors.T)
+    return matrix
 
 
 def _apply_blocks(centred: np.ndarray, matrices: list[np.ndarray]) -> np.ndarray:

@@ -37,8 +37,8 @@ class Smoother:
 
     def refit(self, answers: np.ndarray) -> tuple[np.ndarray, float]:
         """Map answers float (N,), −1 … 1, to weights (K,) and bias of a head for the smoothed ones."""
-        found = self._operator @ answers
-        return found[:-1], float(found[-1])
+        solution = self._operator @ answers
+        return solution[:-1], float(solution[-1])
 
 
 def _neighbours(x: np.ndarray, num: int) -> np.ndarray:

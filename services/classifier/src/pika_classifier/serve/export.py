@@ -48,8 +48,8 @@ def export(model: keras.Model, folder: Path, pixels: np.ndarray) -> dict[str, fl
     }
     differences = {}
     for name, runtime in runtimes.items():
-        found = Predictor(runtime, name).probabilities(pixels)
-        differences[name] = float(np.abs(found - expected).max())
+        answers = Predictor(runtime, name).probabilities(pixels)
+        differences[name] = float(np.abs(answers - expected).max())
         if not differences[name] <= TOLERANCE:
             raise ExportDisagrees(
                 f"{name}: expected the trainer's probabilities within {TOLERANCE}, "

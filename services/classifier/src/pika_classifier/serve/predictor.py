@@ -64,8 +64,8 @@ class Predictor:
     @property
     def recommended_precision(self) -> float | None:
         """The precision a filter should aim at; None if probabilities are not calibrated for a pile."""
-        found = self._card.get("recommended_precision")
-        return None if found is None else float(found)
+        precision = self._card.get("recommended_precision")
+        return None if precision is None else float(precision)
 
     @property
     def doubtful_probability(self) -> float:

@@ -12,5 +12,5 @@ MODELS = "PIKA_GAN_MODELS"
 
 def models() -> Follower[LoadedModel]:
     """Return the follower of this service's models."""
-    found: Follower[LoadedModel] = current_app.config[MODELS]
-    return found
+    models: Follower[LoadedModel] = current_app.config[MODELS]
+    return models

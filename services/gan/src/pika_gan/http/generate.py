@@ -237,14 +237,14 @@ def post_project(query: ProjectQuery) -> Response:
         except PictureError as error:
             raise picture_problem(error) from error
     with _PROJECTING:
-        found = project(model.pictures_of, pixels.astype(np.float32) / 127.5 - 1.0, model.latent_dim)
+        projection = project(model.pictures_of, pixels.astype(np.float32) / 127.5 - 1.0, model.latent_dim)
     return jsonify(
         {
-            "latent": found.latent.tolist(),
-            "distance": found.distance,
+            "latent": projection.latent.tolist(),
+            "distance": projection.distance,
             "size": model.resolution,
             "model_version": model.version,
             "request_id": request_id(),
-            "b64_json": base64.b64encode(encode(to_uint8(found.picture))).decode(),
+            "b64_json": base64.b64encode(encode(to_uint8(projection.picture))).decode(),
         }
     )

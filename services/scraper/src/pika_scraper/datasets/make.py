@@ -55,11 +55,11 @@ def make_dataset(context: JobContext, name: str, bucket: Bucket, where: Conditio
     """Write the next version of the data set `name` with the matching pictures of a bucket."""
     pictures = PictureBucket(context.store, bucket)
     gone = set(withdrawn_ids(context.store))
-    found = [
+    candidates = [
         (info.key.removeprefix("pictures/").partition(".")[0], info.etag)
         for info in context.store.list(bucket, "pictures/")
     ]
-    found = [(picture_id, etag) for picture_id, etag in found if picture_id not in gone]
+    candidates = [(picture_id, etag) for picture_id, etag in candidates if picture_id not in gone]
 
     def provenance(item: tuple[str, str]) -> dict[str, Any] | None:
         try:
@@ -68,9 +68,9 @@ def make_dataset(context: JobContext, name: str, bucket: Bucket, where: Conditio
             return None  # deleted since it was listed
 
     chosen = []
-    for done, (item, known) in enumerate(in_threads(provenance, found, _NUM_THREADS), 1):
+    for done, (item, known) in enumerate(in_threads(provenance, candidates, _NUM_THREADS), 1):
         if known is not None and where.hold(known):
             chosen.append(item)
-        context.progress(done, len(found), f"choosing pictures of {bucket.value}", chosen=len(chosen))
+        context.progress(done, len(candidates), f"choosing pictures of {bucket.value}", chosen=len(chosen))
     kept = {name: list(values) for name, values in asdict(where).items() if values}
     return datasets.save(context.store, name, bucket, kept, chosen)

@@ -50,15 +50,15 @@ def main() -> None:
 def _answer(words: dict[str, Any], data: bytes, turn: Turn) -> tuple[dict[str, Any], bytes]:
     config = PrepareConfig(**words["config"]) if words["config"] else None
     try:
-        found = examine(data, config, turn)
+        examined = examine(data, config, turn)
     except PictureError as error:
         return {"code": error.code, "detail": error.detail}, b""
     except MemoryError:
         return {"code": "too_much_memory", "detail": "the picture takes too much memory"}, b""
-    facts = {"format": found.format, "width": found.width, "height": found.height}
-    if found.prepared is None:
+    facts = {"format": examined.format, "width": examined.width, "height": examined.height}
+    if examined.prepared is None:
         return facts, b""
-    return facts | {"prepared": found.prepared.facts()}, found.prepared.square
+    return facts | {"prepared": examined.prepared.facts()}, examined.prepared.square
 
 
 def _allow_cpu(seconds: int) -> None:

@@ -34,7 +34,7 @@ def make_origin(source: str, *, job: str | None = None, **fields: str | None) ->
 
 def same_origins(origins: list[dict[str, Any]], origin: dict[str, Any]) -> list[dict[str, Any]]:
     """Return those of `origins` that name the same place: the same source, name and address."""
-    return [found for found in origins if all(found.get(key) == origin[key] for key in _IDENTITY)]
+    return [other for other in origins if all(other.get(key) == origin[key] for key in _IDENTITY)]
 
 
 def with_origins_of_both(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

@@ -40,10 +40,10 @@ class Seen:
         """Return the id of the picture that the address gave, unless that was too long ago."""
         key = _hash(url)
         with self._lock:
-            found = self._shard(key[:_DIGITS]).get(key)
-        if found is None or self._clock() - found[1] > KEPT_SECONDS:
+            entry = self._shard(key[:_DIGITS]).get(key)
+        if entry is None or self._clock() - entry[1] > KEPT_SECONDS:
             return None
-        return str(found[0])
+        return str(entry[0])
 
     def note(self, url: str, picture_id: str) -> None:
         """Remember what an address gave; written from time to time, and by `save`."""

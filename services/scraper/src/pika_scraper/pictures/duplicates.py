@@ -19,8 +19,8 @@ def record_key(picture_id: str) -> str:
 def near_duplicate_ids(store: Store) -> set[str]:
     """The pictures of `raw` that were excluded from `images` because they resemble another."""
     return {
-        found.key.removeprefix(NEAR_DUPLICATES).removesuffix(".json")
-        for found in store.list(Bucket.IMAGES, NEAR_DUPLICATES)
+        entry.key.removeprefix(NEAR_DUPLICATES).removesuffix(".json")
+        for entry in store.list(Bucket.IMAGES, NEAR_DUPLICATES)
     }
 
 
@@ -29,10 +29,10 @@ def records(store: Store) -> Iterator[dict[str, Any]]:
 
     def read(picture_id: str) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = store.get_json(Bucket.IMAGES, record_key(picture_id))
+            record: dict[str, Any] = store.get_json(Bucket.IMAGES, record_key(picture_id))
         except ObjectMissing:
             return None  # withdrawn since it was listed
-        return found
+        return record
 
     for _, record in in_threads(read, sorted(near_duplicate_ids(store)), _NUM_THREADS):
         if record is not None:
@@ -41,10 +41,10 @@ def records(store: Store) -> Iterator[dict[str, Any]]:
 
 def clusters(store: Store) -> dict[str, list[dict[str, Any]]]:
     """Map each picture's id in `images` to the records of its near duplicates, nearest first."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_picture: dict[str, list[dict[str, Any]]] = {}
     for record in records(store):
-        found.setdefault(record["duplicate_of"], []).append(record)
+        by_picture.setdefault(record["duplicate_of"], []).append(record)
     return {
         kept: sorted(near, key=lambda record: (record["distance"], record["id"]))
-        for kept, near in sorted(found.items())
+        for kept, near in sorted(by_picture.items())
     }

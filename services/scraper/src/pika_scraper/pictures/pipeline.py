@@ -67,15 +67,15 @@ def examine(
         return Examined(picture.format, picture.width, picture.height)
     picture = decode(data, at_least=config.size, large=large)
     image = Image.fromarray(picture.pixels)
-    found = inspect(image, picture.width, picture.height, picture.format, config)
-    ground = found.background if config.fit == "pad" else None
+    flags = inspect(image, picture.width, picture.height, picture.format, config)
+    ground = flags.background if config.fit == "pad" else None
     prepared = Prepared(
         square=encode_square(fitted(image, config.size, ground)),
         perceptual_hash=perceptual_hash(image),
         colours=colour_signature(image),
-        flags=found.flags,
-        background=found.background,
-        box=found.box,
+        flags=flags.flags,
+        background=flags.background,
+        box=flags.box,
         fit="crop" if ground is None else "pad",
     )
     return Examined(picture.format, picture.width, picture.height, prepared)

@@ -63,8 +63,8 @@ class Spool:
         """Return a kept picture's raw provenance, or None."""
         try:
             with (self._folder / picture_id).open("rb") as file:
-                found: dict[str, Any] = json.loads(file.readline())["provenance"]
-                return found
+                provenance: dict[str, Any] = json.loads(file.readline())["provenance"]
+                return provenance
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -95,7 +95,7 @@ class Spool:
 
 def _remove_abandoned(folder: Path) -> None:
     """Delete spools of jobs that never continued here."""
-    for found in folder.glob(f"{_PREFIX}*"):
+    for path in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            if time.time() - found.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(found, ignore_errors=True)
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)

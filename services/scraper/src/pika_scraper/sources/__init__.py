@@ -4,8 +4,8 @@ from pika_scraper.sources import bucket, commons, folder, google, openverse, url
 from pika_scraper.sources.base import Source
 
 SOURCES: dict[str, Source] = {
-    found.name: found
-    for found in (
+    source.name: source
+    for source in (
         folder.SOURCE,
         zip_file.SOURCE,
         url_list.SOURCE,

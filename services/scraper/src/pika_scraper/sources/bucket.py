@@ -39,28 +39,28 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
         raise SourceError("location-missing", "the bucket is not there, or may not be read") from error
 
     def candidates() -> Iterator[Candidate]:
-        for found in tools.store.list(bucket, prefix):
-            if is_hidden(found.key):
+        for entry in tools.store.list(bucket, prefix):
+            if is_hidden(entry.key):
                 skipped["hidden"] += 1
             else:
-                yield _candidate(tools.store, bucket, found)
+                yield _candidate(tools.store, bucket, entry)
 
     gathered = Gathered(candidates(), None, skipped)
     yield gathered
     gathered.skipped = {reason: count for reason, count in skipped.items() if count}
 
 
-def _candidate(store: Store, bucket: OtherBucket, found: ObjectInfo) -> Candidate:
-    name = label(f"{bucket}/{found.key}")
+def _candidate(store: Store, bucket: OtherBucket, entry: ObjectInfo) -> Candidate:
+    name = label(f"{bucket}/{entry.key}")
     # An object overwritten since the interruption is another candidate.
-    return Candidate(f"{found.key} {found.etag}", name, {"name": name}, lambda: _read(store, bucket, found))
+    return Candidate(f"{entry.key} {entry.etag}", name, {"name": name}, lambda: _read(store, bucket, entry))
 
 
-def _read(store: Store, bucket: OtherBucket, found: ObjectInfo) -> bytes:
-    if found.size > MAX_PICTURE_BYTES:
-        raise Refused("too_large", f"expected at most {MAX_PICTURE_BYTES:,} bytes, received {found.size:,}")
+def _read(store: Store, bucket: OtherBucket, entry: ObjectInfo) -> bytes:
+    if entry.size > MAX_PICTURE_BYTES:
+        raise Refused("too_large", f"expected at most {MAX_PICTURE_BYTES:,} bytes, received {entry.size:,}")
     try:
-        return store.get(bucket, found.key)
+        return store.get(bucket, entry.key)
     except ObjectMissing as error:
         raise Refused("deleted", "it was deleted since the bucket was listed") from error
 

@@ -55,8 +55,8 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
     """Yield what Commons returns, in its order."""
     check(request, tools.settings)
     catalogue = Catalogue(tools.settings.commons_url, tools)
-    with gathering(request, tools.settings, catalogue, search) as found:
-        yield found
+    with gathering(request, tools.settings, catalogue, search) as candidates:
+        yield candidates
 
 
 def search(catalogue: Catalogue, query: str) -> Iterator[Found]:

@@ -53,8 +53,8 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
         )
         raise SourceError("source-arguments", detail)
     browser = Browser(driver, tools.settings)
-    with gathering(request, tools.settings, browser, search) as found:
-        yield found
+    with gathering(request, tools.settings, browser, search) as candidates:
+        yield candidates
 
 
 class Browser:
@@ -77,12 +77,12 @@ class Browser:
             if not logs:
                 raise Exhausted(_why(said))
             try:
-                found = json.loads(logs[0].read_bytes())
+                results = json.loads(logs[0].read_bytes())
             except ValueError as error:
                 raise Exhausted("google-images-download wrote something unexpected") from error
-        if not isinstance(found, list) or not found:
+        if not isinstance(results, list) or not results:
             raise Exhausted("the results page named no pictures")
-        return [item for item in found if isinstance(item, dict)]
+        return [item for item in results if isinstance(item, dict)]
 
     def close(self) -> None:
         """Do nothing: no connection stays open between queries."""
@@ -137,10 +137,10 @@ def _unescaped(value: str | None) -> str | None:
     if value is None:
         return None
     try:
-        found: str = json.loads(f'"{value}"')
+        decoded: str = json.loads(f'"{value}"')
     except ValueError:
         return value
-    return found
+    return decoded
 
 
 def _why(said: str) -> str:

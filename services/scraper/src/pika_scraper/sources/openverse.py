@@ -29,8 +29,8 @@ def gather(request: ScrapeRequest, tools: Tools) -> Iterator[Gathered]:
     token = tools.settings.openverse_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     catalogue = Catalogue(tools.settings.openverse_url, tools, headers)
-    with gathering(request, tools.settings, catalogue, search) as found:
-        yield found
+    with gathering(request, tools.settings, catalogue, search) as candidates:
+        yield candidates
 
 
 def search(catalogue: Catalogue, query: str) -> Iterator[Found]:
@@ -42,7 +42,7 @@ def search(catalogue: Catalogue, query: str) -> Iterator[Found]:
         results = document.get("results")
         if not isinstance(results, list):
             raise Exhausted("the catalogue answered something unexpected")
-        yield from (found for item in results if isinstance(item, dict) and (found := _found(item)))
+        yield from (picture for item in results if isinstance(item, dict) and (picture := _found(item)))
         num_pages = document.get("page_count")
         if not results or not isinstance(num_pages, int) or page >= num_pages:
             raise Exhausted("there are no more results")

@@ -105,8 +105,8 @@ def gathering(
         for query in dict.fromkeys(query.strip() for query in request.queries):
             stopped[query] = "the job's limit was reached"
             try:
-                for found in search(catalogue, query):
-                    yield _candidate(fetcher, found, query)
+                for picture in search(catalogue, query):
+                    yield _candidate(fetcher, picture, query)
             except Exhausted as end:
                 stopped[query] = str(end)
 
@@ -114,15 +114,20 @@ def gathering(
         yield Gathered(candidates(), None, stopped=stopped)
 
 
-def _candidate(fetcher: Fetcher, found: Found, query: str) -> Candidate:
-    fields = {"name": found.name, "page": found.page, "licence": found.licence, "author": found.author}
-    fields["note"] = found.note
+def _candidate(fetcher: Fetcher, picture: Found, query: str) -> Candidate:
+    fields = {
+        "name": picture.name,
+        "page": picture.page,
+        "licence": picture.licence,
+        "author": picture.author,
+    }
+    fields["note"] = picture.note
     origin = {name: label(value) for name, value in fields.items() if value}
-    origin |= {"url": found.url, "query": query}
-    if found.licence_url:
-        origin["licence_url"] = label(found.licence_url)
-    key = hashlib.sha256(found.url.encode("utf-8", "replace")).hexdigest()
-    return Candidate(key, label(found.url), {**origin}, lambda: fetcher.fetch(found.url))
+    origin |= {"url": picture.url, "query": query}
+    if picture.licence_url:
+        origin["licence_url"] = label(picture.licence_url)
+    key = hashlib.sha256(picture.url.encode("utf-8", "replace")).hexdigest()
+    return Candidate(key, label(picture.url), {**origin}, lambda: fetcher.fetch(picture.url))
 
 
 def text(value: Any) -> str | None:

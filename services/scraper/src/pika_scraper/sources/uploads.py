@@ -27,9 +27,9 @@ def check_key(key: str) -> None:
 def delete_abandoned(store: Store) -> None:
     """Delete uploads whose job never ran: it was lost with its queue, or cancelled before it began."""
     oldest = datetime.now(UTC) - timedelta(seconds=KEPT_UPLOAD_SECONDS)
-    for found in list(store.list(Bucket.RAW, "uploads/")):
-        if found.modified is not None and found.modified < oldest:
-            store.delete(Bucket.RAW, found.key)
+    for entry in list(store.list(Bucket.RAW, "uploads/")):
+        if entry.modified is not None and entry.modified < oldest:
+            store.delete(Bucket.RAW, entry.key)
 
 
 @contextmanager

@@ -35,10 +35,10 @@ def list_clusters(query: PageQuery) -> Response:
     """
     after = query.cursor
     with _LOOKS:
-        found = [(kept, near) for kept, near in clusters(state().store).items() if kept > after]
-    page = found[: query.limit]
+        later = [(kept, near) for kept, near in clusters(state().store).items() if kept > after]
+    page = later[: query.limit]
     listed = [{"id": kept, "near_duplicates": near, "sheet": _sheet_of(kept)} for kept, near in page]
-    next_cursor = page[-1][0] if len(found) > len(page) else None
+    next_cursor = page[-1][0] if len(later) > len(page) else None
     return jsonify({"clusters": listed, "next_cursor": next_cursor})
 
 
@@ -54,7 +54,9 @@ def look_at_cluster(path: PicturePath) -> Response:
             detail = "No near duplicates of a picture of that id are known."
             raise Problem(404, "cluster-unknown", "Unknown cluster", detail, received=path.picture_id[:80])
         ids = [path.picture_id, *(record["id"] for record in near)]
-        tiles = [tile for tile in (_tile(store, found) for found in ids[:_MAX_SHOWN]) if tile is not None]
+        tiles = [
+            tile for tile in (_tile(store, picture_id) for picture_id in ids[:_MAX_SHOWN]) if tile is not None
+        ]
     if not tiles:
         raise Problem(404, "cluster-unknown", "Unknown cluster", "Its pictures are not there any more.")
     headers = {"Cache-Control": "private, max-age=60", "Content-Security-Policy": "default-src 'none'"}

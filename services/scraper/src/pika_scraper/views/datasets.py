@@ -79,13 +79,13 @@ def get_dataset(path: DatasetPath) -> Response:
     """Show one version: its conditions and the ids of its pictures, without those withdrawn since."""
     store = state().store
     try:
-        found = datasets.load(store, f"{path.name}/{path.version}")
+        manifest = datasets.load(store, f"{path.name}/{path.version}")
     except datasets.UnknownDataset as error:
         detail = "There is no data set of that name and version; GET /datasets lists them."
         raise Problem(404, "dataset-unknown", "Unknown data set", detail, received=str(error)) from None
-    usable = datasets.usable_ids(store, found)
-    body: dict[str, Any] = found.summary() | {
-        "withdrawn": len(found.pictures) - len(usable),
+    usable = datasets.usable_ids(store, manifest)
+    body: dict[str, Any] = manifest.summary() | {
+        "withdrawn": len(manifest.pictures) - len(usable),
         "pictures": usable,
     }
     return jsonify(body)

@@ -134,8 +134,8 @@ def list_near_duplicates(query: PageQuery) -> Response:
     store, after = state().store, query.cursor
     start = record_key(after) if after else ""
     keys: list[str] = []
-    for found in store.list(Bucket.IMAGES, NEAR_DUPLICATES, start_after=start):
-        keys.append(found.key)
+    for entry in store.list(Bucket.IMAGES, NEAR_DUPLICATES, start_after=start):
+        keys.append(entry.key)
         if len(keys) > query.limit:
             break
     page = keys[: query.limit]

@@ -46,9 +46,9 @@ _MAX_DECODERS = 2
 @cache
 def _decoders() -> Decoders:
     """Return this process's decoders; they end with it."""
-    found = Decoders(min(usable_cores(), _MAX_DECODERS))
-    atexit.register(found.close)
-    return found
+    decoders = Decoders(min(usable_cores(), _MAX_DECODERS))
+    atexit.register(decoders.close)
+    return decoders
 
 
 @dataclass(frozen=True)

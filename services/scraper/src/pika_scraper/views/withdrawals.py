@@ -74,7 +74,7 @@ def list_withdrawals(query: PageQuery) -> Response:
     ids = withdrawn_ids(store, query.cursor, query.limit + 1)
     page = ids[: query.limit]
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        listed = list(pool.map(lambda found: tombstone(store, found), page))
+        listed = list(pool.map(lambda picture_id: tombstone(store, picture_id), page))
     return jsonify({"withdrawals": listed, "next_cursor": page[-1] if len(ids) > len(page) else None})
 
 
@@ -95,7 +95,7 @@ def readmit_one(path: WithdrawPath) -> Response:
 def _withdraw(ids: list[str], reason: str) -> dict[str, Any]:
     done = withdraw_pictures(state().store, ids, reason)
     body: dict[str, Any] = {
-        "withdrawn": [found | {"removed_from": done.removed_from[found["id"]]} for found in done.tombstones],
+        "withdrawn": [stone | {"removed_from": done.removed_from[stone["id"]]} for stone in done.tombstones],
         "promoted": done.promoted,
     }
     if done.promoted:

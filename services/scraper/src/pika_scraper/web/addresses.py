@@ -31,18 +31,18 @@ def is_public(address: str, nat64: Sequence[ipaddress.IPv6Network] = ()) -> bool
         nat64: prefixes through which this network reaches IPv4; the embedded address is checked.
     """
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False  # not numeric, or with a zone ("fe80::1%eth0"), which only link-local addresses have
-    if isinstance(found, ipaddress.IPv6Address):
+    if isinstance(parsed, ipaddress.IPv6Address):
         for prefix in nat64:
-            if found in prefix:
-                return is_public(str(inside(found, prefix)))
-    if found.is_multicast or found.is_reserved or not found.is_global:
+            if parsed in prefix:
+                return is_public(str(inside(parsed, prefix)))
+    if parsed.is_multicast or parsed.is_reserved or not parsed.is_global:
         return False
-    if isinstance(found, ipaddress.IPv4Address):
-        return not any(found in network for network in _IPV4_SPECIAL)
-    return found in _IPV6_GLOBAL_UNICAST and not any(found in network for network in _IPV6_SPECIAL)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return not any(parsed in network for network in _IPV4_SPECIAL)
+    return parsed in _IPV6_GLOBAL_UNICAST and not any(parsed in network for network in _IPV6_SPECIAL)
 
 
 def inside(address: ipaddress.IPv6Address, prefix: ipaddress.IPv6Network) -> ipaddress.IPv4Address:
@@ -56,8 +56,8 @@ def inside(address: ipaddress.IPv6Address, prefix: ipaddress.IPv6Network) -> ipa
 
 def resolve(host: str, port: int) -> list[str]:
     """Resolve a name with the system's resolver, which also understands `127.1` and `0x7f000001`."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    records = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in records))
 
 
 def checked_addresses(

@@ -88,12 +88,12 @@ class Dialer:
             if left <= 0:
                 raise TimeoutError
             try:
-                found = socket.create_connection((address, self._port), min(timeout, left))
+                connected = socket.create_connection((address, self._port), min(timeout, left))
             except OSError as failed:
                 error = failed
                 continue
-            self.lifeline = found.dup()
-            return found
+            self.lifeline = connected.dup()
+            return connected
         raise error or OSError("no address")
 
     def close(self) -> None:
@@ -134,10 +134,10 @@ def in_time(call: Callable[[], T], deadline: float) -> T:
     thread.join(max(0.0, deadline - time.monotonic()))
     if not outcome:
         raise TimeoutError
-    is_good, found = outcome[0]
+    is_good, result = outcome[0]
     if not is_good:
-        raise found
-    return cast(T, found)
+        raise result
+    return cast(T, result)
 
 
 @contextmanager
