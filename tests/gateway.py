@@ -103,8 +103,8 @@ def _train(queue: JobQueue, environment: dict[str, str], folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def filled_gateway(running_servers, tmp_path_factory):
-    """The gateway's URL; behind it pictures, labels, a model of each kind, and no worker."""
+def filled_servers(running_servers, tmp_path_factory):
+    """The services' environment; in the store are pictures, labels, and a model of each kind."""
     folder = tmp_path_factory.mktemp("contract")
     environment = environment_on(running_servers, folder)
     settings = Settings.from_environment(environment)
@@ -114,5 +114,19 @@ def filled_gateway(running_servers, tmp_path_factory):
     _label(store)
     _train(queue, environment, folder)
     Registry(store, "gan").activate("v1")  # what so short a training draws is served only when told to
-    with gateway(environment, folder) as url:
+    return environment
+
+
+@pytest.fixture(scope="session")
+def filled_gateway(filled_servers, tmp_path_factory):
+    """The gateway's URL; behind it something of everything, and no worker."""
+    with gateway(filled_servers, tmp_path_factory.mktemp("gateway")) as url:
         yield url
+
+
+@pytest.fixture
+def locked_gateway(filled_servers, tmp_path):
+    """The URL of a gateway whose services ask for an API key, and the key."""
+    key = "a-key-for-the-page-0123456789abcdef"
+    with gateway({**filled_servers, "PIKA_API_KEYS": f"page:{key}"}, tmp_path) as url:
+        yield url, key

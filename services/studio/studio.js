@@ -36,7 +36,8 @@ async function drawWall() {
       image.alt = `Drawn from seed ${picture.seed}`;
       image.src = URL.createObjectURL(new Blob([bytesOf(picture.b64_json)], { type: `image/${told.format}` }));
       const link = document.createElement("a");
-      link.href = `/generate?seed=${picture.seed}&size=512&model_version=${told.model_version}`;
+      // A link cannot send a key: with one it shows the picture that is here already.
+      link.href = key() ? image.src : `/generate?seed=${picture.seed}&size=512&model_version=${told.model_version}`;
       link.title = `Seed ${picture.seed}`;
       link.append(image);
       const item = document.createElement("li");

@@ -11,12 +11,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browsing import chromium
-from gateway import filled_gateway
+from gateway import filled_gateway, filled_servers, locked_gateway
 from walking import Stack
 
 from pika_drawings import write_collection, write_labels
 
-__all__ = ["filled_gateway"]
+__all__ = ["filled_gateway", "filled_servers", "locked_gateway"]
 NUM_PIKACHU, NUM_OTHERS = 110, 70
 
 

@@ -18,6 +18,7 @@ _BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What takes a user half an hour takes this test seconds.
 _QUICKER = {
     "./run train gan --minutes 30": "./run train gan --preset tiny --steps 20",
+    "--dataset free/v1 --minutes 30": "--dataset free/v1 --preset tiny --steps 20",
     "train_gan(minutes=30)": 'train_gan(preset="tiny", steps=20)',
     ".pikastack/": "$PIKASTACK_STATE/",
 }

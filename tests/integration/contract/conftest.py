@@ -1,5 +1,5 @@
 """The gateway with something of everything behind it."""
 
-from gateway import filled_gateway
+from gateway import filled_gateway, filled_servers
 
-__all__ = ["filled_gateway"]
+__all__ = ["filled_gateway", "filled_servers"]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pika_gan.augment import NUM_DRAWS, augment
 from pika_gan.losses import DISCRIMINATOR, GENERATOR, squared_gradient_norm
-from pika_gan.networks import fastgan, residual
+from pika_gan.networks import residual
 from pika_gan.schedule import noise_of
 from pika_gan.step_tensorflow import Gan, logits_and_input_gradients
 
@@ -191,16 +191,3 @@ def test_a_step_moves_the_generator_along_its_own_gradient(tiny):
         # Adam's first step is the gradient's sign times the rate, where the gradient is not nearly 0.
         moved = np.abs(one.numpy() - other.numpy())
         assert np.quantile(moved, 0.9) < 1e-5, one.path
-
-
-def test_the_transposed_convolution_begins_as_upsampling_and_convolving():
-    keras.utils.set_random_seed(0)
-    x = np.random.default_rng(0).standard_normal((2, 5, 5, 3)).astype("float32")
-    transposed = keras.layers.Conv2DTranspose(
-        4, 4, strides=2, padding="same", use_bias=False, kernel_initializer=fastgan.SpreadKernel()
-    )
-    found = np.asarray(transposed(x))
-    keras.utils.set_random_seed(0)
-    plain = keras.layers.Conv2D(4, 3, padding="same", use_bias=False)
-    expected = np.asarray(plain(np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)))
-    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -27,7 +27,6 @@ class Preset:
     architecture: Architecture = "fastgan"
     discriminator: Discriminator = "residual"  # for the architecture fastgan
     latent_dim: int = 128
-    upsampling: Literal["nearest", "transposed"] = "nearest"
     generator_channels: tuple[int, ...] = (128, 96, 64, 24)
     discriminator_channels: tuple[int, ...] = (160, 96, 48, 24)
 
@@ -117,6 +116,7 @@ class Preset:
         }
         if fields.get("loss") == "bce":  # its name in runs before 0.2.0
             fields["loss"] = "non_saturating"
+        fields.pop("upsampling", None)  # of earlier runs
         return cls(**fields)
 
 
@@ -182,8 +182,8 @@ PRESETS: dict[str, Preset] = {
         ),
         # A picture worth looking at after about ten minutes on two cores.
         Preset(name="cpu-32", resolution=32, pictures="figures", poses=8),
-        # Whole figures from half an hour on two cores: cpu-32 plus one level. Transposed convolutions would
-        # be faster but leave a checkerboard on bodies.
+        # Whole figures from half an hour on two cores: cpu-32 plus one level, whose details a projected
+        # critic judges.
         Preset(
             name="cpu-64",
             resolution=64,
@@ -204,7 +204,6 @@ PRESETS: dict[str, Preset] = {
                 name=f"gpu-{resolution}",
                 resolution=resolution,
                 latent_dim=256,
-                upsampling="transposed",
                 generator_channels=channels,
                 discriminator_channels=channels,
                 pictures="figures",
@@ -217,6 +216,9 @@ PRESETS: dict[str, Preset] = {
                 penalty_weight_end=penalty / 10,
                 penalty_every=8,
                 coarse_share=0.2,
+                projected_ratio=1.0,
+                projected_from=0.5,
+                projected_size=projected,
                 colour_strength=0.5,
                 augment_target=0.5,
                 ema_half_life=20_000.0,
@@ -227,10 +229,10 @@ PRESETS: dict[str, Preset] = {
                 evaluate_every=1_000,
                 evaluation_pictures=1_024,
             )
-            for resolution, channels, penalty in (
-                (64, (512, 512, 256, 128, 64), 0.5),
-                (128, (512, 512, 256, 128, 64, 32), 2.0),
-                (256, (512, 512, 512, 256, 128, 64, 32), 10.0),
+            for resolution, channels, penalty, projected in (
+                (64, (512, 512, 256, 128, 64), 0.5, 128),
+                (128, (512, 512, 256, 128, 64, 32), 2.0, 224),
+                (256, (512, 512, 512, 256, 128, 64, 32), 10.0, 224),
             )
         ),
         # For tests: every part of cpu-32 in fractions of a second.

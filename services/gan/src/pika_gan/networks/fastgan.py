@@ -32,19 +32,8 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
     coarse = None
     for level, width in enumerate(channels[1:], start=1):
         size = 4 * 2**level
-        if preset.upsampling == "nearest":
-            x = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(x)
-            x = layers.Conv2D(width * 2, 3, padding="same", use_bias=False, dtype=policy)(x)
-        else:
-            x = layers.Conv2DTranspose(
-                width * 2,
-                4,
-                strides=2,
-                padding="same",
-                use_bias=False,
-                kernel_initializer=SpreadKernel(),
-                dtype=policy,
-            )(x)
+        x = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(x)
+        x = layers.Conv2D(width * 2, 3, padding="same", use_bias=False, dtype=policy)(x)
         x = gated_linear_unit(batch_norm(x, policy))  # (N, size, size, width)
         if size == max(4, preset.resolution // 8):
             low, low_at = x, size
@@ -67,27 +56,6 @@ def coarse_generator(generator: keras.Model) -> keras.Model:
     """Return the part that draws at half the resolution: latents → pictures (N, S/2, S/2, 3)."""
     coarse = generator.get_layer(COARSE).output
     return keras.Model(generator.input, ops.tanh(coarse), name=f"{generator.name}_coarse")
-
-
-class SpreadKernel(keras.initializers.Initializer):
-    """A 3×3 kernel spread over 2×2 pixels: a transposed convolution that begins as upsampling and convolving.
-
-    Kernels are (4, 4, C out, C in). Nearest upsampling followed by a 3×3 convolution equals a transposed 4×4
-    convolution of stride 2, whose kernel is the 3×3 one convolved with a 2×2 box. It is the same function
-    with 16 multiplications instead of 36, and from there it may learn any other kernel.
-    """
-
-    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
-        """Return Glorot's 3×3 kernel, spread."""
-        _, _, num_out, num_in = shape
-        small = keras.initializers.GlorotUniform()((3, 3, num_in, num_out), dtype="float32")
-        small = ops.transpose(small, (0, 1, 3, 2))[::-1, ::-1]  # transposed kernels are flipped
-        spread = [
-            ops.pad(small, ((top, 1 - top), (left, 1 - left), (0, 0), (0, 0)))
-            for top in (0, 1)
-            for left in (0, 1)
-        ]
-        return ops.cast(sum(spread[1:], start=spread[0]), dtype or "float32")
 
 
 def batch_norm(x: keras.KerasTensor, policy: str) -> keras.KerasTensor:
