@@ -191,7 +191,9 @@ PRESETS: dict[str, Preset] = {
             discriminator_channels=(160, 96, 48, 24, 16),
             pictures="figures",
             poses=8,
-            coarse_share=0.4,
+            coarse_share=0.35,
+            projected_ratio=1.5,
+            projected_from=0.6,
             learning_rate_end=0.1,
             default_minutes=30.0,
             # A sheet takes as long as 5 steps, a measurement as long as 50.
