@@ -23,9 +23,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from pika_gan.choice import choose
-from pika_gan.config import PRESETS, Preset, preset_named
+from pika_gan.config import Preset
 from pika_gan.data import Dataset, make_dataset
 from pika_gan.figures import WORKING_SIDE, cut_out
+from pika_gan.presets import PRESETS, preset_named
 from pika_gan.spaces import look
 from pika_gan.train import TrainingResult, train
 from pika_kit.images import decode, sha256, square

@@ -21,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 
 from pika_gan import augment, losses
-from pika_gan.config import Preset, preset_named
+from pika_gan.config import Preset
+from pika_gan.presets import preset_named
 from pika_gan.step_tensorflow import Gan
 
 STEPS_A_ROUND = 8

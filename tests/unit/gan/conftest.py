@@ -9,8 +9,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pytest
 
-from pika_gan.config import PRESETS, Preset
+from pika_gan.config import Preset
 from pika_gan.data import Dataset, make_dataset
+from pika_gan.presets import PRESETS
 from pika_kit.images import encode_png
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket

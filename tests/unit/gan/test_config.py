@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from pika_gan.config import PRESETS, Preset, has_bfloat16, preset_named
+from pika_gan.config import Preset, has_bfloat16
+from pika_gan.presets import PRESETS, preset_named
 
 
 @pytest.mark.parametrize("name", PRESETS)

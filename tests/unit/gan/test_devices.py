@@ -12,7 +12,7 @@ import tensorflow as tf
 processor = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 
-from pika_gan.config import PRESETS
+from pika_gan.presets import PRESETS
 from pika_gan.schedule import inputs_of, noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 

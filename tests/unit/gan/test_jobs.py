@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pika_gan.config import PRESETS
-from pika_gan.jobs import _faults, _forget_old
+from pika_gan.card import faults_of
+from pika_gan.jobs import _forget_old
+from pika_gan.presets import PRESETS
 from pika_gan.runs import RunFolder, list_runs
 from pika_gan.step_tensorflow import Gan
 from pika_kit import datasets
@@ -91,12 +92,12 @@ def test_a_collapsed_generator_is_published_and_not_served(tmp_path, monkeypatch
 def test_a_handful_of_steps_is_a_fault(tiny):
     evaluation = SimpleNamespace(kid=0.1, collapsed=False, diversity=0.9, near_copy_rate=0.1)
     result = SimpleNamespace(evaluation=evaluation, state=SimpleNamespace(step=12))
-    assert _faults(tiny, result) == []
-    assert _faults(PRESETS["cpu-32"], result) == ["it was trained for 12 steps, of 200 at least"]
+    assert faults_of(tiny, result) == []
+    assert faults_of(PRESETS["cpu-32"], result) == ["it was trained for 12 steps, of 200 at least"]
     evaluation.near_copy_rate = 0.6
-    assert _faults(tiny, result) == ["it has learned by heart: 60% are near copies"]
+    assert faults_of(tiny, result) == ["it has learned by heart: 60% are near copies"]
     evaluation.near_copy_rate, evaluation.kid = 0.1, float("nan")
-    assert _faults(tiny, result) == ["its pictures are not finite"]
+    assert faults_of(tiny, result) == ["its pictures are not finite"]
 
 
 def test_a_store_that_is_away_during_a_checkpoint_does_not_end_the_training(tmp_path, monkeypatch):

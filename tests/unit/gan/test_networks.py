@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pika_gan.config import PRESETS
 from pika_gan.networks import build_discriminator, build_generator, coarse_parts, halved
+from pika_gan.presets import PRESETS
 from pika_gan.step_tensorflow import Gan
 
 

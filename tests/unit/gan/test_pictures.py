@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pika_gan.config import PRESETS
 from pika_gan.pictures import ENOUGH_FIGURES, gather
+from pika_gan.presets import PRESETS
 from pika_kit.images import encode_png, sha256, square
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket

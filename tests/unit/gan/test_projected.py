@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from pika_gan.config import PRESETS
 from pika_gan.networks import projected
+from pika_gan.presets import PRESETS
 from pika_gan.schedule import inputs_of, noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pika_gan.config import PRESETS, Preset
+from pika_gan.config import Preset
+from pika_gan.presets import PRESETS
 from pika_gan.step_tensorflow import Gan
 from pika_kit.runtimes import OnnxRuntime
 

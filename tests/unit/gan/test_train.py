@@ -10,7 +10,7 @@ from PIL import Image
 from pika_gan import checkpoints
 from pika_gan.budget import Budget
 from pika_gan.checkpoints import RunState
-from pika_gan.config import PRESETS
+from pika_gan.presets import PRESETS
 from pika_gan.runlog import RunLog
 from pika_gan.step_tensorflow import Gan
 from pika_gan.train import TrainingDiverged, train

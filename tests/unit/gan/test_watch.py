@@ -8,7 +8,7 @@ import pytest
 
 from pika_gan import watch
 from pika_gan.checkpoints import RunState
-from pika_gan.config import PRESETS
+from pika_gan.presets import PRESETS
 from pika_gan.schedule import inputs_of, noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 

@@ -6,10 +6,8 @@ with every checkpoint, so that a job whose worker was killed continues from ther
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
-import math
 import shutil
 import tempfile
 import time
@@ -19,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pika_gan import checkpoints
-from pika_gan.config import DEFAULT_PRESET, Preset, preset_named
+from pika_gan.card import card_of, faults_of
+from pika_gan.config import Preset
 from pika_gan.data import Dataset, load_dataset, save_dataset
 from pika_gan.export import export_best
 from pika_gan.pictures import gather
+from pika_gan.presets import DEFAULT_PRESET, preset_named
 from pika_gan.runs import RunFolder
 from pika_gan.serving import FILES, REGISTRY_NAME
 from pika_gan.train import TrainingDiverged, TrainingResult
@@ -38,8 +38,6 @@ from pika_kit.tensorflow_runtime import limit_gpu_memory
 from pika_kit.withdrawn import withdrawn_ids
 
 MINIMUM_PICTURES = 30
-MOST_COPIES = 0.5
-"""A generator of whose pictures more are near copies of training pictures is not served by itself."""
 CHECKPOINT_SECONDS = 60.0
 _TOLD = ("kid", "kid_interval", "recall", "diversity", "near_copy_rate", "likeness", "collapsed")
 _KEPT_SECONDS = 14 * 86_400.0
@@ -236,8 +234,13 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         agreement = export_best(work.recipe, work.folder / "best.npz", publication)
         for name in FILES.values():
             shutil.copy(work.folder / name, publication / name)
-        card = _card(work, dataset, result) | {"runtimes_differ_by": agreement}
-        faults = _faults(work.recipe, result)
+        card = {
+            "run_id": work.context.job_id,
+            "seed": work.seed,
+            **card_of(work.recipe, dataset, result, work.chosen),
+            "runtimes_differ_by": agreement,
+        }
+        faults = faults_of(work.recipe, result)
         version = Registry(work.context.store, REGISTRY_NAME).publish(
             publication,
             card,
@@ -259,51 +262,6 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         "pictures": card["data"]["pictures"],
         **{name: measured[name] for name in _TOLD},
     }
-
-
-def _faults(recipe: Preset, result: TrainingResult) -> list[str]:
-    """Return why a generator should not be served."""
-    measured, faults = result.evaluation, []
-    if not math.isfinite(measured.kid):
-        faults.append("its pictures are not finite")
-    if measured.collapsed:
-        faults.append(f"its pictures are alike: {measured.diversity:.2f} of the training pictures' diversity")
-    if measured.near_copy_rate > MOST_COPIES:
-        faults.append(f"it has learned by heart: {measured.near_copy_rate:.0%} are near copies")
-    if result.state.step < recipe.minimum_steps:
-        faults.append(f"it was trained for {result.state.step} steps, of {recipe.minimum_steps} at least")
-    return faults
-
-
-def _card(work: _Work, dataset: Dataset, result: TrainingResult) -> dict[str, Any]:
-    manifest = dataset.manifest()
-    return {
-        "preset": work.recipe.to_json(),
-        "resolution": work.recipe.resolution,
-        "latent_dim": work.recipe.latent_dim,
-        "run_id": work.context.job_id,
-        "seed": work.seed,
-        "steps": result.state.step,
-        "chosen_step": result.state.best_step,
-        "minutes": round(result.state.seconds / 60, 2),
-        "data": {
-            key: manifest[key]
-            for key in ("sha256", "num_train", "num_held_out", "num_shown", "size", "pictures")
-        }
-        | {"dataset": work.chosen.summary() if work.chosen else None},
-        "evaluation": result.evaluation.to_json(),
-        "warnings": list(result.warnings),
-        "files": FILES,
-        "nearest_ids": list(result.nearest_ids),
-        "versions": {name: _version(name) for name in ("pika-gan", "tensorflow-cpu", "keras", "numpy")},
-    }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _now() -> str:

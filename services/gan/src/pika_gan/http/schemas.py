@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from pika_gan.config import DEFAULT_PRESET, PRESETS
 from pika_gan.latents import MAX_SEED
+from pika_gan.presets import DEFAULT_PRESET, PRESETS
 from pika_kit.bodies import OneOf, OptionalBody
 from pika_kit.datasets import REFERENCE_PATTERN
 
