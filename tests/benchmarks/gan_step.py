@@ -4,7 +4,8 @@
 
 The plain way: the critic's update with passes of its own over real and generated pictures, then the
 generator's update with another pass through both networks, each with a tape; the same losses, penalties,
-augmentation, optimisers and average. The projected critic is left out of both. Measured in turns in one process. The last line is a JSON object.
+augmentation, optimisers and average. The projected critic is left out of both. Measured in turns in one
+process. The last line is a JSON object.
 """
 
 import argparse
