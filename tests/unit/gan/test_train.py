@@ -78,6 +78,32 @@ def test_an_interrupted_run_resumes_with_the_same_curve(whole, dataset, tiny, tm
     assert result.evaluation.kid == whole[1].evaluation.kid
 
 
+def test_a_run_resumes_in_each_of_its_parts(dataset, tiny, tmp_path):
+    """Half the size, full size, and with the projected critic: interrupted in each, and at each change."""
+    recipe = dataclasses.replace(
+        tiny, coarse_share=0.25, projected_ratio=1.0, projected_from=0.5, projected_size=32
+    )
+    train(dataset, recipe, tmp_path / "whole", steps=12)
+    for stop in (2, 3, 5, 6, 8):
+
+        def interrupt(done, total, message, stop=stop, **details):
+            if done == stop:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            train(dataset, recipe, tmp_path / "parts", steps=12, progress=interrupt)
+    train(dataset, recipe, tmp_path / "parts", steps=12)
+    assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
+    lines = [line for line in RunLog.read(tmp_path / "parts") if line["kind"] == "train"]
+    assert [line["step"] for line in lines if "heads_loss" in line] == list(range(7, 13))
+    resumed, expected = (
+        checkpoints.load(checkpoints.path_of(tmp_path / name / "checkpoints", 12))[0]
+        for name in ("parts", "whole")
+    )
+    for name, array in expected.items():
+        np.testing.assert_array_equal(resumed[name], array, err_msg=name)
+
+
 def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(whole, dataset, tiny, tmp_path):
     """A kill leaves log lines after the checkpoint, and perhaps half a file."""
     with pytest.raises(Stopped):
