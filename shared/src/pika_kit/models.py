@@ -64,8 +64,7 @@ class Registry:
             folder: what serving needs (`model.onnx`, `saved_model/`) and what the card refers to.
             card: JSON-able facts about the version; `version`, `published_at` and `gate` are added.
             run_id: publishing again for the same run returns the same version and completes an upload that
-                was
-                interrupted.
+                was interrupted.
             activate: make it the current version unless it has faults.
             faults: why this version should not be served, such as "its pictures are all alike". It is still
                 published, so that it can be inspected and activated by hand.

@@ -153,7 +153,7 @@ def unknown_fields(names: set[str], advice: str) -> Problem:
     """Build the problem for form fields that the operation does not read.
 
     Args:
-        fields: their names.
+        names: of the fields.
         advice: what to do instead, as a sentence.
     """
     listed = sorted(names)

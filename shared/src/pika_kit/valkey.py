@@ -27,7 +27,7 @@ def connect_valkey(settings: Settings, *, seconds: float = 5.0, num_retries: int
     """Create a client with time-outs, so that a dead server is an error and not a hang.
 
     Args:
-        url: of the server, `redis://…`.
+        settings: the server's address and credentials.
         seconds: time-out for connecting and for each response.
         num_retries: how often a call is repeated, within about a second, after a broken connection.
     """

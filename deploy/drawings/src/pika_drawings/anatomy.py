@@ -178,7 +178,7 @@ class Anatomy:
     body: Paint
     ears: str | None = None
     ear_length: float = 0.85
-    ear_angles: Range = (16, 58)  # the distance between the ears
+    ear_angles: Range = (16, 58)  # of both ears, apart from upright
     ear_base: Point = (0.29, -0.3)
     ear_tip: Paint | None = None
     ear_tip_share: float = 0.36

@@ -68,8 +68,7 @@ class Verdict:
     Attributes:
         is_pikachu: whether `probability` reaches `threshold`.
         novelty: how unlike all known pictures it is; above 1: more than 99 % of them. None if the model
-            cannot
-            tell.
+            cannot tell.
     """
 
     is_pikachu: bool

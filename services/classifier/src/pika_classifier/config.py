@@ -77,8 +77,7 @@ class FrozenPreset:
         num_varied, num_variations: number of pictures to vary and of variations of each, to learn in which
             directions of the features a picture moves while showing the same.
         variation: the variations. Only geometry: with colours varied as well Raichu, who differs in colour,
-            came
-            closer.
+            came closer.
         invariance: how much of those directions is kept; smaller values suppress them more.
         num_axes: number of principal axes of the unlabelled pictures.
         num_neighbours, smoothing: influence of a picture's nearest neighbours; 0 disables it.

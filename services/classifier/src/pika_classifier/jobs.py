@@ -139,10 +139,8 @@ def filter_bucket(
     Args:
         threshold: smallest accepted probability.
         precision: instead, the expected share of accepted pictures that show Pikachu; the threshold follows
-            from
-            the probabilities of the pictures at hand. With neither, the operator's threshold applies,
-                otherwise
-            the card's recommendation, at 0.5 or above.
+            from the probabilities of the pictures at hand. With neither, the operator's threshold applies,
+            otherwise the card's recommendation, at 0.5 or above.
         dry_run: only report what would be accepted.
         model_version: None for the current one.
 

@@ -59,8 +59,7 @@ class Evaluation:
         diversity: effective number of different pictures (`measures.effective_number`), or mean distance of
             their pixels, whichever is smaller, relative to as many real ones.
         near_copy_rate: share of the drawn pictures closer to a training picture, or its mirror image, than
-            all
-            but 5 % of the held-out pictures are.
+            all but 5 % of the held-out pictures are.
         likeness: share with the structure of real pictures, see `likeness`; None if no space keeps places
             apart, or if real pictures do not stand out from torn ones.
         likeness_of_real: the share of the reference that passes.

@@ -32,8 +32,7 @@ class Likeness:
 
     Args:
         originals, mirrored: float (N, P, C), features at P places of real pictures and of their mirror
-            images,
-            in the same order; N ≥ 2.
+            images, in the same order; N ≥ 2.
         torn: float (M, P, C), features of pictures without structure (`torn`).
 
     Attributes:

@@ -163,7 +163,7 @@ def effective_number(rows: np.ndarray, usual_distance: float) -> float:
     ones, and close to 1 for many that differ only slightly.
 
     Args:
-        features: float (N, D).
+        rows: features, float (N, D).
         usual_distance: u, between two different real pictures.
     """
     kernel = np.exp(-2 * (distances(rows, rows) / max(usual_distance, 1e-12)) ** 2)

@@ -52,8 +52,7 @@ def scrape(
     Returns:
         {source, looked_at, taken, already_there, exact_duplicates, refused, refused_by_reason, samples,
         skipped, repeated, by_source, prepared}: counts, up to five names for each reason, for each source
-            what
-        it named, what was taken of it and why its queries ended, and `prepare`'s report.
+        what it named, what was taken of it and why its queries ended, and `prepare`'s report.
 
     Raises:
         JobError: the source cannot be used at all.

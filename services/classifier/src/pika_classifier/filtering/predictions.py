@@ -55,8 +55,7 @@ class Predictions:
 
         Args:
             on_progress: called with (done, total) after each batch; an exception ends the work, and what was
-                done
-                is kept.
+                done is kept.
 
         Returns:
             (picture id → probability for every picture that is in the bucket now, number of new predictions).

@@ -71,9 +71,8 @@ class Decision:
 
         Returns:
             {"expected_precision": mean probability of the accepted, None without any;
-            "audit": {"num", "right", "certified_lower_bound": with 95 % confidence, "needed": precision → how
-                many
-            audited pictures without an error certify it}}.
+            "audit": {"num", "right", "certified_lower_bound": with 95 % confidence, "needed": precision →
+            how many audited pictures without an error certify it}}.
         """
         values = [value for value in self.probabilities.values() if value is not None]
         accepted = [value for value in values if value >= self.threshold]

@@ -87,8 +87,7 @@ class LabelSet:
 
         Args:
             unit: entries of one annotator with the same unit are undone together, such as an import in
-                several
-                parts.
+                several parts.
 
         Raises:
             UnknownPictures: some are in neither bucket; then nothing is written.

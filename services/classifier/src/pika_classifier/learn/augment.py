@@ -23,7 +23,7 @@ def augment(picture: np.ndarray, rng: np.random.Generator, how: Augmentation, si
 
     Args:
         picture: uint8 (H, H, 3).
-        variation: the ranges.
+        how: the ranges.
         rng: the only source of randomness.
         size: the result's side in pixels, from H / 2 to H.
 

@@ -14,9 +14,8 @@ def compare(is_pikachu: np.ndarray, base: np.ndarray, other: np.ndarray) -> dict
     """Return figures of `other` minus those of `base`; labels bool (N,) and probabilities float (N,).
 
     Returns:
-        {"roc_auc": {"value", "interval", "is_clear"}, "pr_auc": …}, with None instead of a figure if one of
-            the
-        two kinds is missing. `is_clear`: the 95 % interval does not contain 0.
+        {"roc_auc": {"value", "interval", "is_clear"}, "pr_auc": …}, with None instead of a figure if one
+        of the two kinds is missing. `is_clear`: the 95 % interval does not contain 0.
     """
     comparison: dict[str, Any] = {}
     for name, figure in _FIGURES.items():

@@ -67,8 +67,7 @@ class FrozenHead:
         weights, bias: float (F,) and a number: the score.
         platt: score → logit.
         doubts, doubt_biases: float (F, J) and (J,): deviations of heads on nine tenths of the labels, scaled
-            so
-            that their sum of squares is the variance of the logit (jackknife).
+            so that their sum of squares is the variance of the logit (jackknife).
         shift: added to the logit, from the labels' share of Pikachus to the pile's.
         projection: into the space in which novelty is measured.
         references: float32 (R, K): known pictures there.
@@ -299,7 +298,7 @@ def _references(x: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
     """Choose reference pictures for all known ones, and the usual distance to them."""
     order = np.random.default_rng(seed).permutation(len(x))
     references, others = x[order[:_NUM_REFERENCES]], x[order[_NUM_REFERENCES : 2 * _NUM_REFERENCES]]
-    if not len(others):  # too few to choose from: use each picture's nearest other one
+    if not len(others):  # few pictures: the distance to each one's nearest other one
         others = references
     squares = ((others**2).sum(1)[:, None] - 2 * others @ references.T + (references**2).sum(1)).clip(0)
     if others is references:

@@ -36,8 +36,7 @@ class Answers:
     Attributes:
         probabilities: float32 (N,), 0–1, that each shows Pikachu.
         novelties: float32 (N,): distance from everything known; above 1 is farther than 99 % of known
-            pictures.
-            None if the model cannot tell.
+            pictures. None if the model cannot tell.
     """
 
     probabilities: np.ndarray

@@ -53,7 +53,7 @@ def take(
     """Verify one picture and save it under the hash of its bytes.
 
     Args:
-        bucket: the raw bucket.
+        raw: the raw bucket.
         data: the file's bytes.
         origin: where they were found, see `make_origin`.
         known: ids in `raw`, if the caller has listed them; otherwise the store is asked.

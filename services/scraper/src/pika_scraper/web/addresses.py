@@ -77,8 +77,7 @@ def checked_addresses(
 
     Raises:
         Refused: "port_refused" for ports other than 80 and 443; "unresolvable"; "address_refused" if any of
-            the
-            addresses is not public, because a legitimate name does not also point inside.
+            the addresses is not public, because a legitimate name does not also point inside.
     """
     is_allowed = f"{host}:{port}" in allowed or f"[{host}]:{port}" in allowed
     if port not in _PORTS and not is_allowed:

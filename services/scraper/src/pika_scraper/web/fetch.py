@@ -114,8 +114,7 @@ class Fetcher:
         Raises:
             Refused: "bad_url", "port_refused", "unresolvable", "address_refused", "unreachable",
                 "bad_certificate", "timed_out", "bad_answer", "too_many_redirects", "too_large",
-                    "unexpected_type",
-                "opted_out", "host_busy", what `permit` raises, or "http_<status>".
+                "unexpected_type", "opted_out", "host_busy", what `permit` raises, or "http_<status>".
         """
         deadline = time.monotonic() + self.limits.total_seconds
         for attempt in range(1, self.limits.max_attempts + 1):
