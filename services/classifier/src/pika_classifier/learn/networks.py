@@ -56,7 +56,7 @@ def _residual_block(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
 
 
 def logit_model(network: keras.Model, mirror: bool) -> keras.Model:
-    """Build uint8 pictures → logits float32 (N,).
+    """Build a model with preprocessing: uint8 pictures → logits float32 (N,).
 
     Args:
         network: of `build_network`.

@@ -17,7 +17,7 @@ DROPOUT = 0.25
 
 
 def build_generator(preset: Preset) -> keras.Model:
-    """Build latents (N, latent_dim) → pictures (N, S, S, 3) in [-1, 1]."""
+    """Build the generator: latents (N, latent_dim) → pictures (N, S, S, 3) in [-1, 1]."""
     channels = preset.generator_channels
     latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
     x = layers.Dense(4 * 4 * channels[0])(latents)
@@ -32,7 +32,7 @@ def build_generator(preset: Preset) -> keras.Model:
 
 
 def build_discriminator(preset: Preset) -> keras.Model:
-    """Build pictures (N, S, S, 3) → logits (N,): strided separable convolutions with spatial dropout."""
+    """Build the discriminator, strided separable convolutions: pictures (N, S, S, 3) → logits (N,)."""
     channels = preset.discriminator_channels[::-1]
     pictures = keras.Input((preset.resolution, preset.resolution, 3), name="pictures", dtype="float32")
     x = pictures

@@ -17,7 +17,7 @@ BATCH_NORM_MOMENTUM = 0.9  # runs are short: a few thousand steps
 
 
 def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
-    """Build latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
+    """Build the generator: latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
 
     `precision` overrides the preset's.
     """

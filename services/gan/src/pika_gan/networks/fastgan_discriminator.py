@@ -22,7 +22,7 @@ _DECODER_CHANNELS = 32
 
 
 def build_discriminator(preset: Preset) -> keras.Model:
-    """Build pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32.
+    """Build the discriminator: pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32.
 
     In training the first half of a batch must be real: its reconstruction error is a loss of the model.
     """

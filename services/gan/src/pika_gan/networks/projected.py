@@ -79,7 +79,7 @@ def generator_loss(fake_logits: list[Any]) -> Any:
 def combined(pixels: Any, projected: Any, ratio: float) -> Any:
     """Add the critics' gradients with respect to the pictures, (N, S, S, 3) each.
 
-    The projected one is scaled to `ratio` times the norm of the other: left alone it would be thirty to fifty
+    The projected one is scaled to `ratio` times the norm of the other: left alone it would be forty to sixty
     times larger, and no constant weight fits a whole run.
     """
     scale = ratio * _norm(pixels) / (_norm(projected) + _EPSILON)

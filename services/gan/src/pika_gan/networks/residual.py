@@ -15,7 +15,7 @@ BODY = "body"
 
 
 def build_discriminator(preset: Preset) -> keras.Model:
-    """Build pictures (N, S, S, 3) float32 in [-1, 1] → logits (N,) float32, high for real."""
+    """Build the discriminator: pictures (N, S, S, 3) in [-1, 1] → logits (N,) float32, high for real."""
     policy = preset.resolved().precision
     channels = preset.discriminator_channels[::-1]  # from full size down to 4×4
     pictures = keras.Input((preset.resolution, preset.resolution, 3), name="pictures", dtype="float32")
@@ -42,7 +42,7 @@ def coarse_discriminator(discriminator: keras.Model) -> keras.Model:
 
 
 def _body(size: int, channels: tuple[int, ...], policy: str) -> keras.Model:
-    """Build features (N, size, size, channels[0]) → logits (N,) float32."""
+    """Build the part below full size: features (N, size, size, channels[0]) → logits (N,) float32."""
     features = keras.Input((size, size, channels[0]), dtype=keras.DTypePolicy(policy).compute_dtype)
     x = features
     for width in channels[1:]:
