@@ -2,8 +2,8 @@
 
 Signatures of the SavedModel and their ONNX files; pictures are (N, S, S, 3) float32 in [-1, 1]:
 
-- `serving_default`, model.onnx: `latents` (N, latent_dim) float32 → `pictures`. - `from_seeds`, seeds.onnx:
-`seeds` (N,) int64 and `truncation` () float32 → `pictures`, the same that POST
+- `serving_default`, model.onnx: `latents` (N, latent_dim) float32 → `pictures`.
+- `from_seeds`, seeds.onnx: `seeds` (N,) int64 and `truncation` () float32 → `pictures`, the same that POST
   /generate draws for these seeds.
 """
 
