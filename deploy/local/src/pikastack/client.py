@@ -115,6 +115,7 @@ class Client(Connection):
         seeds: str | Sequence[int] | None = None,
         latents: Sequence[Sequence[float]] | None = None,
         truncation: float | None = None,
+        candidates: int | None = None,
         size: int | None = None,
         format: Format = "png",
         quality: int | None = None,
@@ -129,6 +130,7 @@ class Client(Connection):
             seeds: "0,4-6", or a list, instead of `seed`.
             latents: instead of seeds.
             truncation: 0–2; smaller values give plainer pictures.
+            candidates: 1–8; draw this many for each seed and return the one that the model's critic prefers.
             size: side in pixels, a power of two from 8 to 512; by default the model's own.
             quality: 1–100, for JPEG and WebP.
             model_version: such as "v2"; by default the current one.
@@ -139,6 +141,7 @@ class Client(Connection):
             "seeds": list(seeds) if seeds is not None and not isinstance(seeds, str) else seeds,
             "latents": None if latents is None else [list(map(float, row)) for row in latents],
             "truncation": truncation,
+            "candidates": candidates,
             "size": size,
             "format": format,
             "quality": quality,

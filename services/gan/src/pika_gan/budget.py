@@ -18,6 +18,8 @@ class Budget:
     def __post_init__(self) -> None:
         if self.steps is None and self.minutes is None:
             raise ValueError("budget: expected steps or minutes, received neither")
+        if (self.steps is not None and self.steps <= 0) or (self.minutes is not None and self.minutes <= 0):
+            raise ValueError(f"budget: expected more than 0, received {self.steps} steps, {self.minutes} min")
 
     def fraction(self, state: RunState) -> float:
         """Return the completed share of the run, 0 … 1."""

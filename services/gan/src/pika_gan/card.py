@@ -6,6 +6,7 @@ import importlib.metadata
 import math
 from typing import Any
 
+from pika_gan.candidates import CANDIDATES
 from pika_gan.config import Preset
 from pika_gan.data import Dataset
 from pika_gan.serving import FILES
@@ -41,6 +42,9 @@ def card_of(
             "dataset": chosen.summary() if chosen else None,
         },
         "evaluation": result.evaluation.to_json(),
+        "critic": None
+        if result.of_preferred is None
+        else {"candidates": CANDIDATES, "evaluation": result.of_preferred.to_json()},
         "warnings": list(result.warnings),
         "files": FILES,
         "nearest_ids": list(result.nearest_ids),

@@ -1,10 +1,13 @@
-"""Export the averaged generator for serving: `saved_model/`, `model.onnx` and `seeds.onnx`, cross-checked.
+"""Export what draws, and what judges it: `saved_model/`, `model.onnx`, `seeds.onnx`, `critic.onnx`.
+
+All of it is cross-checked.
 
 Signatures of the SavedModel and their ONNX files; pictures are (N, S, S, 3) float32 in [-1, 1]:
 
 - `serving_default`, model.onnx: `latents` (N, latent_dim) float32 → `pictures`.
 - `from_seeds`, seeds.onnx: `seeds` (N,) int64 and `truncation` () float32 → `pictures`, the same that POST
   /generate draws for these seeds.
+- `score`, critic.onnx, of runs with a projected critic: `pictures` → `scores` (N,) float32, high for real.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import tensorflow as tf
 from pika_gan import checkpoints
 from pika_gan.config import Preset
 from pika_gan.latents import MAX_SEED, latents_of
-from pika_gan.networks import build_generator
+from pika_gan.networks import build_generator, projected
 from pika_gan.seeds import latents_from_seeds
 from pika_kit.runtimes import OnnxRuntime
 
@@ -43,11 +46,15 @@ def export_best(preset: Preset, best: Path, folder: Path) -> float:
     TensorFlow writes the files. If Keras runs on another backend, a child process does it.
     """
     if keras.backend.backend() == "tensorflow":
-        generator = build_generator(preset, precision="float32")
+        generator, critic = build_generator(preset, precision="float32"), None
         arrays, _ = checkpoints.load(best)
-        for index, variable in enumerate(generator.variables):
-            variable.assign(arrays[f"ema/{index:04d}"])
-        return export(generator, folder)
+        _restore(generator, arrays, "ema")
+        if "heads/0000" in arrays:
+            eyes = projected.build_eyes(preset)
+            heads = projected.build_heads(eyes)
+            _restore(heads, arrays, "heads")
+            critic = projected.build_critic(eyes, heads)
+        return export(generator, folder, critic)
     done = subprocess.run(
         [sys.executable, "-m", __name__, json.dumps(preset.to_json()), str(best), str(folder)],
         env=os.environ | {"PIKA_GAN_BACKEND": "tensorflow", "TF_FORCE_GPU_ALLOW_GROWTH": "true"},
@@ -58,8 +65,18 @@ def export_best(preset: Preset, best: Path, folder: Path) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def export(generator: keras.Model, folder: Path) -> float:
+def _restore(model: keras.Model, arrays: dict[str, np.ndarray], part: str) -> None:
+    for index, variable in enumerate(model.variables):
+        variable.assign(arrays[f"{part}/{index:04d}"])
+
+
+def export(generator: keras.Model, folder: Path, critic: keras.Model | None = None) -> float:
     """Write the files into `folder` and return their largest difference over a few latents and seeds.
+
+    Args:
+        generator: latents → pictures.
+        folder: is created.
+        critic: pictures → scores, see `projected.build_critic`.
 
     Raises:
         ExportDisagrees: the difference is above AGREEMENT.
@@ -79,6 +96,15 @@ def export(generator: keras.Model, folder: Path) -> float:
     archive.track(generator)
     archive.add_endpoint("serve", of_latents, input_signature=latents)
     archive.add_endpoint("from_seeds", of_seeds, input_signature=seeds)
+    if critic is not None:
+
+        def scores_of(pictures: Any) -> dict[str, Any]:
+            return {"scores": critic(pictures, training=False)}
+
+        pictures = [tf.TensorSpec([None, *critic.input_shape[1:]], tf.float32, name="pictures")]
+        archive.track(critic)
+        archive.add_endpoint("score", scores_of, input_signature=pictures)
+        _save_onnx(scores_of, pictures, folder / "critic.onnx")
     archive.write_out(str(folder / "saved_model"), verbose=False)
     _save_onnx(of_latents, latents, folder / "model.onnx")
     _save_onnx(of_seeds, seeds, folder / "seeds.onnx")
@@ -97,7 +123,7 @@ def _save_onnx(function: Any, signature: list[tf.TensorSpec], path: Path) -> Non
 
 
 def _largest_difference(folder: Path, latent_dim: int) -> float:
-    """Compare the pictures of all files and signatures."""
+    """Compare the pictures and scores of all files and signatures."""
     latents = latents_of(list(CHECKED_SEEDS), latent_dim, CHECKED_TRUNCATION)
     truncation = np.array(CHECKED_TRUNCATION, np.float32)
     seeds: dict[str, np.ndarray] = {"seeds": np.array(CHECKED_SEEDS, np.int64), "truncation": truncation}
@@ -110,12 +136,18 @@ def _largest_difference(folder: Path, latent_dim: int) -> float:
         "model.onnx": OnnxRuntime(folder / "model.onnx").run({"latents": latents})["pictures"],
         "seeds.onnx": OnnxRuntime(folder / "seeds.onnx").run(seeds)["pictures"],
     }
+    pairs = {name: (expected, pictures) for name, pictures in received.items()}
+    if "score" in served:
+        scores = served["score"](pictures=tf.constant(expected))["scores"].numpy()
+        received_scores = OnnxRuntime(folder / "critic.onnx").run({"pictures": expected})["scores"]
+        scale = max(1.0, float(np.abs(scores).max()))
+        pairs["critic.onnx"] = (scores / scale, received_scores / scale)
     largest = 0.0
-    for name, pictures in received.items():
-        difference = float(np.abs(expected - pictures).max())
+    for name, (one, other) in pairs.items():
+        difference = float(np.abs(one - other).max())
         if not difference <= AGREEMENT:
             raise ExportDisagrees(
-                f"{name}: expected the SavedModel's pictures within {AGREEMENT}, received {difference:.2e}"
+                f"{name}: expected what the SavedModel gives within {AGREEMENT}, received {difference:.2e}"
             )
         largest = max(largest, difference)
     return largest

@@ -17,12 +17,15 @@ def generator_for(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
-def latent(seed: int, dim: int) -> np.ndarray:
-    """Return standard normal float32 (dim,) for one seed in 0 … MAX_SEED."""
+def latent(seed: int, dim: int, candidate: int = 0) -> np.ndarray:
+    """Return standard normal float32 (dim,) for one seed in 0 … MAX_SEED.
+
+    Further candidates of a seed (see `candidates`) have the second word of Philox's key for themselves.
+    """
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed: expected 0 to {MAX_SEED}, received {seed}")
     pairs = (dim + 1) // 2
-    raw = np.random.Philox(key=seed).random_raw(2 * pairs).reshape(2, pairs)
+    raw = np.random.Philox(key=seed + (candidate << 64)).random_raw(2 * pairs).reshape(2, pairs)
     uniform = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53  # in (0, 1)
     radius, angle = np.sqrt(-2 * np.log(uniform[0])), 2 * np.pi * uniform[1]
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:dim].astype(np.float32)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from pika_gan.candidates import preferred
 from pika_gan.latents import to_uint8
 from pika_kit.following import Follower
 from pika_kit.models import Registry
-from pika_kit.runtimes import Runtime
+from pika_kit.runtimes import OnnxRuntime, Runtime
 from pika_kit.settings import Settings
 from pika_kit.storage import Store
 
 REGISTRY_NAME = "gan"
 FILES = {"sheet": "best.png", "film": "film.webp", "walk": "walk.webp", "nearest": "nearest.png"}
 """What every version has beside its networks, to be looked at."""
+CRITIC_FILE = "critic.onnx"
+
+
+class NoCritic(LookupError):
+    """Candidates are requested of a version that was trained without a projected critic."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,15 @@ class LoadedModel:
     latent_dim: int
     resolution: int
     runtime: Runtime
+    load_critic: Callable[[], Runtime] | None = None
+    """None for a version without a critic."""
+
+    @cached_property
+    def _critic(self) -> Runtime:
+        """Loaded by the first request for candidates: most requests do without."""
+        if self.load_critic is None:
+            raise NoCritic(f"{self.version} has no critic")
+        return self.load_critic()
 
     def pictures_of(self, latents: np.ndarray) -> np.ndarray:
         """Draw latents (N, latent_dim) float32 as one batch: float32 (N, S, S, 3) in [-1, 1]."""
@@ -38,16 +55,35 @@ class LoadedModel:
         A batch may be summed in another order than a single picture, and a seed's bytes must not depend on
         what else was requested.
         """
-        pictures = [self.runtime.run({"latents": row[None]})["pictures"][0] for row in latents]
-        return to_uint8(np.stack(pictures))
+        return to_uint8(np.stack([self.pictures_of(row[None])[0] for row in latents]))
+
+    def prefer(self, candidates: np.ndarray) -> np.ndarray:
+        """Return the latent (latent_dim,) whose picture the critic scores highest, of (C, latent_dim).
+
+        Raises:
+            NoCritic: this version was trained without one.
+        """
+        critic = self._critic
+        pictures = (self.pictures_of(row[None]) for row in candidates)  # one by one, as in `draw`
+        scores = np.concatenate([critic.run({"pictures": picture})["scores"] for picture in pictures])
+        best: np.ndarray = candidates[preferred(scores, len(candidates))[0]]
+        return best
 
 
 def follow(settings: Settings, store: Store) -> Follower[LoadedModel]:
     """The generators: the current version, and a few others on request."""
-    return Follower(Registry(store, REGISTRY_NAME), settings, _warm)
+    registry = Registry(store, REGISTRY_NAME)
 
+    def load(version: str, runtime: Runtime, card: dict[str, Any]) -> LoadedModel:
+        def load_critic() -> Runtime:
+            _, folder, _ = registry.fetch(version, settings.state_dir / "models", CRITIC_FILE)
+            return OnnxRuntime(folder / CRITIC_FILE)
 
-def _warm(version: str, runtime: Runtime, card: dict[str, Any]) -> LoadedModel:
-    model = LoadedModel(version, card["latent_dim"], card["resolution"], runtime)
-    model.draw(np.zeros((1, model.latent_dim), np.float32))
-    return model
+        has_critic = card.get("critic") is not None
+        model = LoadedModel(
+            version, card["latent_dim"], card["resolution"], runtime, load_critic if has_critic else None
+        )
+        model.draw(np.zeros((1, model.latent_dim), np.float32))  # warms it up
+        return model
+
+    return Follower(registry, settings, load)

@@ -24,12 +24,14 @@ import numpy as np
 from pika_gan import checkpoints, samples, watch
 from pika_gan.backend import make_gan
 from pika_gan.budget import Budget, duration
+from pika_gan.candidates import CANDIDATES, candidate_latents, preferred
 from pika_gan.checkpoints import RunState
 from pika_gan.config import Preset
 from pika_gan.data import Dataset
 from pika_gan.evaluate import Evaluation, Evaluator
 from pika_gan.latents import latents_of
 from pika_gan.runlog import RunLog
+from pika_gan.state import DRAWN_AT_ONCE
 from pika_kit.queue import OnProgress
 
 SHEET_SEEDS = 10_000  # sheets show seeds 10,000, 10,001, …; measurements draw from 1,000,000 on
@@ -51,6 +53,8 @@ class TrainingResult:
     state: RunState
     resumed_from: int  # the step from which this call continued
     evaluation: Evaluation
+    of_preferred: Evaluation | None
+    """Of the pictures that the critic prefers among CANDIDATES each; None without a projected critic."""
     warnings: tuple[str, ...]
     nearest_ids: tuple[str, ...]  # of the training pictures on nearest.png, in order
 
@@ -229,11 +233,12 @@ class _Run:
             return  # a collapsed version is never the best, whatever its score
         score = evaluation.kid if self.preset.keep == "kid" else state.discriminator_loss
         if state.best_score is None or (score is not None and score < state.best_score):
-            ema = {name: array for name, array in self.gan.state().items() if name.startswith("ema/")}
-            if not checkpoints.is_finite(ema):
+            parts = ("ema/", "heads/") if self.gan.has_critic else ("ema/",)
+            best = {name: array for name, array in self.gan.state().items() if name.startswith(parts)}
+            if not checkpoints.is_finite(best):
                 return  # the next checkpoint detects it and rolls back
             state.best_score, state.best_kid, state.best_step = score, evaluation.kid, state.step
-            checkpoints.save(self.folder / "best.npz", ema, dataclasses.replace(state))
+            checkpoints.save(self.folder / "best.npz", best, dataclasses.replace(state))
         if self.preset.goes_back and is_sound:
             good, state.good_step = state.good_step, state.step
             if not self._checkpoint():
@@ -307,6 +312,10 @@ class _Run:
             self.gan.draw(latents_of(more, self.preset.latent_dim)), interval=True
         )
         self.log.write("final", state.step, {"best_step": state.best_step, **evaluation.to_json()})
+        of_preferred = None
+        if any(name.startswith("heads/") for name in best):
+            of_preferred = self.evaluator.evaluate(self._preferred(more), interval=True)
+            self.log.write("preferred", state.step, {"candidates": CANDIDATES, **of_preferred.to_json()})
         samples.save_sheet(self.gan.draw(self.sheet_latents), self.folder, state.step).replace(
             self.folder / "best.png"
         )
@@ -314,7 +323,21 @@ class _Run:
         nearest = self._show_neighbours()
         stops = samples.walk_latents(self.sheet_latents[:NUM_STOPS])
         samples.save_walk(self.gan.draw(stops), self.folder / "walk.webp")
-        return TrainingResult(state, self.resumed_from, evaluation, tuple(self.warnings), nearest)
+        return TrainingResult(
+            state, self.resumed_from, evaluation, of_preferred, tuple(self.warnings), nearest
+        )
+
+    def _preferred(self, seeds: list[int]) -> np.ndarray:
+        """Draw what /generate returns for these seeds with CANDIDATES candidates: uint8 (N, S, S, 3)."""
+        chosen = []
+        for start in range(0, len(seeds), DRAWN_AT_ONCE):  # all of them at once would need much memory
+            rows = [
+                candidate_latents(seed, CANDIDATES, self.preset.latent_dim)
+                for seed in seeds[start : start + DRAWN_AT_ONCE]
+            ]
+            drawn = self.gan.draw(np.concatenate(rows))
+            chosen.append(drawn[preferred(self.gan.realism(drawn), CANDIDATES)])
+        return np.concatenate(chosen)
 
     def _show_neighbours(self) -> tuple[str, ...]:
         """Save drawn pictures above their nearest training pictures; return the ids of the latter."""

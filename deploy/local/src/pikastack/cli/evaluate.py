@@ -57,9 +57,19 @@ def figures_of(card: dict[str, Any]) -> dict[str, Any]:
         "minutes": card["minutes"],
         "is_current": card["is_current"],
         **{name: measured.get(name) for name in names},
+        "critic": _of_preferred(card),
         "feature_version": measured["feature_version"],
         "faults": card["gate"]["faults"],
     }
+
+
+def _of_preferred(card: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the figures of what the version's critic prefers among several candidates, if it has one."""
+    critic = card.get("critic")
+    if critic is None:
+        return None
+    names = ("kid", "kid_interval", "precision", "recall")
+    return {"candidates": critic["candidates"], **{name: critic["evaluation"][name] for name in names}}
 
 
 def share_called_pikachu(session: Session, version: str) -> float | None:
@@ -86,6 +96,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         "steps, minutes": lambda row: f"{row['steps']:,}, {row['minutes']:g}",
         "KID × 1000": _kid,
         "precision, recall": lambda row: f"{_share(row['precision'])}, {_share(row['recall'])}",
+        "KID × 1000, best of several": _kid_of_preferred,
         "likeness": lambda row: _share(row["likeness"]),
         "diversity": lambda row: _share(row["diversity"]),
         "near copies": lambda row: _share(row["near_copy_rate"]),
@@ -101,6 +112,11 @@ def _kid(row: dict[str, Any]) -> str:
     interval = row["kid_interval"]
     around = f" ({1000 * interval[0]:.0f}–{1000 * interval[1]:.0f})" if interval else ""
     return f"{1000 * row['kid']:.0f}{around}"
+
+
+def _kid_of_preferred(row: dict[str, Any]) -> str:
+    critic = row["critic"]
+    return f"{_kid(critic)}, of {critic['candidates']}" if critic else "–"
 
 
 def _share(value: float | None) -> str:

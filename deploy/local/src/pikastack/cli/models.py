@@ -81,6 +81,11 @@ def train_gan(
 @click.option("--grid", is_flag=True, help="All pictures on one sheet.")
 @click.option("--format", "kind", type=click.Choice(sorted(set(SUFFIXES.values()))), help="[default: png]")
 @click.option("--quality", type=click.IntRange(1, 100), help="Quality of JPEG and WebP.  [default: 90]")
+@click.option(
+    "--candidates",
+    type=click.IntRange(1, 8),
+    help="Draw this many for each seed and keep the one that the model's critic prefers.  [default: 1]",
+)
 @click.option("--truncation", type=click.FloatRange(0, 2), help="Below 1: more alike, fewer odd ones.")
 @click.option(
     "--size",

@@ -14,7 +14,9 @@ class DrawnPicture(BaseModel):
 
     b64_json: str = Field(description="The encoded picture, base64")
     seed: int | None = Field(default=None, description="Of a picture that was drawn from a seed")
-    latent: list[float] | None = Field(default=None, description="Where `return_latents` asks for it")
+    latent: list[float] | None = Field(
+        default=None, description="Where `return_latents` asks for it; of candidates, the chosen one's"
+    )
 
 
 class GenerateAnswer(BaseModel):
@@ -27,6 +29,7 @@ class GenerateAnswer(BaseModel):
             "request_id": "3f2b8c1d9a4e4f0b8c7d6e5f4a3b2c1d",
             "seeds": [7, 8],
             "truncation": 1.0,
+            "candidates": 1,
             "size": 64,
             "format": "png",
             "grid": False,
@@ -42,6 +45,7 @@ class GenerateAnswer(BaseModel):
     request_id: str
     seeds: list[int] | None = Field(description="Null where latents were sent")
     truncation: float
+    candidates: int = Field(description="Drawn for each picture that is returned")
     size: int = Field(description="Side of each picture in pixels")
     format: Literal["png", "jpeg", "webp"]
     grid: bool

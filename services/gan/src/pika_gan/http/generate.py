@@ -13,6 +13,7 @@ import numpy as np
 from flask import Response, jsonify, request
 from flask_openapi3 import Tag
 
+from pika_gan.candidates import candidate_latents
 from pika_gan.data import resize
 from pika_gan.http.answers import GenerateAnswer, ProjectAnswer
 from pika_gan.http.current import models
@@ -41,7 +42,7 @@ _PICTURES = {f"image/{kind}": kind for kind in ("png", "jpeg", "webp")}
 _DRAWN = media(
     *_PICTURES,
     description="One picture, or a sheet; or JSON with all of them",
-    headers=("X-Model-Version", "X-Seeds", "ETag", "Cache-Control"),
+    headers=("X-Model-Version", "X-Seeds", "X-Candidates", "ETag", "Cache-Control"),
 )
 _ANSWERS = answers(_DRAWN | {"content": {**_DRAWN["content"], **in_json(GenerateAnswer)}}, 404, 429)
 _A_DAY = 86_400
@@ -71,7 +72,7 @@ def get_generate(query: GenerateQuery) -> Response:
 def _generate(asked: GenerateQuery) -> Response:
     model = _model(asked.model_version)
     seeds, latents = _latents(asked, model)
-    _check_size(asked, model)
+    _check_work(asked, model)
     kind, as_json = _form(asked)
     headers = {"X-Model-Version": model.version, "Cache-Control": "no-store", "Vary": "Accept"}
     is_seeded = asked.seed is not None or asked.seeds is not None
@@ -80,6 +81,8 @@ def _generate(asked: GenerateQuery) -> Response:
     if not as_json and headers.get("ETag") and request.if_none_match.contains(headers["ETag"].strip('"')):
         return Response(status=304, headers=headers)
     with _DRAWING:
+        if seeds is not None and asked.candidates > 1:
+            latents = np.stack([model.prefer(row) for row in _candidates(asked, model, seeds)])
         pictures = model.draw(latents)
         if asked.size is not None:
             pictures = np.stack([resize(picture, asked.size) for picture in pictures])
@@ -88,7 +91,7 @@ def _generate(asked: GenerateQuery) -> Response:
     if as_json:
         return jsonify(_as_json(asked, model, seeds, latents, kind=kind, data=data))
     if seeds is not None:
-        headers["X-Seeds"] = ",".join(map(str, seeds))
+        headers |= {"X-Seeds": ",".join(map(str, seeds)), "X-Candidates": str(asked.candidates)}
     return Response(data[0], content_type=f"image/{kind}", headers=headers)
 
 
@@ -132,8 +135,18 @@ def _how_long_good(asked: GenerateQuery, model: LoadedModel, kind: str) -> dict[
     return {"ETag": f'"{digest}"', "Cache-Control": age}
 
 
-def _check_size(asked: GenerateQuery, model: LoadedModel) -> None:
-    """Limit the memory of one response, whatever the number and size of its pictures."""
+def _check_work(asked: GenerateQuery, model: LoadedModel) -> None:
+    """Limit the memory and time of one response, and refuse candidates where nothing can judge them."""
+    if asked.candidates > 1 and model.load_critic is None:
+        raise Problem(
+            422,
+            "no-critic",
+            "This model cannot choose among candidates",
+            f"candidates: expected 1, because model {model.version} was trained without a projected critic; "
+            "models of the preset cpu-64 have one.",
+            expected=1,
+            received=asked.candidates,
+        )
     side = asked.size or model.resolution
     if asked.num_pictures * side**2 > MAX_PIXELS:
         raise Problem(
@@ -183,6 +196,10 @@ def _latents(asked: GenerateQuery, model: LoadedModel) -> tuple[list[int] | None
     return seeds, latents_of(seeds, model.latent_dim, asked.truncation)
 
 
+def _candidates(asked: GenerateQuery, model: LoadedModel, seeds: list[int]) -> list[np.ndarray]:
+    return [candidate_latents(seed, asked.candidates, model.latent_dim, asked.truncation) for seed in seeds]
+
+
 def _as_json(
     asked: GenerateQuery,
     model: LoadedModel,
@@ -205,6 +222,7 @@ def _as_json(
         "request_id": request_id(),
         "seeds": seeds,
         "truncation": asked.truncation,
+        "candidates": asked.candidates,
         "size": asked.size or model.resolution,
         "format": kind,
         "grid": asked.grid,

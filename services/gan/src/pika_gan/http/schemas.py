@@ -13,6 +13,7 @@ from pika_kit.bodies import OneOf, OptionalBody
 from pika_kit.datasets import REFERENCE_PATTERN
 
 MAX_PICTURES = 64
+MAX_CANDIDATES = 8
 MAX_SIZE = 512
 MAX_PIXELS = MAX_PICTURES * 256**2
 """Of all pictures of one answer together: 12 MB, and several times that while they are encoded."""
@@ -74,6 +75,13 @@ class GenerateQuery(OptionalBody):
     seeds: Seeds | None = Field(None, description='Seeds: "0,4-6", or a list')
     truncation: float = Field(
         1.0, ge=0.0, le=2.0, description="Factor for the latents; below 1 pictures are plainer and more alike"
+    )
+    candidates: int = Field(
+        1,
+        ge=1,
+        le=MAX_CANDIDATES,
+        description="Draw this many pictures for each seed and return the one that the model's critic "
+        "scores highest: better pictures, and as many times the work. Not with latents",
     )
     size: Size | None = Field(
         None, description="Side in pixels, a power of two from 8 to 512; default: the model's own"
@@ -137,6 +145,8 @@ class GenerateQuery(OptionalBody):
                 )
         if self.seed is not None and self.seed + self.num_pictures - 1 > MAX_SEED:
             raise ValueError(f"seed: expected seed + n - 1 to be at most {MAX_SEED}")
+        if self.candidates > 1 and self.given_latents is not None:
+            raise ValueError(f"candidates: expected 1 with latents, received {self.candidates}")
         if self.response_format == "image" and self.num_pictures > 1 and not self.grid:
             raise ValueError(
                 "response_format image: expected one picture, or grid=true; b64_json gives several"
