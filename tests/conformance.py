@@ -1,4 +1,4 @@
-"""That answers are what the service's own OpenAPI document says: for tests of views."""
+"""Check in tests of views that responses match the service's own OpenAPI document."""
 
 import re
 
@@ -9,11 +9,11 @@ _PLAIN = ("application/json", "application/problem+json")
 
 
 def install(app) -> None:
-    """Check every answer of `app`, a service's application, that its document knows about.
+    """Check every response of `app`, a service's application, that its document describes.
 
-    An answer of another status, type or shape than the document has fails the test that asked for it.
+    A response with another status, type or shape than documented fails the test that requested it.
     """
-    app.config["PROPAGATE_EXCEPTIONS"] = True  # else Flask answers 500 for what is raised below
+    app.config["PROPAGATE_EXCEPTIONS"] = True  # otherwise Flask turns what is raised below into a 500
     document = app.api_doc
     validators = {}
 
@@ -24,7 +24,7 @@ def install(app) -> None:
         path = re.sub(r"<(?:[^<:]+:)?([^<>]+)>", r"{\1}", request.url_rule.rule)
         method = "get" if request.method == "HEAD" else request.method.lower()
         operation = document["paths"].get(path, {}).get(method)
-        # 500 is no promise; tests that want one ask for it.
+        # 500 is not documented; tests that provoke one check it themselves.
         if operation is None or response.status_code in (304, 500):
             return response
         what = f"{request.method} {path}: {response.status_code}"

@@ -25,19 +25,19 @@ def running_servers(tmp_path_factory) -> Servers:
 
 @pytest.fixture
 def stack_environment(running_servers, tmp_path) -> dict[str, str]:
-    """The environment of services and workers; buckets and queues are this test's own."""
+    """The environment of services and workers, with buckets and queues for this test alone."""
     return environment_on(running_servers, tmp_path)
 
 
 @pytest.fixture
 def stack_settings(stack_environment) -> Settings:
-    """Settings on the real servers, with buckets of this test's own."""
+    """Settings for the real servers, with buckets for this test alone."""
     return Settings.from_environment(stack_environment)
 
 
 @pytest.fixture
 def store(stack_settings) -> Store:
-    """The real object store, with all buckets made."""
+    """The real object store, with all buckets created."""
     found = Store.connect(stack_settings)
     found.ensure_buckets()
     return found
@@ -51,7 +51,7 @@ def queue(stack_settings) -> JobQueue:
 
 @pytest.fixture(scope="session")
 def fragile_servers(tmp_path_factory) -> Servers:
-    """Servers that tests stop and kill; each test leaves them running."""
+    """Servers that tests may stop and kill; each test must leave them running."""
     with servers(tmp_path_factory.mktemp("fragile"), is_durable=True) as found:
         yield found
 
@@ -64,7 +64,7 @@ def fragile_environment(fragile_servers, tmp_path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder of real test pictures, given from outside by PIKASTACK_TEST_DATA."""
+    """The folder of real test pictures; its path comes from PIKASTACK_TEST_DATA."""
     folder = os.environ.get("PIKASTACK_TEST_DATA")
     if not folder:
         pytest.skip("PIKASTACK_TEST_DATA does not name a folder of test pictures")
@@ -72,14 +72,14 @@ def test_data() -> Path:
 
 
 class _BySharedThings(LoadScopeScheduling):
-    """For `pytest -n`: tests of one file share its fixtures and stay in one process."""
+    """Group tests for `pytest -n`: tests of one file share fixtures and stay in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        # Whole stacks take turns: they share a session's stack, and want the same ports and the machine.
+        # Whole stacks run in sequence: they share the session's stack and need the same ports.
         return "stacks" if file.startswith(("tests/e2e/", "tests/integration/local/")) else file
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """How xdist deals the tests out: group by group, in the order of `testpaths`."""
+    """Let xdist distribute the tests group by group, in the order of `testpaths`."""
     return _BySharedThings(config, log)

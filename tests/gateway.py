@@ -26,7 +26,7 @@ SERVICES = ("scraper", "classifier", "gan")
 
 @contextmanager
 def gateway(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
-    """Its URL, once all services are ready."""
+    """Start the gateway and yield its URL once all services are ready."""
     (port,) = free_ports(1)
     with ExitStack() as stack:
         urls = {name: stack.enter_context(service(name, environment, folder)) for name in SERVICES}
@@ -49,7 +49,7 @@ def gateway(environment: Mapping[str, str], folder: Path) -> Iterator[str]:
 
 
 def squares(num: int, *, is_yellow: bool, seed: int) -> list[bytes]:
-    """PNGs of 256×256: a yellow disc, or a blue square."""
+    """Return PNGs of 256×256: a yellow disc, or a blue square."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:256, 0:256]
     found = []
@@ -104,7 +104,7 @@ def _train(queue: JobQueue, environment: dict[str, str], folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def filled_servers(running_servers, tmp_path_factory):
-    """The services' environment; in the store are pictures, labels, and a model of each kind."""
+    """The services' environment; the store contains pictures, labels, and a model of each kind."""
     folder = tmp_path_factory.mktemp("contract")
     environment = environment_on(running_servers, folder)
     settings = Settings.from_environment(environment)
@@ -113,20 +113,21 @@ def filled_servers(running_servers, tmp_path_factory):
     _fill(store)
     _label(store)
     _train(queue, environment, folder)
-    Registry(store, "gan").activate("v1")  # what so short a training draws is served only when told to
+    # after such a short training a version is only served if activated by hand
+    Registry(store, "gan").activate("v1")
     return environment
 
 
 @pytest.fixture(scope="session")
 def filled_gateway(filled_servers, tmp_path_factory):
-    """The gateway's URL; behind it something of everything, and no worker."""
+    """The URL of a gateway with data of every kind behind it, and no worker."""
     with gateway(filled_servers, tmp_path_factory.mktemp("gateway")) as url:
         yield url
 
 
 @pytest.fixture
 def locked_gateway(filled_servers, tmp_path):
-    """The URL of a gateway whose services ask for an API key, and the key."""
+    """The URL of a gateway whose services require an API key, and the key."""
     key = "a-key-for-the-page-0123456789abcdef"
     with gateway({**filled_servers, "PIKA_API_KEYS": f"page:{key}"}, tmp_path) as url:
         yield url, key

@@ -1,11 +1,11 @@
-"""A web of picture hosts on loopback: most are good, others slow, failing, lying, enormous or hostile.
+"""Picture hosts on loopback: most are good, others slow, failing, lying, enormous or hostile.
 
     with picture_web(folder, 10_000) as web:
         web.urls, web.expected, web.environment
 
-runs this file as a process of its own, so that what the hosts cost is nobody else's. `KINDS` says how many
-there are of each kind in ten thousand, and what a careful scraper makes of them. As on the web, most pictures
-come over TLS: of ten good hosts one speaks plain HTTP.
+runs this file as a separate process, so that the cost of the hosts is not counted elsewhere. `KINDS` has the
+number of each kind in ten thousand, and the outcome that a careful scraper reports. As on the web, most
+pictures come over TLS: one in ten good hosts uses plain HTTP.
 """
 
 import argparse
@@ -35,7 +35,7 @@ NUM_GOOD_HOSTS = 64
 """One host is asked ten things in a second, so that few hosts would be what is measured."""
 _PLAIN = 10  # every tenth of them
 
-# Kind: how many in ten thousand addresses, and the report's word for each. What is left is "good".
+# Kind: how many in ten thousand addresses, and the report's name for each. The rest are "good".
 KINDS = {
     "copy": (200, "exact_duplicate"),
     "moved": (200, "taken"),
@@ -67,7 +67,7 @@ ROBOTS = b"User-agent: *\nDisallow: /private\n"
 
 @dataclass(frozen=True)
 class Web:
-    """The web that runs: its addresses, how many must end in which way, and what a scraper has to be told."""
+    """The running web: its addresses, the expected number of each outcome, and the scraper's settings."""
 
     urls: list[str]
     expected: Counter[str]
@@ -76,7 +76,7 @@ class Web:
 
 @contextmanager
 def picture_web(folder: Path, count: int, *, without: tuple[str, ...] = ()) -> Iterator[Web]:
-    """Serve `count` addresses until the block ends; pictures made before in `folder` are used again."""
+    """Serve `count` addresses until the block ends; pictures already in `folder` are reused."""
     folder.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor() as pool:
         list(pool.map(partial(_save_picture, folder), range(count), chunksize=50))
@@ -94,7 +94,7 @@ def picture_web(folder: Path, count: int, *, without: tuple[str, ...] = ()) -> I
 
 
 def _save_picture(folder: Path, number: int) -> None:
-    """A JPEG like a photo's in size: 900×700, some 50 kB, like no other."""
+    """Create a unique JPEG of a photo's size: 900×700, some 50 kB."""
     path = folder / f"{number}.jpg"
     if path.exists():
         return
@@ -106,7 +106,7 @@ def _save_picture(folder: Path, number: int) -> None:
 
 
 class Hosts:
-    """Answers by the first word of the path: /<kind>/<number>.jpg."""
+    """Handle requests by the first word of the path: /<kind>/<number>.jpg."""
 
     def __init__(self, folder: Path, count: int, kinds: list[str]) -> None:
         self.folder, self.count, self.kinds = folder, count, kinds
@@ -114,7 +114,7 @@ class Hosts:
         self._asked_later: set[str] = set()
 
     def addresses(self) -> list[tuple[str, str]]:
-        """(URL, expected outcome) of all, mixed, always in the same order."""
+        """Return (URL, expected outcome) of all, shuffled in a fixed order."""
         amounts = {kind: max(1, KINDS[kind][0] * self.count // 10_000) for kind in self.kinds}
         amounts["good"] = self.count - sum(amounts.values())
         names = [kind for kind, amount in amounts.items() for _ in range(amount)]
@@ -130,7 +130,7 @@ class Hosts:
         return found
 
     def origin(self, kind: str, number: int) -> str:
-        """Good hosts are many; of each bad kind there are a few, because some of them hold whoever asks."""
+        """Return the host of an address: one of many good ones, or of a few bad ones, which may block."""
         secure = self.port + 1
         if kind in _BAD_TLS:
             return f"https://127.0.2.{1 + _BAD_TLS.index(kind)}:{secure}"
@@ -142,7 +142,7 @@ class Hosts:
         return f"http://127.0.3.{1 + number % 8 + 8 * list(KINDS).index(kind)}:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, which stays open while its answers are good."""
+        """Serve one connection, which stays open while its responses are good."""
         with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             stays = True
             while stays:
@@ -250,7 +250,7 @@ async def _pour(writer: asyncio.StreamWriter, framed: Callable[[bytes], bytes]) 
 
 
 async def _bomb(writer: asyncio.StreamWriter) -> bool:
-    """A PNG whose header says 10,000 × 9,000 pixels."""
+    """Return a PNG whose header says 10,000 × 9,000 pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -266,7 +266,7 @@ async def _loop(writer: asyncio.StreamWriter) -> bool:
 
 
 async def _inside(writer: asyncio.StreamWriter) -> bool:
-    """A redirect to a loopback port that nobody has allowed."""
+    """Return a redirect to a loopback port that is not allowed."""
     return _send(writer, b"", 302, {"Location": "http://127.0.0.1/secret.jpg"})
 
 
@@ -289,7 +289,7 @@ _BAD: dict[str, Callable[[asyncio.StreamWriter], Awaitable[bool]]] = {
 
 
 def _certificates(authority: trustme.CA, good: list[str]) -> dict[str, ssl.SSLContext]:
-    """By the host's address: good ones, one for another name, one of yesterday."""
+    """Select a certificate by the host's address: valid, for another name, or expired."""
     yesterday = datetime.now(UTC) - timedelta(days=1)
     issued = dict.fromkeys(good, authority.issue_cert(*good)) | {
         "127.0.2.1": authority.issue_cert("elsewhere.test"),
@@ -305,7 +305,7 @@ def _certificates(authority: trustme.CA, good: list[str]) -> dict[str, ssl.SSLCo
 async def _main(folder: Path, count: int, kinds: list[str]) -> None:
     hosts = Hosts(folder, count, kinds)
     authority = trustme.CA()
-    # Beside the public ones, as a machine has them: what it costs to load them belongs to who loads them.
+    # Add it to the public ones, as on a real machine: loading them is part of each scraper's cost.
     known = Path(certifi.where()).read_bytes() + authority.cert_pem.bytes()
     (folder / "authority.pem").write_bytes(known)
     good = [f"127.0.1.{1 + n}" for n in range(NUM_GOOD_HOSTS)]

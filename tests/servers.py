@@ -1,4 +1,4 @@
-"""Real servers for integration tests, on free loopback ports, ended with the block that started them."""
+"""Real servers for integration tests, on free loopback ports, stopped with the block that started them."""
 
 import itertools
 import os
@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from pikastack.stack.parts import COLLECTS_SELDOM
 from pikastack.stack.ports import is_free, reserve
 
-# Each test has a Valkey database and buckets of its own.
+# Each test has its own Valkey database and buckets.
 _NUMBERS = itertools.count(1)
 _RESERVED: list[socket.socket] = []
 """What keeps this process' ports from others, see `pikastack.stack.ports.reserve`."""
@@ -29,7 +29,7 @@ _RESERVED: list[socket.socket] = []
 
 @dataclass(frozen=True)
 class Servers:
-    """Where a running Valkey and SeaweedFS answer, as the environment that services read; and the two."""
+    """A running Valkey and SeaweedFS, and their addresses as the services' environment."""
 
     environment: Mapping[str, str]
     valkey: "Server"
@@ -37,7 +37,7 @@ class Servers:
 
 
 def environment_on(found: Servers, folder: Path) -> dict[str, str]:
-    """Buckets and a database of one test's own on these servers; its scratch folder below `folder`."""
+    """Return the environment of one test on these servers; its scratch folder is below `folder`."""
     environment = dict(found.environment)
     number = next(_NUMBERS)
     environment["PIKA_BUCKET_PREFIX"] = f"test{number}-"
@@ -48,10 +48,10 @@ def environment_on(found: Servers, folder: Path) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, and that no other test process is given while this one lives.
+    """Return ports on which nothing listens and which no other test process gets while this one lives.
 
-    Below the kernel's ephemeral range, where any outgoing connection could take a port between our look and
-    the server's bind, and below those of `pikastack` itself.
+    Below the kernel's ephemeral range, where any outgoing connection could take a port between our check and
+    the server's bind, and below the ports of `pikastack` itself.
     """
     found: list[int] = []
     for port in random.SystemRandom().sample(range(10_000, 20_000), 10_000):
@@ -73,7 +73,7 @@ def scripts() -> Path:
 def process(
     command: list[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process, ended (first politely) with the block; its output goes to `log`."""
+    """Run a child process and end it with the block, first with SIGTERM; its output goes to `log`."""
     with log.open("ab") as output:
         child = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
@@ -99,7 +99,7 @@ def wait_for(check, what: str, seconds: float = 60.0):
 
 
 def answers(url: str) -> bool:
-    """Whether a GET of `url` gives 200."""
+    """Return whether a GET of `url` returns 200."""
     try:
         return urllib3.request("GET", url, timeout=5, retries=False).status == 200
     except urllib3.exceptions.HTTPError:
@@ -115,7 +115,7 @@ def _pings(url: str) -> bool:
 
 @dataclass
 class Server:
-    """A server that a test can stop, kill and start again, on the same port and data."""
+    """A server that a test can stop, kill and restart, on the same port and data."""
 
     name: str
     command: list[str]
@@ -133,23 +133,23 @@ class Server:
         wait_for(self.is_there, f"{self.name} answers")
 
     def pause(self) -> None:
-        """It is there and answers nothing: connections hang."""
+        """Suspend it: connections hang."""
         assert self.child is not None
         self.child.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Resume after `pause`."""
         assert self.child is not None
         self.child.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """As by a power cut; connections are refused."""
+        """Kill it as a power cut would; connections are refused."""
         assert self.child is not None
         self.child.kill()
         self.child.wait()
 
     def stop(self) -> None:
-        """End it, first politely."""
+        """Stop it, first with SIGTERM."""
         if self.child is None:
             return
         self.resume()
@@ -163,10 +163,10 @@ class Server:
 
 @contextmanager
 def servers(folder: Path, *, is_durable: bool = False) -> Iterator[Servers]:
-    """A Valkey and a SeaweedFS whose data live in `folder`.
+    """Start a Valkey and a SeaweedFS whose data are in `folder`.
 
     Args:
-        is_durable: Valkey writes down what it holds, so that it survives being killed.
+        is_durable: whether Valkey writes its data to disk and so survives being killed.
     """
     valkey_port, s3, master, volume, filer, *others = free_ports(12)
     password = secrets.token_hex(16)
@@ -225,7 +225,7 @@ def _weed_command(
 
 @contextmanager
 def service(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[str]:
-    """`pika_<name>` under gunicorn; gives its base URL once it is ready."""
+    """Run `pika_<name>` under gunicorn; yield its base URL once it is ready."""
     (port,) = free_ports(1)
     command = [
         str(scripts() / "gunicorn"), "-c", "python:pika_kit.gunicorn_config", f"pika_{name}.app:create_app()",
@@ -239,7 +239,7 @@ def service(name: str, environment: Mapping[str, str], folder: Path) -> Iterator
 
 @contextmanager
 def worker(queue: str, environment: Mapping[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The worker of one queue."""
+    """Run the worker of one queue."""
     command = [sys.executable, "-m", "pika_kit.worker", queue]
     with process(command, folder / f"worker-{queue}.log", os.environ | dict(environment)) as child:
         yield child

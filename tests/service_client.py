@@ -16,7 +16,7 @@ class Client:
         return answer.json()
 
     def finished(self, job: dict, seconds: float = 180) -> dict:
-        """The result of a job that ends well."""
+        """Wait for a job that must succeed and return its result."""
         view = wait_for(lambda: self.ended(job["id"]), f"job {job['name']}", seconds)
         assert view["status"] == "finished", view
         return view["result"]

@@ -1,12 +1,12 @@
-"""How well the classifier ranks, and how far its probabilities hold, on a labelled pile; beside three others.
+r"""Rank a labelled pile with our classifier and three baselines; print ranking and calibration.
 
     .venv/bin/python tests/benchmarks/classifier.py --pictures POOL --labels FOLDER --truth pool_labels.csv \
         [--scratch FOLDER] [--article] [--curve]
 
-POOL holds the pile, FOLDER the labels as trains|valids/pikachu|others, and the CSV file the truth of the pile
-(columns filename and label). The truth is read to judge, and in `--curve` to answer for the annotator who is
-asked about pictures; nothing learns from it otherwise. `--article` adds the preset `article`, whose epoch the
-valids choose. Features are kept in the scratch folder for the next run. The last line is a JSON object.
+POOL is the pile, FOLDER has the labels as trains|valids/pikachu|others, and the CSV file has the true labels
+of the pile (columns filename and label). The truth is used to judge and, with `--curve`, to simulate the
+annotator; nothing else learns from it. `--article` adds the preset `article`, whose epoch is selected on the
+validation labels. Features are cached in the scratch folder. The last line is a JSON object.
 """
 
 import argparse
@@ -60,12 +60,12 @@ class Data:
     pixels: Path
 
     def rows(self, mask: np.ndarray) -> np.ndarray:
-        """Row numbers."""
+        """Select rows by number."""
         return np.flatnonzero(mask)
 
 
 def read(arguments: argparse.Namespace, scratch: Path) -> Data:
-    """The pictures' features, computed or taken from the scratch folder."""
+    """Return the pictures' features, computed or read from the scratch folder."""
     with arguments.truth.open(newline="", encoding="utf-8") as file:
         truth_of = {row["filename"]: row["label"] == "pikachu" for row in csv.DictReader(file)}
     labelled = [
@@ -118,7 +118,7 @@ def _features(
         began = time.monotonic()
         features = predict_in_batches(network, squares)[FEATURES_NAME]
         print(f"features: {len(squares) / (time.monotonic() - began):.1f} pictures a second", flush=True)
-        # By the hashes of the squares, as the product chooses by the hashes of the files.
+        # By the hashes of the squares; the product selects by the hashes of the files.
         rows = {
             hashlib.sha256(squares[row].tobytes()).hexdigest(): row
             for row in range(num_labelled, len(squares))
@@ -140,9 +140,10 @@ def _features(
 
 
 def ours(data: Data, labelled: np.ndarray, hard: np.ndarray | None = None) -> TrainedHead:
-    """The default preset on these rows' labels; the pile is everything without a label at the start.
+    """Fit the default preset on these rows' labels; the pile is everything unlabelled at the start.
 
-    `hard`, bool: which of the rows were labelled because the model was unsure of them.
+    Args:
+        hard: bool, which of the rows were labelled because the model was unsure about them.
     """
     preset = PRESETS["default"]
     assert isinstance(preset, FrozenPreset)
@@ -158,7 +159,7 @@ def ours(data: Data, labelled: np.ndarray, hard: np.ndarray | None = None) -> Tr
 
 
 def judge(data: Data, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Figures on these rows."""
+    """Compute the figures on these rows."""
     truth = data.truth[rows]
     precision, recall, _ = pr_curve(truth, probabilities)
     found = {
@@ -178,7 +179,7 @@ def judge(data: Data, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, 
 
 
 def plain(values: np.ndarray, data: Data, labelled: np.ndarray) -> np.ndarray:
-    """Standardised values (N, F) → scores of all by logistic regression, its penalty by cross-validation."""
+    """Fit a cross-validated logistic regression on standardised values (N, F); return all scores."""
     x = (values - values.mean(axis=0)) / (values.std(axis=0) + 1e-6) / np.sqrt(values.shape[1])
     truth = data.truth[labelled]
 
@@ -196,7 +197,7 @@ def plain(values: np.ndarray, data: Data, labelled: np.ndarray) -> np.ndarray:
 
 
 def article(data: Data) -> np.ndarray:
-    """Probabilities of all by the network of 2018, trained on the trains; the valids choose its epoch."""
+    """Train the 2018 network on the training labels; the validation labels select its epoch."""
     squares = np.load(data.pixels, mmap_mode="r")
 
     def pictures(mask: np.ndarray) -> LabelledPictures:
@@ -211,7 +212,7 @@ def article(data: Data) -> np.ndarray:
 
 
 def curve(data: Data) -> list[dict[str, Any]]:
-    """Labels by the model's doubt and, beside it, as many by chance; figures on the rest of the pile."""
+    """Compare labels selected by uncertainty with as many random ones, on the rest of the pile."""
     found = []
     for is_active in (True, False):
         rng = np.random.default_rng(0)
@@ -228,7 +229,7 @@ def curve(data: Data) -> list[dict[str, Any]]:
             if len(labelled) >= max(BUDGETS):
                 break
             num = min(PER_ROUND, min(size for size in BUDGETS if size > len(labelled)) - len(labelled))
-            # As `labels.queue` does: where the head itself is undecided.
+            # As in `labels.queue`: where the head itself is undecided.
             logits = trained.head.unshifted_logits(data.features[rest])
             doubtful = rest[np.argsort(np.abs(logits))]
             sure = num - num * RANDOM_PER_ROUND // PER_ROUND if is_active else 0
@@ -239,7 +240,7 @@ def curve(data: Data) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print what each classifier makes of the pile."""
+    """Print the figures of each classifier on the pile."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--labels", type=Path, required=True)

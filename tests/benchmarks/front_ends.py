@@ -1,11 +1,11 @@
-"""How soon the front ends are ready, and how much memory they take once they have served.
+"""Measure how soon the front ends are ready and how much memory they take after serving requests.
 
     ./run demo
     .venv/bin/python tests/benchmarks/front_ends.py
 
-Needs a running stack that has models, as the demo leaves it. Starts a second copy of each service with the
-stack's own settings on a free port, so that the stack itself is not disturbed. Each figure stands beside
-its bound; the last line is one JSON object.
+Needs a running stack with models, such as the demo leaves. Starts a second copy of each service with the
+stack's own settings on a free port, so that the stack itself is not disturbed. Each figure is printed beside
+its bound; the last line is a JSON object.
 """
 
 import json
@@ -35,7 +35,7 @@ REQUESTS = {
 
 
 def find_environment(name: str) -> dict[str, str]:
-    """The environment of the running stack's gunicorn for this service."""
+    """Return the environment of the running stack's gunicorn for this service."""
     for process in psutil.process_iter(["cmdline"]):
         if f"pika_{name}.app:create_app()" in (process.info["cmdline"] or []):
             return process.environ()
@@ -43,13 +43,13 @@ def find_environment(name: str) -> dict[str, str]:
 
 
 def resident_megabytes(process: psutil.Process) -> float:
-    """Resident memory of a process and its children; shared pages count in each: an upper bound."""
+    """Return an upper bound of the memory of a process and its children: shared pages count in each."""
     family = [process, *process.children(recursive=True)]
     return sum(member.memory_info().rss for member in family) / 2**20
 
 
 def measure(name: str) -> dict[str, float]:
-    """Start a copy of the service, wait until it is ready, let it serve 20 requests."""
+    """Start a copy of the service, wait until it is ready, and send it 20 requests."""
     (port,) = free_ports(1)
     environment = find_environment(name) | {"PIKA_BIND": f"127.0.0.1:{port}"}
     started = time.perf_counter()

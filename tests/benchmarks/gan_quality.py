@@ -1,14 +1,14 @@
-"""How good the presets' pictures are after the same time, from the same pictures, on this machine.
+r"""Train presets for the same time on the same pictures and compare their pictures' quality.
 
     .venv/bin/python tests/benchmarks/gan_quality.py --pictures POOL --truth pool_labels.csv \
         [--duplicates pool_near_duplicates.csv] [--presets cpu-32 article fastgan-32] [--minutes 15] \
         [--squares] --out FOLDER
 
-The truth (columns filename and label) chooses the Pikachus; duplicates (column filename) are left out. A
-tenth is held out by the pictures' hashes, as in every run. All presets get the same pictures: the figures cut
-out and chosen, or, with --squares, whole squares. Prints a line for each preset: KID × 1000 with its 95 %
-interval in both feature spaces, precision and recall, near copies, likeness. Sheets, films and logs lie in
-the folder; they are made of other people's pictures, and stay there. The last line is a JSON object.
+The truth (columns filename and label) selects the Pikachus; duplicates (column filename) are left out. A
+tenth is held out by the pictures' hashes, as in every run. All presets get the same pictures: figures cut out
+and selected or, with --squares, whole squares. Prints for each preset KID × 1000 with its 95 % interval in
+both feature spaces, precision and recall, near copies and likeness. Sheets, films and logs are written to the
+folder; they are derived from other people's pictures and must stay there. The last line is a JSON object.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def names_of(truth: Path, duplicates: Path | None) -> list[str]:
-    """The Pikachus' file names."""
+    """Return the file names of the Pikachus."""
     left_out = set()
     if duplicates is not None:
         with duplicates.open(newline="") as file:
@@ -73,7 +73,7 @@ def names_of(truth: Path, duplicates: Path | None) -> list[str]:
 
 
 def dataset_of(folder: Path, names: list[str], preset: Preset, *, figures: bool) -> Dataset:
-    """What a job would train on, had the filter chosen these pictures."""
+    """Build the data set that a job would train on if the filter had selected these pictures."""
     data = [(folder / name).read_bytes() for name in names]
     side = max(128, preset.resolution)
     if figures:
@@ -88,20 +88,20 @@ def dataset_of(folder: Path, names: list[str], preset: Preset, *, figures: bool)
 
 
 class Progress:
-    """A line a minute."""
+    """Print one line per minute."""
 
     def __init__(self) -> None:
         self.told = time.monotonic()
 
     def __call__(self, done: int, total: int | None, message: str, **details: object) -> None:
-        """As the training loop calls it."""
+        """See `pika_kit.queue.OnProgress`."""
         if time.monotonic() - self.told > 60:
             self.told = time.monotonic()
             print(f"  {message}", flush=True)
 
 
 def figures_of(result: TrainingResult) -> dict[str, object]:
-    """What is printed and compared, of the generator that was chosen."""
+    """Return the figures of the chosen generator that are printed and compared."""
     measured = result.evaluation
     return {
         "steps": result.state.step,
@@ -119,7 +119,7 @@ def figures_of(result: TrainingResult) -> dict[str, object]:
 
 
 def line_of(name: str, told: dict) -> str:
-    """One preset's line for people."""
+    """Format one preset's figures."""
     kids = []
     for space, (kid, interval) in told["kid"].items():
         low, high = interval

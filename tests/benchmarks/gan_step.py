@@ -1,11 +1,11 @@
-"""Pictures a second of the GAN's training step, beside the same step written the plain Keras way.
+"""Compare the speed of the GAN's training step with the same step written the plain Keras way.
 
     .venv/bin/python tests/benchmarks/gan_step.py [--preset cpu-64] [--rounds 6]
 
-The plain way: the critic's update with passes of its own over real and generated pictures, then the
-generator's update with another pass through both networks, each with a tape; the same losses, penalties,
-augmentation, optimisers and average. The projected critic is left out of both. Measured in turns in one
-process. The last line is a JSON object.
+The plain way: the critic's update with separate passes over real and generated pictures, then the generator's
+update with another pass through both networks, each with a tape; the same losses, penalties, augmentation,
+optimisers and average. Both omit the projected critic. They are measured alternately in one process. The last
+line is a JSON object.
 """
 
 import argparse
@@ -30,7 +30,7 @@ STEPS_A_ROUND = 8
 
 
 class Plain(Gan):
-    """The same networks, optimisers and average, updated one after the other."""
+    """The same networks, optimisers and average, updated in sequence."""
 
     def __init__(self, preset: Preset, seed: int = 0) -> None:
         super().__init__(preset, seed)
@@ -79,7 +79,7 @@ class Plain(Gan):
 
 
 def main() -> None:
-    """Print pictures a second of each, and the ratios."""
+    """Print the pictures per second of each, and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--preset", default="cpu-64")
     parser.add_argument("--rounds", type=int, default=6)
@@ -89,7 +89,7 @@ def main() -> None:
     size = preset.resolution
     pictures = np.random.default_rng(0).integers(0, 256, (preset.batch_size, size, size, 3), np.uint8)
     for gan in steps.values():
-        for number in range(preset.penalty_every + 1):  # both of its graphs
+        for number in range(preset.penalty_every + 1):  # compiles both of its graphs
             gan.train_step(pictures, number, 0.1)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(arguments.rounds):

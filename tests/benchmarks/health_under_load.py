@@ -1,11 +1,11 @@
-"""How soon health is answered while many clients keep a front end busy.
+"""Measure how fast health checks are answered while many clients keep a front end busy.
 
     ./run demo
     .venv/bin/python tests/benchmarks/health_under_load.py
 
-Needs a running stack that has models, as the demo leaves it. Starts a second copy of the GAN's front end,
-lets 64 clients ask for 64 pictures each, again and again, and asks `/health/live` and `/health/ready`
-meanwhile. The figures stand beside their bound; the last line is one JSON object.
+Needs a running stack with models, such as the demo leaves. Starts a second copy of the GAN's front end; 64
+clients repeatedly request 64 pictures each while `/health/live` and `/health/ready` are polled. The figures
+are printed beside their bound; the last line is a JSON object.
 """
 
 import json
@@ -25,7 +25,7 @@ BOUND_SECONDS = 0.1
 
 
 def ask(url: str, end: float) -> list[float]:
-    """Seconds of each answer, on one connection, until `end`."""
+    """Return the seconds of each response, on one connection, until `end`."""
     pool = urllib3.PoolManager(maxsize=1, timeout=60, retries=False)
     found = []
     while time.perf_counter() < end:
@@ -39,14 +39,14 @@ def ask(url: str, end: float) -> list[float]:
 
 
 def keep_busy(url: str, end: float, statuses: list[int]) -> None:
-    """Ask for pictures until `end`; a 429 is an answer too, and says when to come back."""
+    """Request pictures until `end`; a 429 counts as a response, and its Retry-After is respected."""
     pool = urllib3.PoolManager(maxsize=1, timeout=300, retries=False)
     while time.perf_counter() < end:
         statuses.append(pool.request("GET", url + REQUEST).status)
 
 
 def measure(url: str) -> dict[str, dict[str, float]]:
-    """Health alone, then under load."""
+    """Measure health checks alone, then under load."""
     figures = {}
     statuses: list[int] = []
     for name, num_clients in (("alone", 0), ("under load", NUM_CLIENTS)):

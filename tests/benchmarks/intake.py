@@ -1,8 +1,8 @@
-"""What intake and `prepare` of a folder of pictures cost: seconds, and CPU seconds of all processes.
+"""Measure the cost of intake and `prepare` for a folder: seconds, and CPU seconds of all processes.
 
     .venv/bin/python tests/benchmarks/intake.py FOLDER_OF_PICTURES
 
-A real SeaweedFS and a real worker's job, run in this process. The last line is a JSON object.
+Uses a real SeaweedFS and runs a real worker's job in this process. The last line is a JSON object.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pika_scraper import jobs
 
 
 def cpu_seconds() -> float:
-    """Of this process, its ended children, and every process below it that lives."""
+    """Return the CPU seconds of this process, its ended children, and all its living descendants."""
     total = 0.0
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         used = resource.getrusage(who)
@@ -38,7 +38,7 @@ def cpu_seconds() -> float:
 
 
 def main() -> None:
-    """Take and prepare the folder once, and print what it took."""
+    """Import and prepare the folder once, and print the cost."""
     parser = argparse.ArgumentParser(description="What intake and prepare of a folder cost.")
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder.resolve()

@@ -1,13 +1,13 @@
-"""Scraping ten thousand addresses: ours and img2dataset, the same hosts and object store, in one run.
+"""Scrape ten thousand addresses with ours and with img2dataset: the same hosts and object store, in one run.
 
     .venv/bin/python tests/benchmarks/scrape.py [--count 10000] [--scratch FOLDER]
 
 The hosts are those of `picture_web`: most are good, others slow, failing, lying, enormous or hostile.
-img2dataset gets an environment of its own (Python ≤ 3.12), made with the project's uv, writes WebDataset
-shards of 256 px to the same SeaweedFS, and runs a second time with one TLS context for all requests in place
-of one for each. CPU is that of all processes: the scraper, its children, and what the store used meanwhile.
-Memory is the largest sum of their shares (PSS), without the store. Ours also checks that every good picture
-arrived once and every bad one was counted with its reason. The last line is a JSON object.
+img2dataset gets its own environment (Python ≤ 3.12), made with the project's uv, writes WebDataset shards of
+256 px to the same SeaweedFS, and runs a second time with one TLS context for all requests instead of one for
+each. CPU includes all processes: the scraper, its children, and what the store used meanwhile. Memory is the
+largest sum of their shares (PSS), without the store. Ours also verifies that every good picture arrived once
+and every bad one was counted with its reason. The last line is a JSON object.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from pika_kit.storage import Store
 PROJECT = Path(__file__).parents[2]
 IMG2DATASET = ("img2dataset==1.47.0", "s3fs")
 
-# One TLS context for all: urllib makes one for each request otherwise, also where it is not used.
+# One TLS context for all: otherwise urllib creates one for each request, even where it is not used.
 _ONE_CONTEXT = """
 import functools, http.client, ssl
 one = functools.cache(ssl.create_default_context)
@@ -58,7 +58,7 @@ if __name__ == "__main__":
 
 
 class Watch:
-    """What a process and its descendants use, and the store meanwhile."""
+    """Measure what a process and its descendants use, and the store meanwhile."""
 
     def __init__(self, child: psutil.Popen, store: psutil.Process) -> None:
         self.peak_bytes = 0
@@ -70,12 +70,12 @@ class Watch:
         self._thread.start()
 
     def finish(self) -> dict[str, float]:
-        """Wait for its end: {seconds of CPU of it, of the store, and its memory in MB}."""
+        """Wait for its end and return its CPU seconds, those of the store, and its memory in MB."""
         _, status, used = os.wait4(self._child.pid, 0)
         self._is_over.set()
         self._thread.join()
         assert status == 0, f"it ended with {status}"
-        # Of descendants those count that were waited for; what others used was seen while they lived.
+        # Counts descendants that were waited for; the use of others was sampled while they lived.
         return {
             "own_cpu": max(used.ru_utime + used.ru_stime, sum(self._used.values())),
             "store_cpu": _cpu(self._store.cpu_times()) - self._store_before,
@@ -101,7 +101,7 @@ def _cpu(times: Any) -> float:
 def measure(
     command: list[str], environment: dict[str, str], running: Servers, log: Path, good: int
 ) -> dict[str, Any]:
-    """Run one scraper to its end: wall and CPU seconds, memory, good pictures per second and core."""
+    """Run one scraper; return wall and CPU seconds, memory, good pictures per second and core."""
     assert running.weed.child is not None
     began = time.monotonic()
     with log.open("wb") as output:
@@ -116,7 +116,7 @@ def measure(
 
 
 def ours(running: Servers, web: Web, scratch: Path) -> dict[str, Any]:
-    """One scrape job in a process of its own, and whether its buckets hold what they must."""
+    """Run one scrape job in its own process and check the contents of its buckets."""
     folder = scratch / "ours"
     folder.mkdir()
     (folder / "list.txt").write_text("\n".join(web.urls))
@@ -147,7 +147,7 @@ def ours(running: Servers, web: Web, scratch: Path) -> dict[str, Any]:
 def theirs(
     running: Servers, web: Web, scratch: Path, python: Path, threads: int, one_context: bool
 ) -> dict[str, Any]:
-    """img2dataset on the same list, to a bucket of the same store."""
+    """Run img2dataset on the same list, to a bucket of the same store."""
     name = "theirs-one-context" if one_context else "theirs"
     folder = scratch / name
     folder.mkdir()
@@ -176,7 +176,7 @@ def theirs(
 
 
 def environment_of_its_own(scratch: Path) -> Path:
-    """A virtual environment with img2dataset, made by the project's uv; its interpreter."""
+    """Create a virtual environment with img2dataset by the project's uv; return its interpreter."""
     (uv,) = (PROJECT / ".tools").glob("uv-*/uv")
     folder = scratch / "img2dataset"
     if not folder.exists():
@@ -187,7 +187,7 @@ def environment_of_its_own(scratch: Path) -> Path:
 
 
 def run_job(folder: Path) -> None:
-    """What a worker does with one scrape job, in this process."""
+    """Do what a worker does with one scrape job, in this process."""
     from pika_scraper import jobs  # not in the process that only measures
 
     settings = Settings.from_environment()

@@ -1,4 +1,4 @@
-"""What schemathesis sends where the document says "bytes of a picture" or "a zip": real ones."""
+"""What schemathesis sends where the document says "bytes of a picture" or "a zip": valid ones."""
 
 import base64
 import io
@@ -39,7 +39,7 @@ schemathesis.openapi.format("byte", pictures.map(lambda data: base64.b64encode(d
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """A key that came before with another request is refused: each request has one of its own."""
+    """Send a new Idempotency-Key with each request: one that was used for another request is refused."""
     key = (case.headers or {}).get("Idempotency-Key")
     if isinstance(key, str) and re.fullmatch("[!-~]{1,128}", key):
         case.headers["Idempotency-Key"] = uuid.uuid4().hex

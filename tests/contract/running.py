@@ -1,4 +1,4 @@
-"""Schemathesis, with all its checks, against the document of the whole stack at its gateway."""
+"""Run schemathesis with all its checks against the whole stack's document at its gateway."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def run_schemathesis(url: str, folder: Path, *options: str) -> None:
-    """Fails with the report where schemathesis finds anything."""
+    """Fail with the report if schemathesis finds anything."""
     done = subprocess.run(
         [
             scripts() / "schemathesis",

@@ -1,4 +1,4 @@
-"""Pages in Chromium: waiting for what happens, and what a page has asked for."""
+"""Chromium helpers: wait for a condition, and check what a page has requested."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 
 def until(check, seconds=20.0):
-    """Call `check` until it gives something true, and return that."""
+    """Call `check` until it returns something true, and return that."""
     end = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < end, "it did not happen"
@@ -17,7 +17,7 @@ def until(check, seconds=20.0):
 
 
 def chromium(folder):
-    """A headless Chromium on a profile of its own; its user quits it."""
+    """Start a headless Chromium with a new profile; the caller quits it."""
     webdriver = pytest.importorskip("selenium.webdriver")
     from selenium.webdriver.chrome.service import Service
 
@@ -30,17 +30,17 @@ def chromium(folder):
 
 
 def assert_own_origin_only(browser, stack, *, but_for=()):
-    """Nothing was asked of anybody else, and the browser had nothing to complain of.
+    """Assert that no other origin was contacted and that the browser logged no errors.
 
     Args:
-        but_for: words of complaints that are meant to be there.
+        but_for: words of expected log messages.
     """
     asked = {
         json.loads(entry["message"])["message"]["params"]["request"]["url"]
         for entry in browser.get_log("performance")
         if json.loads(entry["message"])["message"]["method"] == "Network.requestWillBeSent"
     }
-    asked = {url for url in asked if url.startswith("http")}  # the browser's own pages are not the page's
+    asked = {url for url in asked if url.startswith("http")}  # the browser's internal pages
     assert asked
     assert all(url.startswith(stack.url) for url in asked), asked
     expected = ("favicon", *but_for)

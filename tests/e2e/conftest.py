@@ -1,4 +1,4 @@
-"""The whole way, one fixture for each arrow of the drawing; a test that needs an arrow asks for it."""
+"""The whole way: one fixture per arrow of the diagram; a test requests the arrows it needs."""
 
 import io
 import shutil
@@ -22,7 +22,7 @@ NUM_PIKACHU, NUM_OTHERS = 110, 70
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
-    """A folder with a pile of drawn pictures and labels; and name → pikachu, others or broken."""
+    """A folder with a pile of drawn pictures and labels, and name → pikachu, others or broken."""
     folder = tmp_path_factory.mktemp("drawn")
     truth = write_collection(folder / "pile", num_pikachu=NUM_PIKACHU, num_others=NUM_OTHERS, seed=5)
     write_labels(folder / "labels", num_trains=24, num_valids=12, seed=6)
@@ -34,7 +34,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    """A stack of this test session's own; it is gone afterwards, to the last process."""
+    """A stack for this test session; afterwards it is stopped, to the last process."""
     found = Stack(tmp_path_factory.mktemp("stack") / "state", tmp_path_factory.mktemp("scraped"))
     try:
         found.up("--port", "18080")
@@ -48,7 +48,7 @@ def scraped(stack, drawn):
     """sources → raw → images: a folder's pictures, uploaded as a zip.
 
     Returns:
-        The job's result, and in "buckets" by how much each bucket grew.
+        The job's result, and in "buckets" how much each bucket grew.
     """
     folder, _truth = drawn
     packed = io.BytesIO()
@@ -81,7 +81,7 @@ def filtered(stack, scraped, classifier):
 def generator(stack, filtered):
     """pikachu → models."""
     result = stack.job("/gan/train", {"preset": "tiny", "steps": 30})
-    # What so short a training draws is served only when a person says so.
+    # After such a short training a version is only served if activated by hand.
     version = {"version": result["model_version"]}
     assert stack.request("PUT", "/gan/models/current", json=version).status == 200
     return result
@@ -89,7 +89,7 @@ def generator(stack, filtered):
 
 @pytest.fixture
 def browser(tmp_path):
-    """Headless Chromium on a profile of its own."""
+    """Headless Chromium with a new profile."""
     if shutil.which("chromedriver") is None:
         pytest.skip("there is no chromedriver here (Debian: chromium-driver)")
     driver = chromium(tmp_path)

@@ -1,4 +1,4 @@
-"""The client for programs, against a whole stack."""
+"""The Python client against a whole stack."""
 
 import io
 

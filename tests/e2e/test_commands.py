@@ -1,4 +1,4 @@
-"""Every command of `pikastack` against a running stack, as a person or a script uses it."""
+"""Every command of `pikastack` against a running stack, as used by a person or a script."""
 
 import json
 import threading
@@ -20,7 +20,7 @@ def some(tmp_path_factory):
 
 @pytest.fixture
 def pictures_server(some):
-    """The same pictures by HTTP on loopback, which the scraper refuses to fetch."""
+    """The same pictures served over HTTP on loopback, which the scraper refuses to fetch."""
 
     class Handler(SimpleHTTPRequestHandler):
         def __init__(self, *arguments):
@@ -42,7 +42,7 @@ def test_scrape_takes_folders_zips_files_and_lists(stack, some, pictures_server,
     assert first["reports"][0]["looked_at"] == len(files)
     taken = first["reports"][0]["taken"]
     assert taken >= 8
-    # An upload of the same folder as a zip, and one of its files: all of it is there already.
+    # A zip of the same folder, and one of its files: all of it is already known.
     packed = tmp_path / "pictures.zip"
     with zipfile.ZipFile(packed, "w") as archive:
         for path in files:

@@ -1,4 +1,4 @@
-"""The whole interface, by schemathesis with all its checks: many requests, and chains of them."""
+"""The whole interface, by schemathesis with all its checks: many requests, and sequences of them."""
 
 from contract.running import run_schemathesis
 

@@ -1,4 +1,4 @@
-"""The labelling page in Chromium, through the gateway: keyboard, prefetching, undo, and its speed."""
+"""The labelling page in Chromium, through the gateway: keyboard, prefetching, undo, and speed."""
 
 from browsing import assert_own_origin_only, until
 
@@ -32,7 +32,7 @@ def test_a_person_labels_with_the_keyboard(stack, classifier, scraped, browser):
     until(lambda: counted(stack) == {"pikachu": before["pikachu"] + 1, "others": before["others"]})
     body.send_keys("s")
     assert picture.get_attribute("src") not in (first, second)
-    # A name is typed, not taken for answers.
+    # Letters of a name must not count as answers.
     name = browser.find_element(By.ID, "annotator")
     name.send_keys("sunny", Keys.TAB)
     assert counted(stack) == {"pikachu": before["pikachu"] + 1, "others": before["others"]}
@@ -47,7 +47,7 @@ def test_a_person_labels_with_the_keyboard(stack, classifier, scraped, browser):
         stack.request("DELETE", f"/labels/last?annotator={annotator}")
     assert counted(stack) == before
 
-    # From the key press to the next picture on the screen, decoded, in the page's own clock.
+    # From the key press until the next picture is decoded and shown, by the page's own clock.
     milliseconds = browser.execute_async_script(
         """
         const [count, done] = arguments, picture = document.getElementById("picture"), found = [];

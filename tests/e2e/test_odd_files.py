@@ -1,10 +1,10 @@
-"""Bad and unusual files, through every door: each gives what the index beside them says."""
+"""Bad and unusual files, through every entry point: each gives what their index says."""
 
 import re
 
 import pytest
 
-# Readable by Pillow, and refused on purpose: more than 25 megapixels.
+# Pillow can read them, but we refuse more than 25 megapixels.
 TOO_LARGE = {"real_huge_pixels_small_bytes.png", "real_huge_8000x4500.jpg"}
 # Three names, one picture: stored once.
 SAME_BYTES = {"UPPER CASE name with spaces.JPG", "ピカチュウ.jpg", "no_extension"}

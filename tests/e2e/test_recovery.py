@@ -1,4 +1,4 @@
-"""What is killed comes back, and what was made stays."""
+"""What is killed restarts, and data survives."""
 
 import signal
 import time
@@ -8,12 +8,12 @@ from servers import wait_for
 
 
 def has_ended(process):
-    """Gone, or a zombie: in a container whose first process is no init nobody collects those."""
+    """Return whether it is gone or a zombie: in a container without an init process nobody reaps those."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_killed_gan_worker_goes_on_from_its_checkpoint(stack, filtered):
-    # A minute at most between checkpoints: the run is long enough to have one before it is killed.
+    # Checkpoints are at most a minute apart: the run is long enough to have one before it is killed.
     job_id = stack.start_job("/gan/train", {"preset": "tiny", "minutes": 0.8})
     wait_for(
         lambda: (
@@ -37,7 +37,7 @@ def test_a_killed_gan_worker_goes_on_from_its_checkpoint(stack, filtered):
 
 
 def test_down_and_up_keep_data_and_models(stack, generator):
-    # What was published last is served a moment later: its front end loads it first.
+    # A newly published version is served a moment later: the front end loads it first.
     wait_for(lambda: _served(stack) == stack.get("/gan/models").json["current"], "the current version", 60)
     before = stack.get("/generate?seed=11").data
     buckets = stack.get("/buckets").json

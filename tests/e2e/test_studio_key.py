@@ -27,7 +27,7 @@ def test_the_page_asks_for_a_key_and_keeps_it_for_the_session(locked_gateway, br
     enter(browser, key)
     until(lambda: len(wall_of(browser)) == NUM_PICTURES)
     assert not browser.find_element("id", "key-form").is_displayed()
-    # A link cannot send the key, so it leads to the picture that has been drawn.
+    # A link cannot send the key, so it opens the picture that was already drawn.
     links = browser.execute_script("return [...document.querySelectorAll('#wall a')].map((one) => one.href)")
     assert links == wall_of(browser)
     assert key not in browser.current_url

@@ -7,7 +7,7 @@ NUM_PICTURES = 18
 
 
 def wall_of(browser):
-    """The wall's pictures' addresses, once all of them have been drawn; empty until then."""
+    """Return the addresses of the wall's pictures once all are drawn; before, an empty list."""
     return browser.execute_script(
         "return [...document.querySelectorAll('#wall img')]"
         ".filter((one) => one.naturalWidth).map((one) => one.src)"
@@ -54,7 +54,8 @@ def test_a_picture_is_asked_about(stack, classifier, generator, drawn, browser, 
     notes.write_text("no picture at all")
     field.send_keys(str(notes))
     until(lambda: "Probability" not in text_of(browser, "answer") and len(text_of(browser, "answer")) > 10)
-    assert_own_origin_only(browser, stack, but_for=("/is-pikachu",))  # its 415 is on the console
+    # the 415 response is logged to the console
+    assert_own_origin_only(browser, stack, but_for=("/is-pikachu",))
 
 
 def test_the_keyboard_is_enough(stack, generator, browser):
@@ -68,7 +69,7 @@ def test_the_keyboard_is_enough(stack, generator, browser):
     assert browser.switch_to.active_element.get_attribute("id") == "redraw"
     browser.switch_to.active_element.send_keys(Keys.ENTER)
     until(lambda: len(wall_of(browser)) == NUM_PICTURES and not set(wall_of(browser)) & set(before))
-    # On through the pictures to the file field, and to the links at the end.
+    # Past the pictures to the file field and the links at the end.
     seen = []
     for _ in range(NUM_PICTURES + 12):
         ActionChains(browser).send_keys(Keys.TAB).perform()

@@ -1,4 +1,4 @@
-"""Every arrow of the drawing, over HTTP, against a stack as a user starts it."""
+"""Every arrow of the diagram, over HTTP, against a stack started as a user starts it."""
 
 import base64
 import io
@@ -185,7 +185,7 @@ def test_a_running_job_is_cancelled_over_http(stack, filtered):
     assert answer.status == 202
     assert stack.wait_for_job(job_id, 60)["status"] == "cancelled"
     assert stack.get(f"/gan/samples/{job_id}").json["status"] == "cancelled"
-    # Over is over: another cancel changes nothing.
+    # Cancelling a finished job changes nothing.
     assert stack.request("DELETE", f"/jobs/{job_id}").json["status"] == "cancelled"
     assert stack.request("DELETE", "/jobs/never-was").status == 404
 

@@ -1,6 +1,4 @@
-"""Every command of the README and the guides that stands in a block marked `sh`, and Python in ones marked
-`python`, against a stack as a user has it.
-"""
+"""Run every `sh` and `python` block of the README and the guides against a stack as a user has it."""
 
 import os
 import re
@@ -15,7 +13,7 @@ from servers import scripts
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 _BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What takes a user half an hour takes this test seconds.
+# Replaces half an hour of training by seconds.
 _QUICKER = {
     "./run train gan --minutes 30": "./run train gan --preset tiny --steps 20",
     "--dataset free/v1 --minutes 30": "--dataset free/v1 --preset tiny --steps 20",
@@ -25,7 +23,7 @@ _QUICKER = {
 
 
 def blocks():
-    """(document, number, language, text) of each."""
+    """Return (document, number, language, text) of each block."""
     for path in DOCUMENTS:
         for number, match in enumerate(_BLOCK.finditer(path.read_text(encoding="utf-8")), start=1):
             yield pytest.param(match[1], match[2], id=f"{path.stem}-{number}")
@@ -33,7 +31,7 @@ def blocks():
 
 @pytest.fixture(scope="module")
 def place(stack, generator, classifier, scraped, drawn, tmp_path_factory):
-    """A folder with the files that the documents name, and the environment of a user."""
+    """A folder with the files that the documents mention, and a user's environment."""
     folder, _ = drawn
     home = tmp_path_factory.mktemp("home")
     pile = sorted((folder / "labels" / "trains" / "pikachu").iterdir())
@@ -48,7 +46,7 @@ def place(stack, generator, classifier, scraped, drawn, tmp_path_factory):
     run = home / "run"
     run.write_text(f'#!/bin/sh\nexec {scripts() / "pikastack"} "$@"\n')
     run.chmod(0o755)
-    # The stack's own Python stands for the user's, and complaints of curl count.
+    # Use the stack's Python, and let curl fail on HTTP errors.
     (home / "bin").mkdir()
     (home / "bin" / "curl").write_text(f'#!/bin/sh\nexec {shutil.which("curl")} --fail-with-body -sS "$@"\n')
     (home / "bin" / "curl").chmod(0o755)

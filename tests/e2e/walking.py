@@ -1,4 +1,4 @@
-"""A whole stack under test: started with the command a user types, spoken to over HTTP at its gateway."""
+"""A whole stack under test: started with the user's command, accessed over HTTP at its gateway."""
 
 import json
 import os
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass
 class Stack:
-    """A running stack: `cli` runs the command on it, `get` and `post` speak to its gateway."""
+    """A running stack: `cli` runs commands on it, `get` and `post` send requests to its gateway."""
 
     state: Path
     scrape_root: Path
@@ -40,7 +40,7 @@ class Stack:
     pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=40))
 
     def cli(self, *arguments: str, status: int = 0) -> Any:
-        """Run `pikastack … --json` and give what it printed."""
+        """Run `pikastack … --json` and return its parsed output."""
         result = subprocess.run(
             [scripts() / "pikastack", *arguments, "--state", str(self.state), "--json"],
             env={**os.environ, "PIKASTACK_STATE": str(self.state)},
@@ -61,19 +61,19 @@ class Stack:
         return found
 
     def request(self, method: str, path: str, **options: Any) -> Answer:
-        """One request, retried by nobody."""
+        """Send one request, without retries."""
         options["headers"] = {**self.headers, **options.get("headers", {})}
         answer = self.pool.request(method, self.url + path, retries=False, timeout=120, **options)
         return Answer(answer.status, answer.headers, answer.data)
 
     def get(self, path: str, status: int = 200) -> Answer:
-        """A GET that must give `status`."""
+        """Send a GET that must return `status`."""
         answer = self.request("GET", path)
         assert answer.status == status, f"GET {path}: {answer.status} {answer.data[:500]!r}"
         return answer
 
     def post(self, path: str, document: Any = None, status: int = 200, **options: Any) -> Answer:
-        """A POST of JSON (or of what `options` say) that must give `status`."""
+        """Send a POST, of JSON or of what `options` say, that must return `status`."""
         if not options:
             options = {"json": document or {}}
         answer = self.request("POST", path, **options)
@@ -81,13 +81,13 @@ class Stack:
         return answer
 
     def start_job(self, path: str, document: Any = None, **options: Any) -> str:
-        """Start a job and give its id."""
+        """Start a job and return its id."""
         answer = self.post(path, document, status=202, **options)
         assert answer.headers["Location"] == f"/jobs/{answer.json['id']}"
         return str(answer.json["id"])
 
     def wait_for_job(self, job_id: str, seconds: float = JOB_SECONDS) -> dict[str, Any]:
-        """The view of the job once it is over."""
+        """Wait for a job's end and return its view."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             view: dict[str, Any] = self.get(f"/jobs/{job_id}").json
@@ -97,14 +97,14 @@ class Stack:
         raise TimeoutError(f"job {job_id} is {view['status']} after {seconds:g} s: {view['progress']}")
 
     def job(self, path: str, document: Any = None, **options: Any) -> dict[str, Any]:
-        """Run a job to its end and give its result; it must not fail."""
+        """Run a job to its end and return its result; it must succeed."""
         view = self.wait_for_job(self.start_job(path, document, **options))
         assert view["status"] == "finished", view
         result: dict[str, Any] = view["result"]
         return result
 
     def processes(self, words: str) -> list[psutil.Process]:
-        """This stack's processes whose command line holds `words`."""
+        """Return this stack's processes whose command line contains `words`."""
         found = []
         for process in psutil.process_iter(["cmdline", "pid"]):
             if words in " ".join(process.info["cmdline"] or []) and self._is_ours(process):

@@ -1,13 +1,13 @@
-"""Fuzz one of the readers of strangers' bytes, guided by the coverage of its code.
+"""Fuzz one of the readers of untrusted bytes, guided by code coverage.
 
     uv run --with atheris tests/fuzz/fuzz.py picture|zip|csv [SECONDS]
     python tests/fuzz/fuzz.py pack
 
-Starts from `corpus/<target>.zip`, unpacked into `work/`, and leaves there what reached something new; `pack`
-puts that into the zip. An unexpected exception, ten seconds for an input, or two gigabytes of memory ends it,
-and its input is written beside. The corpus is part of the unit tests.
+Starts from `corpus/<target>.zip`, unpacked into `work/`, and adds inputs that reached new code; `pack` puts
+those into the zip. An unexpected exception, ten seconds for one input, or two gigabytes of memory ends the
+run, and the input is written beside. The unit tests run the corpus.
 
-MALLOC_MMAP_THRESHOLD_=1048576 before it lets large pictures be given back to the system.
+With MALLOC_MMAP_THRESHOLD_=1048576 the memory of large pictures is returned to the system.
 """
 
 import sys
@@ -43,11 +43,11 @@ def fuzz(name: str, seconds: str) -> None:
 
 
 def pack() -> None:
-    """Put what lies in `work/` into the zips."""
+    """Pack the contents of `work/` into the zips."""
     for folder in sorted(path for path in (HERE / "work").iterdir() if path.is_dir()):
         with zipfile.ZipFile(HERE / "corpus" / f"{folder.name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             for path in sorted(folder.iterdir()):
-                # The same files give the same zip, whenever it is made.
+                # The same files always give the same zip.
                 archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 

@@ -1,4 +1,4 @@
-"""What is fuzzed: each takes any bytes and may raise nothing but what its callers expect."""
+"""Fuzz targets: each takes any bytes and may only raise what its callers expect."""
 
 import io
 import tempfile
@@ -20,7 +20,7 @@ _LIMITS = ZipLimits(max_entries=50, max_directory_bytes=2**16, max_entry_bytes=2
 
 
 def picture(data: bytes) -> None:
-    """The verifier, and all that is made of a picture."""
+    """The verifier, and everything derived from a picture."""
     with suppress(PictureError):
         examine(data, _CONFIG)
 
@@ -48,6 +48,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {"picture": picture, "zip": zip_fi
 
 
 def corpus(name: str) -> dict[str, bytes]:
-    """What has been found so far for a target: file name → input."""
+    """Return a target's corpus: file name → input."""
     with zipfile.ZipFile(Path(__file__).with_name("corpus") / f"{name}.zip") as archive:
         return {entry: archive.read(entry) for entry in archive.namelist()}

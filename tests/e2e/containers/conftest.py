@@ -1,4 +1,4 @@
-"""Fixtures of the containers' tests: an engine, images, one stack that is up, and the whole way gone once."""
+"""Fixtures of the containers' tests: an engine, images, one running stack and one pass through it."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ from pika_drawings import write_collection, write_labels
 
 @pytest.fixture(scope="session", autouse=True)
 def engine():
-    """These tests run where they are asked for: without an engine they fail."""
+    """Fail without an engine: these tests only run where they are requested."""
     if not engine_answers():
         pytest.exit("no Docker engine with Compose answers (DOCKER_HOST says where it is)", returncode=1)
 
@@ -38,7 +38,7 @@ def clone(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def built(clone, images):
-    """A project whose images are built, and which is not up."""
+    """A project whose images are built, but which is not up."""
     found = Project(clone, f"pikastack-test-{os.getpid()}", free_ports(1)[0], images)
     found.make_secrets()
     found.compose("build", "--quiet", seconds=BUILD_SECONDS)
@@ -47,7 +47,7 @@ def built(clone, images):
 
 @pytest.fixture(scope="session")
 def project(built):
-    """The base stack, up; it is gone afterwards, volumes and all."""
+    """The base stack, up; removed afterwards with its volumes."""
     try:
         started = time.monotonic()
         up(built)
@@ -59,7 +59,7 @@ def project(built):
 
 @pytest.fixture
 def another(clone, built, images):
-    """Makes a project of a test's own over the same clone: `another(files, settings)`; gone afterwards."""
+    """Create a project for one test from the same clone: `another(files, settings)`; removed afterwards."""
     made = []
 
     def make(*overlays, **settings):
@@ -77,7 +77,7 @@ def another(clone, built, images):
 
 @pytest.fixture(scope="session")
 def stack(project, tmp_path_factory):
-    """The base stack, spoken to through its gateway."""
+    """A client of the base stack's gateway."""
     return speak_to(project, tmp_path_factory.mktemp("no-state"))
 
 
@@ -92,7 +92,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def walked(stack, drawn):
-    """What the whole way came to, undisturbed."""
+    """The results of an undisturbed pass through the whole stack."""
     found = walk(stack, drawn)
     assert found["taken"] > 100
     assert found["chosen"] >= 40

@@ -1,4 +1,4 @@
-"""The stack under Docker Compose, a copy of the clone, a project, port and images of its own."""
+"""The stack under Docker Compose: a copy of the clone with its own project, port and images."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ STAND_INS = CLONE / "tests/e2e/containers/stand-ins"
 VERSION = "test"
 SERVICES = ("scraper", "classifier", "gan")
 WORKERS = tuple(f"{name}-worker" for name in SERVICES)
-IMAGES = {  # variable of the Compose files → the stand-in that serves where nothing can be pulled
+IMAGES = {  # variable of the Compose files → the stand-in used where images cannot be pulled
     "PIKA_CADDY_IMAGE": "caddy",
     "PIKA_VALKEY_IMAGE": "valkey",
     "PIKA_SEAWEEDFS_IMAGE": "seaweedfs",
@@ -30,7 +30,7 @@ BUILD_SECONDS = 1500
 
 
 def engine_answers() -> bool:
-    """Whether a Docker engine with Compose is there."""
+    """Return whether a Docker engine with Compose is available."""
     return shutil.which("docker") is not None and not any(
         subprocess.run(["docker", *words], capture_output=True, check=False).returncode
         for words in (["info"], ["compose", "version"])
@@ -38,14 +38,14 @@ def engine_answers() -> bool:
 
 
 def run(*command: str, seconds: float = 300, **options: Any) -> str:
-    """The output of a command that must succeed."""
+    """Run a command that must succeed and return its output."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds, **options)
     assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
 def copy_of_clone(target: Path) -> Path:
-    """What git knows of the clone, and nothing else of this machine."""
+    """Copy the files that git tracks, and nothing else from this machine."""
     names = run("git", "-C", str(CLONE), "ls-files", "-co", "--exclude-standard", "-z").split("\0")
     for name in filter(None, names):
         if (CLONE / name).is_file():
@@ -55,7 +55,7 @@ def copy_of_clone(target: Path) -> Path:
 
 
 def third_party_images() -> dict[str, str]:
-    """Variable → image: the published one where it can be pulled, elsewhere a stand-in built here."""
+    """Return variable → image: the published one if it can be pulled, otherwise a stand-in built here."""
     pinned = pinned_images()
     chosen = {}
     for variable, target in IMAGES.items():
@@ -70,7 +70,7 @@ def third_party_images() -> dict[str, str]:
 
 
 def pinned_images() -> dict[str, str]:
-    """Variable → the image that the Compose files name by default."""
+    """Return variable → the image that the Compose files name by default."""
     found = {}
     for path in (CLONE / "docker-compose.yml", *CLONE.glob("compose.*.yaml")):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -108,7 +108,7 @@ class Project:
         return f"http://127.0.0.1:{self.port}"
 
     def compose(self, *words: str, seconds: float = 300) -> str:
-        """`docker compose …` in the copy."""
+        """Run `docker compose …` in the copy."""
         return run("docker", "compose", *words, seconds=seconds, cwd=self.folder, env=self.environ)
 
     @property
@@ -127,11 +127,11 @@ class Project:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a client with the stack's API key sends."""
+        """Return the headers of a client with the stack's API key."""
         return {"Authorization": f"Bearer {self.secrets()['api-keys'].partition(':')[2]}"}
 
     def crash(self, service: str) -> None:
-        """End a container as a fault would, so that it is the engine's to start it again."""
+        """End a container as a fault would, so that the engine restarts it."""
         pid = self.containers()[service]["State"]["Pid"]
         os.kill(pid, signal.SIGKILL)
 
@@ -142,7 +142,7 @@ class Project:
         os.kill(int(pid), signal.SIGKILL)
 
     def restarts(self) -> dict[str, int]:
-        """Service → how often the engine has started it again."""
+        """Return service → how often the engine has restarted it."""
         return {service: view["RestartCount"] for service, view in self.containers().items()}
 
     def secrets(self) -> dict[str, str]:
@@ -150,22 +150,22 @@ class Project:
         return {path.name: path.read_text().strip() for path in folder.iterdir()}
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """Service → what `docker inspect` says of its container, ended ones included."""
+        """Return service → what `docker inspect` says about its container, including ended ones."""
         ids = self.compose("ps", "--all", "--quiet").split()
         views = json.loads(run("docker", "inspect", *ids))
         return {view["Config"]["Labels"]["com.docker.compose.service"]: view for view in views}
 
     def execute(self, service: str, *command: str) -> subprocess.CompletedProcess[str]:
-        """A command in a running container; it may fail."""
+        """Run a command in a running container; it may fail."""
         return subprocess.run(
             ["docker", "compose", "exec", "-T", service, *command],
             capture_output=True, text=True, check=False, timeout=60, cwd=self.folder, env=self.environ,
         )  # fmt: skip
 
     def reaches(self, service: str, places: list[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Which of the (host, port) places answer from inside a service's container, refusals included.
+        """Return which (host, port) places answer from inside a service's container, including refusals.
 
-        Asked by a helper in the container's own network, since most images have no tool for it.
+        A helper in the container's network asks, since most images lack a tool for it.
         """
         script = (
             "import json, socket, sys\n"
@@ -183,20 +183,20 @@ class Project:
         return {(line.split()[0], int(line.split()[1])) for line in said.splitlines()}
 
     def cpu_seconds(self) -> float:
-        """The processor time that all running containers have taken so far."""
+        """Return the CPU time that all running containers have used so far."""
         stats = [ask(f"/containers/{view['Id']}/stats?stream=false&one-shot=true")
                  for view in self.containers().values() if view["State"]["Running"]]  # fmt: skip
         return sum(found["cpu_stats"]["cpu_usage"]["total_usage"] for found in stats) / 1e9
 
 
 def gateway(project, network):
-    """This host's address on a network of the project."""
+    """Return this host's address on a network of the project."""
     words = ["docker", "network", "inspect", f"{project.name}_{network}"]
     return run(*words, "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
 
 
 def ask(path: str) -> Any:
-    """What the engine's own interface answers; for what the `docker` command does not tell."""
+    """Query the engine's API for what the `docker` command does not show."""
     host = os.environ.get("DOCKER_HOST") or run(
         "docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"
     )

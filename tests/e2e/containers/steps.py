@@ -1,4 +1,4 @@
-"""Steps of the whole way, on a Compose project: up, speak to it, walk."""
+"""Steps of the whole way on a Compose project: start it, connect to it, run all jobs."""
 
 import io
 import os
@@ -10,17 +10,17 @@ from walking import Stack
 
 
 def up(project, *services):
-    """`docker compose up --wait`, nothing built or fetched."""
+    """Run `docker compose up --wait` without building or pulling."""
     project.compose("up", "--detach", "--wait", "--no-build", "--pull", "never", *services)
 
 
 def speak_to(project, folder):
-    """A project's gateway, with its key."""
+    """Return a client of a project's gateway, with its key."""
     return Stack(folder, folder, project.url, project.headers)
 
 
 def pack(folder):
-    """All files below `folder` as one zip."""
+    """Return all files below `folder` as one zip."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -29,20 +29,20 @@ def pack(folder):
 
 
 def label(stack, folder):
-    """Take labels in, with the command."""
+    """Import labels with the command."""
     command = [scripts() / "pikastack", "label", str(folder), "--url", stack.url, "--json"]
     key = stack.headers["Authorization"].removeprefix("Bearer ")
     subprocess.run(command, env=os.environ | {"PIKA_API_KEY": key}, check=True, capture_output=True)
 
 
 def walk(stack, drawn, at=lambda step: None):
-    """The whole way through the gateway: from an upload to a generator's version.
+    """Run the whole way through the gateway, from an upload to a generator's version.
 
     Args:
         at: called with each step's name while its job runs.
 
     Returns:
-        What each step came to, in figures that do not depend on time; and "version".
+        The results of each step, in figures that do not depend on time; and "version".
     """
 
     def job(step, path, document=None, **options):
@@ -58,7 +58,7 @@ def walk(stack, drawn, at=lambda step: None):
     classifier = job("classifier", "/classifier/train", {"preset": "tiny"})
     chosen = job("filter", "/filter", {"threshold": 0.3})
     gan = job("gan", "/gan/train", {"preset": "tiny", "steps": 120})
-    # What so short a training draws is served only when a person says so.
+    # After such a short training a version is only served if activated by hand.
     version = {"version": gan["model_version"]}
     assert stack.request("PUT", "/gan/models/current", json=version).status == 200
     return {

@@ -1,4 +1,4 @@
-"""The command alone: small, without the services' packages, and it finds the stack by itself."""
+"""The command alone: small, without the services' packages, and able to find the stack by itself."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ MEGABYTE = 1e6
 
 @pytest.fixture(scope="session")
 def client(clone, tmp_path_factory):
-    """A folder of its own in which nothing but the command is installed; the command."""
+    """The command, installed alone into a new environment."""
     folder = tmp_path_factory.mktemp("client")
     run(sys.executable, "run", "uv", "venv", "--quiet", str(folder / "venv"), cwd=clone, seconds=600)
     python = str(folder / "venv/bin/python")

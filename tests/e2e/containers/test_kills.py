@@ -1,4 +1,4 @@
-"""Whatever is killed while the whole way goes on: the engine starts it again, and the result is the same."""
+"""Whatever is killed during the whole way, the engine restarts it and the result is the same."""
 
 import contextlib
 
@@ -28,7 +28,7 @@ CRASHES = {
 
 @pytest.fixture
 def patient(another, tmp_path):
-    """A project that is up, and its gateway spoken to with patience: a service may be starting again."""
+    """A running project, with a client that retries while a service restarts."""
     project = another()
     up(project)
     stack = speak_to(project, tmp_path)
@@ -79,7 +79,7 @@ def test_the_process_of_a_job_crashes_and_the_job_ends_well(project, stack, walk
 
 
 def killed_child(project, worker):
-    """Whether there was a child to end."""
+    """Return whether there was a child to end."""
     try:
         project.crash_child(worker)
     except (ValueError, ProcessLookupError):
@@ -89,7 +89,7 @@ def killed_child(project, worker):
 
 @pytest.mark.parametrize("service", ALL)
 def test_what_an_operator_kills_comes_back_by_up(project, stack, walked, service):
-    """The engine takes `kill` for the operator's wish, and starts nothing again by itself."""
+    """The engine takes `kill` as the operator's decision and does not restart the container."""
     before = stack.get("/buckets").json
     job_id = (
         stack.start_job("/gan/train", {"preset": "tiny", "steps": 30})

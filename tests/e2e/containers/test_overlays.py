@@ -1,4 +1,4 @@
-"""Each overlay is started and does what it is for."""
+"""Each overlay starts and does its job."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from steps import pack, speak_to, up
 
 
 def ports_of(clone, name, **ports):
-    """An overlay that publishes at free ports: `front={8443: 51234}`; two stacks cannot both have 443."""
+    """Write an overlay with free ports, such as `front={8443: 51234}`: two stacks cannot share 443."""
     lines = ["services:"]
     for service, numbers in ports.items():
         lines += [f"  {service}:", "    ports: !override"]
@@ -35,7 +35,7 @@ def test_seaweedfs_keeps_what_it_is_given_and_shows_only_its_s3_door(another, dr
 
 
 def refused(project, places):
-    """What is there, and listens to nobody: master, filer and volumes are inside."""
+    """Only the S3 port is reachable: master, filer and volume servers are not."""
     script = (
         "import json, socket, sys\n"
         "for host, port in json.loads(sys.argv[1]):\n"
@@ -59,7 +59,7 @@ def scraper_writes_a_model(project):
 
 
 def test_a_store_elsewhere_is_used_and_only_who_needs_it_reaches_out(another, drawn, tmp_path):
-    """The store elsewhere is another project's; a wire to the network `store` stands for the internet."""
+    """Use another project's store; attaching it to the network `store` replaces the internet."""
     elsewhere, project = another(), another("compose.s3.yaml", PIKA_S3_URL="http://elsewhere:9000")
     elsewhere.compose("run", "--rm", "--no-TTY", "store-setup")
     store = elsewhere.containers()["minio"]["Id"]
@@ -94,7 +94,7 @@ def test_the_gateway_speaks_https_by_one_setting(another, clone, tmp_path):
     moved = urllib3.request("GET", f"http://localhost:{plain}/buckets", redirect=False, retries=False)
     assert moved.status == 308
     assert moved.headers["Location"].startswith("https://localhost")
-    # A name of no domain has Caddy's own certificate; who is told of its authority believes it.
+    # A name without a domain gets a certificate from Caddy's own authority, which the client must trust.
     root = tmp_path / "root.crt"
     project.compose("cp", "front:/data/pki/authorities/local/root.crt", str(root))
     url = f"https://localhost:{secure}"
@@ -128,7 +128,7 @@ def test_prometheus_and_grafana_show_the_stack(another, clone, tmp_path):
         return found and float(found[0]["value"][1]) == len(SERVICES)
 
     wait_for(all_services_answer, "Prometheus has asked all services", 60)
-    # Rates need two samples; pictures were asked for in vain, so the panels about them have nothing to show.
+    # Rates need two samples. No model exists, so the panels about pictures have no data.
     wait_for(lambda: panels()["Requests by service"][0], "two samples", 60)
     shown = {title for title, series in panels().items() if all(series)}
     assert shown >= {
@@ -153,8 +153,10 @@ def test_developers_run_their_own_sources(another, clone):
 
 
 def test_without_a_gpu_its_containers_stop_and_say_what_to_check(another, built, project):
-    """The reservation is scheduled by an engine that knows NVIDIA's driver, or simulates it; the image is the
-    CPU's here, which spares the test gigabytes and has the same program in it."""
+    """An engine with NVIDIA's driver, or a simulated one, schedules the reservation.
+
+    The CPU image is used, which saves gigabytes and runs the same program.
+    """
     gpu = another("compose.gpu.yaml")
     view = json.loads(gpu.compose("config", "--format", "json"))["services"]
     for service in ("gan", "gan-worker"):

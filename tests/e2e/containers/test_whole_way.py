@@ -1,4 +1,4 @@
-"""The base stack in containers: it works, it is small, and it is locked down."""
+"""The base stack in containers: it works, is small, and is locked down."""
 
 import base64
 import time
@@ -19,7 +19,7 @@ IDLE_SHARE = 0.05
 def test_the_whole_way_ends_in_a_picture(stack, walked):
     picture = stack.get("/generate?seed=7")
     assert picture.data.startswith(b"\x89PNG")
-    # Other tests may have trained another one meanwhile.
+    # Other tests may have trained another version meanwhile.
     assert picture.headers["X-Model-Version"] == stack.get("/gan/models").json["current"]
     assert walked["version"] == "v1"
     assert stack.get("/generate?seed=7").data == picture.data
@@ -86,7 +86,7 @@ def test_without_its_key_nobody_gets_in(project, stack):
 
 
 def test_each_container_reaches_what_it_needs_and_nothing_else(project):
-    """The world is stood for by this host: reaching it takes a route out that lets packets leave."""
+    """This host stands in for the internet: reaching it needs a route that lets packets out."""
     world = (gateway(project, "egress"), 9)
     servers, services = {("minio", 9000), ("valkey", 6379)}, {(name, 8000) for name in SERVICES}
     front = {("front", 8080)}
@@ -94,7 +94,7 @@ def test_each_container_reaches_what_it_needs_and_nothing_else(project):
     expected |= {"front": services | front, "scraper-worker": servers | {world}}
     expected |= {"minio": servers | services, "valkey": servers | services}
     places = [*servers, *services, *front]
-    # The gateway's own network leads to this host, as it must; what it lacks is the way from here on.
+    # The gateway's own network must lead to this host; it lacks the route beyond it.
     found = {
         service: project.reaches(service, places if service == "front" else [*places, world])
         for service in LONG_RUNNING
@@ -136,7 +136,7 @@ def test_no_layer_holds_a_secret_or_more_of_the_clone_than_it_needs(project):
 
 
 def test_each_service_has_its_own_rights_in_store_and_queue(project, walked):
-    """The scraper cannot write models, only the classifier reads labels, and none is an administrator."""
+    """The scraper cannot write models, only the classifier reads labels; none is an administrator."""
     rights = {
         "scraper": {"raw": "rw", "images": "rw", "pikachu": "r"},
         "classifier": {"raw": "r", "images": "r", "pikachu": "rw", "labels": "rw", "models/classifier": "rw",

@@ -25,7 +25,7 @@ NUM_IMAGES = 300
 
 @contextmanager
 def serving(environment, folder):
-    """The classifier under gunicorn: (base URL, process id, seconds until it was ready)."""
+    """Start the classifier under gunicorn: (base URL, process id, seconds until ready)."""
     (port,) = free_ports(1)
     command = [
         str(scripts() / "gunicorn"),
@@ -58,7 +58,7 @@ def ended(queue, job_id: str, seconds: float = 240) -> JobView:
 
 @pytest.fixture
 def images(store) -> dict[str, bool]:
-    """Picture id → whether it is yellow, for everything in the images bucket."""
+    """Return picture id → whether it is yellow, for everything in the images bucket."""
     bucket, found = PictureBucket(store, Bucket.IMAGES), {}
     for is_yellow in (True, False):
         for data in squares(NUM_IMAGES // 2, is_yellow=is_yellow, seed=5):
@@ -81,12 +81,12 @@ def test_the_way_from_labels_to_chosen_pictures(store, queue, images, stack_envi
             view = ended(queue, job["id"])
             assert view.status == "finished", view.error
             assert view.result["roc_auc"] > 0.9
-            # The same front end, not started again, has the model now.
+            # The same front end, not restarted, now has the model.
             wait_for(
                 lambda: call("POST", f"{url}/is-pikachu", body=yellow)[0] == 200, "the model is there", 10
             )
             _, job = call("POST", f"{url}/filter", json={"threshold": 0.5})
-            # Killed in the middle: its job is taken up by the next worker.
+            # Killed while working: the next worker takes the job over.
             wait_for(lambda: any(store.list(Bucket.RUNS, "classifier/predictions/")), "a first batch", 60)
             _kill_children()
         kept = sum(
@@ -112,7 +112,7 @@ def test_the_way_from_labels_to_chosen_pictures(store, queue, images, stack_envi
 
 
 def _kill_children() -> None:
-    """kill -9 for the worker of this test and what it started."""
+    """Send SIGKILL to this test's worker and its children."""
     own = psutil.Process().children(recursive=True)
     workers = [child for child in own if "pika_kit.worker" in " ".join(child.cmdline()[:4])]
     for found in [child for parent in workers for child in (*parent.children(recursive=True), parent)]:
@@ -120,14 +120,14 @@ def _kill_children() -> None:
 
 
 def _check_front_end(pid: int) -> None:
-    """Memory below the limit, and no library of TensorFlow mapped."""
+    """Assert that memory is below the limit and no TensorFlow library is mapped."""
     for found in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
         assert found.memory_info().rss < MEMORY_LIMIT
         assert not [entry.path for entry in found.memory_maps() if "tensorflow" in entry.path]
 
 
 def _slowness() -> float:
-    """How many times slower than alone this machine is just now: other tests may be using it."""
+    """Return how many times slower this machine currently is than when idle: other tests may be running."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1) * 2)
 
 

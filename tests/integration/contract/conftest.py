@@ -1,4 +1,4 @@
-"""The gateway with something of everything behind it."""
+"""The gateway with data of every kind behind it."""
 
 from gateway import filled_gateway, filled_servers
 

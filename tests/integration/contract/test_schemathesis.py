@@ -1,4 +1,4 @@
-"""A few requests of each operation, as schemathesis thinks them up; tests/e2e asks many more."""
+"""A few generated requests per operation; tests/e2e sends many more."""
 
 from contract.running import run_schemathesis
 

@@ -50,7 +50,7 @@ def test_a_killed_run_goes_on_and_its_model_is_served(store, queue, pictures, st
         first.send_signal(signal.SIGKILL)
         psutil.wait_procs(children, timeout=20)
         first.wait()
-    # Another host: nothing of the first one's scratch folder is left.
+    # Simulates another host: the first one's scratch folder is gone.
     second_environment = stack_environment | {"PIKA_STATE_DIR": str(tmp_path / "second")}
     with worker("gan", second_environment, tmp_path):
         view = ended(queue, job.id)
@@ -58,7 +58,8 @@ def test_a_killed_run_goes_on_and_its_model_is_served(store, queue, pictures, st
     assert view.result["resumed_from"] >= step > 0
     assert view.result["steps"] > view.result["resumed_from"]
     assert view.result["model_version"] == "v1"
-    Registry(store, "gan").activate("v1")  # what so short a training draws is served only when told to
+    # after such a short training a version is only served if activated by hand
+    Registry(store, "gan").activate("v1")
 
     single = {}
     with serving(stack_environment, tmp_path) as (url, pid):
@@ -90,7 +91,7 @@ def test_a_killed_run_goes_on_and_its_model_is_served(store, queue, pictures, st
 
 @contextmanager
 def serving(environment, folder: Path):
-    """The front end under gunicorn: (URL, pid of its parent process)."""
+    """Start the front end under gunicorn: (URL, pid of its parent process)."""
     (port,) = free_ports(1)
     command = [
         str(scripts() / "gunicorn"),
@@ -113,7 +114,7 @@ def is_ready(url: str) -> bool:
 
 
 def look_at_front_end(pid: int) -> None:
-    """It fits into its memory, and has loaded no TensorFlow."""
+    """Assert that memory is below the limit and TensorFlow is not loaded."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     for member in family:
         assert member.memory_info().rss < MEMORY_LIMIT

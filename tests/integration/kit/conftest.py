@@ -1,4 +1,4 @@
-"""A worker that runs the fake service beside this file in place of the scraper's jobs."""
+"""A worker that runs the fake service beside this file instead of the scraper's jobs."""
 
 import itertools
 import sys
@@ -14,7 +14,7 @@ _NUMBERS = itertools.count(1)
 
 @pytest.fixture
 def fake_worker(stack_environment, tmp_path):
-    """A function that starts such a worker: `with fake_worker() as process: …`."""
+    """Return a function that starts such a worker: `with fake_worker() as process: …`."""
     return _starter(stack_environment, tmp_path)
 
 
@@ -27,7 +27,7 @@ def fragile_worker(fragile_environment, tmp_path):
 def _starter(environment, folder):
     @contextmanager
     def start(host: str | None = None, **more: str):
-        """`host`: the name of another machine, on which the worker seems to run."""
+        """Start a worker; `host` is the name of the machine on which it pretends to run."""
         path = f"{FAKE_SERVICE}{':' + str(FAKE_SERVICE.parent / 'elsewhere') if host else ''}"
         changes = {"PYTHONPATH": path, "FAKE_HOST": host or "", **more}
         command = [sys.executable, "-m", "pika_kit.worker", "scraper"]

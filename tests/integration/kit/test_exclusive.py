@@ -1,4 +1,4 @@
-"""One job at a time, on the real Valkey."""
+"""One job at a time, on a real Valkey."""
 
 import threading
 import time

@@ -21,7 +21,7 @@ def _progressed(queue, job_id, at_least=1):
 
 
 def _watched(jobs, job_id):
-    """Every view that was seen until the job was over."""
+    """Collect all views until the job has ended."""
     views = []
     wait_for(lambda: views.append(jobs.get(job_id)) or views[-1].is_over, f"job {job_id} ends", 60)
     return views
@@ -51,7 +51,7 @@ def test_errors_are_told_and_not_tried_again(jobs, fake_worker, store):
     with fake_worker():
         assert _end(jobs, told.id).error == "the fake was asked to fail"
         assert _end(jobs, bug.id).error == "ZeroDivisionError: division by zero"
-        # Were one of them tried again, it would be so before the job that came after them.
+        # A retried job would run before the one that was queued after it.
         assert _end(jobs, jobs.enqueue("scrape", {"steps": 1}).id).status == "finished"
     for job in (told, bug):
         assert jobs.get(job.id).status == "failed"
@@ -75,7 +75,7 @@ def test_a_worker_that_has_waited_for_long_takes_a_job_at_once(jobs, fake_worker
 
 
 def test_a_worker_calls_nothing_but_the_jobs_there_are(jobs, fake_worker, tmp_path):
-    """Who can write to the queue shall not be able to have any function of Python called."""
+    """Write access to the queue must not allow calling arbitrary Python functions."""
     made = tmp_path / "made"
     queue = rq.Queue("scraper", connection=jobs.connection, serializer=SERIALIZER)
     evil = queue.enqueue("os.mkdir", str(made), retry=rq.Retry(max=10))
@@ -124,7 +124,7 @@ def test_a_killed_worker_leaves_no_child_and_its_job_is_taken_up_by_the_next(job
             lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its child is gone", 5
         )
     with fake_worker():
-        # Far less than the 65 s after which a worker's heartbeat runs out.
+        # Far less than the 65 s after which a worker's heartbeat expires.
         view = _end(jobs, job.id, 30)
     assert view.result == {"steps": 60, "starts": 2}
 
@@ -151,7 +151,7 @@ def test_unknown_and_expired_jobs_are_different_answers(jobs):
 
 
 def test_a_request_that_is_sent_again_starts_one_job(jobs):
-    """Also when sixteen of them come at the same moment."""
+    """Also with sixteen simultaneous ones."""
     arguments = {"steps": 1}
     once = Once.of("key-1", "app", arguments)
     start = threading.Barrier(16)

@@ -1,4 +1,4 @@
-"""Metrics of a service with several processes: whichever of them is asked, it tells of all."""
+"""Metrics of a service with several processes: each process reports the totals of all."""
 
 import re
 
@@ -16,10 +16,10 @@ def test_several_processes_add_up(stack_environment, store, tmp_path):
     environment = stack_environment | {"PIKA_WEB_PROCESSES": "3", "PIKA_WEB_THREADS": "4"}
     with service("scraper", environment, tmp_path) as url:
         for _ in range(60):
-            # Each on a connection of its own, so that all processes get some.
+            # Each on a new connection, so that all processes get some.
             with urllib3.PoolManager(headers={"Connection": "close"}) as pool:
                 pool.request("GET", f"{url}/docs", redirect=False, retries=False)
         assert [_count(url) for _ in range(10)] == [60.0] * 10
-    # What an earlier run has left does not count.
+    # Files of an earlier run do not count.
     with service("scraper", environment, tmp_path) as url:
         assert _count(url) == 0

@@ -1,4 +1,4 @@
-"""Jobs while store or queue are away, and jobs of workers that died: every one ends well by itself."""
+"""Jobs during outages of store or queue, and jobs of dead workers: each succeeds by itself."""
 
 import threading
 import time
@@ -143,7 +143,7 @@ def test_a_job_of_a_dead_worker_elsewhere_runs_again_within_a_minute(jobs, fragi
 
 
 def test_a_live_worker_keeps_its_job_when_all_records_have_expired(jobs, fragile_servers, fragile_worker):
-    """Two workers and an outage longer than a worker's record lives: the idle one must not take the job."""
+    """An outage longer than a worker's record lives: the other, idle worker must not take the job."""
     job = jobs.enqueue("scrape", {"steps": 500, "seconds": SECONDS})
     with fragile_worker(host="another-host"):
         _until(jobs, job.id, lambda view: view.progress.done >= 5, "it has begun")
@@ -157,7 +157,7 @@ def test_a_live_worker_keeps_its_job_when_all_records_have_expired(jobs, fragile
 
 @pytest.mark.slow
 def test_a_worker_that_was_frozen_and_lost_its_job_ends_its_child(jobs, fragile_worker):
-    """Frozen for longer than anybody waits, as in a suspended machine: its child must not write as well."""
+    """Frozen beyond every time limit, like a suspended machine: its child must not write as well."""
     job = jobs.enqueue("scrape", {"steps": 600, "seconds": SECONDS})
     with fragile_worker(host="another-host") as frozen:
         _until(jobs, job.id, lambda view: view.progress.done >= 5, "it has begun")

@@ -1,4 +1,4 @@
-"""The real object store, and the in-memory one of the unit tests, which must not differ from it."""
+"""The real object store and the unit tests' in-memory one, which must behave alike."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +60,7 @@ def test_copy_between_buckets(any_store):
 
 def test_files_come_back_whole(any_store, tmp_path):
     source, target = tmp_path / "source", tmp_path / "deep" / "target"
-    source.write_bytes(bytes(range(256)) * 40_000)  # over the size that is uploaded in parts
+    source.write_bytes(bytes(range(256)) * 40_000)  # above the size from which uploads are split into parts
     any_store.put_file(Bucket.RUNS, "large", source)
     any_store.get_file(Bucket.RUNS, "large", target)
     assert target.read_bytes() == source.read_bytes()
@@ -105,7 +105,7 @@ def test_two_trainers_never_get_the_same_version(any_store, tmp_path):
 
 
 def test_publishing_again_for_the_same_run_finishes_what_was_left_undone(any_store, tmp_path, monkeypatch):
-    """Killed between card and alias: the run's second try activates, and makes no second version."""
+    """Killed between card and alias: the second attempt activates the version and publishes no other."""
     registry = Registry(any_store, "gan")
     (tmp_path / "model.onnx").write_text("model")
     registry.publish(tmp_path, {}, run_id="earlier")
@@ -117,7 +117,7 @@ def test_publishing_again_for_the_same_run_finishes_what_was_left_undone(any_sto
     assert registry.publish(tmp_path, {"steps": 2}, run_id="run") == registry.current() == "v2"
     assert registry.card("v2")["steps"] == 1
     registry.rollback()
-    # Done is done: telling it again does not undo somebody's rollback.
+    # Repeating a finished publication must not undo a rollback.
     assert registry.publish(tmp_path, {}, run_id="run") == registry.published_by("run") == "v2"
     assert registry.current() == "v1"
     assert [card["version"] for card in registry.versions()] == ["v1", "v2"]

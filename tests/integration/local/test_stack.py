@@ -1,4 +1,4 @@
-"""Two whole stacks on one machine, started as a user starts them, and what happens when parts are killed."""
+"""Two whole stacks on one machine, started as a user starts them; killed parts restart."""
 
 import io
 import json
@@ -22,7 +22,7 @@ WISHED_PORT = 18_480
 
 
 class Stack:
-    """One stack: its state folder, and its processes as its supervisor's descendants."""
+    """One stack: its state folder, and its processes as descendants of its supervisor."""
 
     def __init__(self, root: Path, home: Path):
         self.root = root
@@ -73,9 +73,9 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory, home):
-    """Two stacks, each started twice, all at the same moment and with the same wishes.
+    """Two stacks, each started twice, all at the same moment and with the same preferred ports.
 
-    One folder's name has a space in it, the other's path is longer than a socket's address may be.
+    One folder's name contains a space; the other's path is longer than a socket address may be.
     """
     roots = [tmp_path_factory.mktemp("one") / "a state", tmp_path_factory.mktemp("two") / ("deep" * 20)]
     found = [Stack(root, home) for root in roots]
@@ -112,7 +112,7 @@ def test_nothing_listens_on_anything_but_loopback(stacks):
             for connection in process.net_connections("inet"):
                 if connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE):
                     listening.append((process.name(), connection.laddr))
-    # Every port of both stacks is among them, so that the look was at the right processes.
+    # All ports of both stacks are among them, so the right processes were inspected.
     expected = {port for stack in stacks for port in stack.state["ports"].values()}
     assert {address.port for _, address in listening} == expected
     assert {address.ip for _, address in listening} == {"127.0.0.1"}
@@ -169,7 +169,7 @@ def test_a_part_that_cannot_start_is_named_and_nothing_is_left(tmp_path, home):
 
 
 def test_what_libraries_write_stays_in_the_state_folder(stacks):
-    """TensorFlow's generated code, spooled uploads: each part has a folder of its own for them."""
+    """TensorFlow's generated code and spooled uploads: each part has its own folder for them."""
     for process in stacks[0].processes():
         line = " ".join(process.cmdline())
         if "gunicorn" in line or "pika_kit.worker" in line:
@@ -197,7 +197,7 @@ def test_a_service_that_is_away_is_a_problem_of_the_gateway(stacks):
     for one in frozen:
         one.kill()
     answer = stack.request("GET", "/generate")
-    # It is back within the gateway's patience, or the client is told to come again.
+    # It is back before the gateway times out, or the client gets Retry-After.
     assert answer.status == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["request_id"]
@@ -242,7 +242,7 @@ def test_with_keys_every_path_behind_the_gateway_asks_for_one(tmp_path, home):
             assert refused.json()["type"] == "urn:pikastack:problem:api-key-required"
             assert stack.request(method, path, headers=bearer).status != 401, path
         assert stack.request("GET", "/health/ready").status == 200
-        # Nothing was ever trained, which a client with a key is told as it is.
+        # No model exists, which a client with a key is told.
         answer = stack.request("GET", "/generate", headers=bearer)
         assert (answer.status, answer.json()["type"]) == (503, "urn:pikastack:problem:model-missing")
         stack.cli("jobs", "list", status=1)
@@ -260,7 +260,7 @@ def test_down_leaves_no_process_no_socket_and_nothing_in_the_home_folder(stacks,
     assert not [process for process in members if alive(process)]
     assert not [path for port in ports.values() for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
     assert not list(home.iterdir())
-    # The other one does not mind.
+    # The other stack is unaffected.
     assert stacks[0].request("GET", "/health/ready").status == 200
 
 

@@ -1,6 +1,6 @@
-"""Every kind of job while store and queue are away: it ends by itself, with the result of an undisturbed run.
+"""Every kind of job during an outage of store and queue: it ends with the result of an undisturbed run.
 
-`./run test` takes one short outage of a different kind in each job; `./run test -m slow` the whole table.
+`./run test` gives each job one short outage, each of another kind; `./run test -m slow` runs the whole table.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def drawn(tmp_path_factory):
 
 
 class Chain:
-    """One stack's jobs in their order, each with an outage in its middle, or with none."""
+    """Run one stack's jobs in sequence, each with an outage in the middle, or with none."""
 
     def __init__(self, found, folder, drawn):
         self.servers = found
@@ -72,7 +72,7 @@ class Chain:
         self.environment, self.folder = environment, folder
 
     def run(self, outages):
-        """Job → what it came to, in figures that do not depend on time."""
+        """Return job → its results, in figures that do not depend on time."""
         found = {}
         with ExitStack() as stack:
             for name in ("scraper", "classifier", "gan"):
@@ -108,7 +108,7 @@ class Chain:
 
 
 def _is_in_its_middle(view):
-    """Some of its work is done, whatever it counts; or it is over, which is too late for an outage."""
+    """Wait until some of its work is done. If it has ended, it is too late for an outage."""
     at = view.progress
     assert not view.is_over, "it was over before the outage: give it more to do"
     return view.status == "running" and at.message not in ("", "starting") and at.done >= 1
@@ -153,7 +153,7 @@ def _zipped(folder):
 
 @pytest.fixture(scope="module")
 def first_chain(fragile_servers, drawn, tmp_path_factory):
-    """(the chain that ran undisturbed, what it came to)."""
+    """(the undisturbed chain of jobs, its results)."""
     chain = Chain(fragile_servers, tmp_path_factory.mktemp("undisturbed"), drawn)
     return chain, chain.run({})
 

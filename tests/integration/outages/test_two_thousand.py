@@ -1,4 +1,4 @@
-"""Two thousand pictures from the web, while everything is killed in turn: the buckets of an undisturbed run.
+"""Scrape two thousand pictures while every part is killed in turn: the buckets equal an undisturbed run's.
 
 Slow: `./run test -m slow tests/integration/outages/test_two_thousand.py`.
 """
@@ -25,7 +25,7 @@ NUM_PICTURES = 2000
 
 
 def picture(number: int) -> bytes:
-    """Every tenth is the one before once more, every tenth a shrunken copy, every fiftieth no picture."""
+    """Every tenth repeats the one before, every tenth is a shrunken copy, every fiftieth is no picture."""
     if number % 50 == 7:
         return b"<html>gone</html>"
     is_copy, is_smaller = number % 10 == 3, number % 10 == 5
@@ -38,7 +38,7 @@ def picture(number: int) -> bytes:
 
 
 class Host(BaseHTTPRequestHandler):
-    """Pictures by number, over connections that stay open; what was asked is counted."""
+    """Serve pictures by number over persistent connections, and count the requests."""
 
     protocol_version = "HTTP/1.1"
 
@@ -57,7 +57,7 @@ class Host(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def hosts(count: int):
-    """Several picture hosts, because one is asked ten things in a second."""
+    """Start several picture hosts, because each gets at most ten requests per second."""
     found = [ThreadingHTTPServer(("127.0.0.1", 0), Host) for _ in range(count)]
     for server in found:
         server.daemon_threads, server.asked = True, Counter()
@@ -71,7 +71,7 @@ def hosts(count: int):
 
 
 class Run:
-    """One scrape of all addresses on buckets of its own."""
+    """Scrape all addresses once, into new buckets."""
 
     def __init__(self, found, folder, places):
         folder.mkdir()
@@ -89,7 +89,7 @@ class Run:
         return answer.json()["id"]
 
     def view(self, url, job_id):
-        """None while nobody answers."""
+        """Return None while the service is down."""
         try:
             answer = urllib3.request("GET", f"{url}/jobs/{job_id}", timeout=10, retries=False)
         except urllib3.exceptions.HTTPError:
@@ -163,7 +163,7 @@ def test_everything_is_killed_in_turn_and_the_buckets_are_those_of_an_undisturbe
                 time.sleep(2)
                 found.valkey.start()
                 rough.reach(url, job, "collecting", 1400)
-        # The front end ended with its block; the job goes on under another.
+        # The front end has ended with its block; the job continues under another.
         with service("scraper", rough.environment, rough.folder) as url:
             with worker("scraper", rough.environment, rough.folder) as process:
                 rough.reach(url, job, "preparing", 200)
@@ -177,7 +177,7 @@ def test_everything_is_killed_in_turn_and_the_buckets_are_those_of_an_undisturbe
     names = ("looked_at", "taken", "exact_duplicates", "refused_by_reason", "already_there")
     assert {name: disturbed[name] for name in names} == {name: undisturbed[name] for name in names}
     assert undisturbed["refused_by_reason"] == {"not_a_picture": 40}
-    # Fetched again is what was under way, or done since the ledger was written last.
+    # Only pictures in flight, or done since the ledger was last written, are fetched again.
     again.pop("/robots.txt")
     assert len(again) == NUM_PICTURES
     assert sum(again.values()) - NUM_PICTURES < 600

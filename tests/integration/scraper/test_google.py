@@ -1,4 +1,4 @@
-"""google-images-download, really run in Chromium against a results page and a TLS host on loopback."""
+"""google-images-download, really run in Chromium, against a results page and a TLS host on loopback."""
 
 import shutil
 import ssl
@@ -37,7 +37,7 @@ PAGE = """<html><head><meta charset="utf-8"></head><body><div style="height: 400
 
 
 class Page(BaseHTTPRequestHandler):
-    """One document for everybody."""
+    """Serve one document at every path."""
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -55,7 +55,7 @@ class Page(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(documents: dict[str, bytes], tls: ssl.SSLContext | None = None):
-    """A server on loopback; gives its port and what it was asked."""
+    """Start a server on loopback; yield its port and the list of its requests."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
     server.documents, server.asked = documents, []
     if tls:
@@ -70,7 +70,7 @@ def serving(documents: dict[str, bytes], tls: ssl.SSLContext | None = None):
 
 @pytest.fixture
 def pictures(tmp_path, monkeypatch):
-    """A picture host with a certificate that this process trusts: (port, what it was asked)."""
+    """Start a picture host whose certificate this process trusts: (port, its requests)."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
@@ -109,7 +109,7 @@ def test_what_the_results_page_shows_is_fetched_by_our_own_fetcher(tmp_path, pic
     assert report["taken"] == 2
     assert report["refused_by_reason"] == {"http_404": 1, "address_refused": 1}
     assert report["by_source"]["google"]["stopped"] == {"Pokémon": "there are no more results on the page"}
-    # The browser was shown the page only: no picture was asked for but by the fetcher, robots.txt before.
+    # The browser loaded only the page; only the fetcher requested pictures, robots.txt first.
     assert sorted(asked) == ["/0.png?a=1&b=2", "/1.png", "/gone.png", "/robots.txt"]
     raw = PictureBucket(context.store, Bucket.RAW)
     origins = {origin["url"]: origin for found in raw.ids() for origin in raw.provenance(found)["origins"]}

@@ -31,7 +31,7 @@ def picture(seed: int, size: tuple[int, int] = (160, 120), name: str = "PNG") ->
 
 @pytest.fixture
 def environment(stack_environment, store):
-    """The test's environment, with all buckets made."""
+    """The test's environment, with all buckets created."""
     return dict(stack_environment)
 
 
@@ -43,7 +43,7 @@ def running(environment, folder):
 
 
 def contents(store: Store) -> dict[str, str]:
-    """Key and content of what prepare and scrape leave, times and job ids taken out."""
+    """Return key and content of what prepare and scrape write, without times and job ids."""
     found = {}
     for bucket in (Bucket.RAW, Bucket.IMAGES):
         for info in store.list(bucket):
@@ -56,7 +56,7 @@ def contents(store: Store) -> dict[str, str]:
 
 @contextlib.contextmanager
 def picture_host(pages: dict[str, tuple[int, bytes]]):
-    """A web server on loopback; gives its port."""
+    """Start a web server on loopback and yield its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -163,7 +163,7 @@ def test_killed_in_the_middle_the_job_ends_with_the_same_buckets(environment, tm
 
 
 def test_two_workers_on_one_bucket_lose_nothing_and_take_nothing_twice(environment, tmp_path, store):
-    """Two jobs at once, over folders that share forty of their eighty pictures and hold copies of ten."""
+    """Two simultaneous jobs: their folders share forty of eighty pictures and contain copies of ten."""
     shared = {f"{number}.png": picture(number, (100 + number, 90)) for number in range(40)}
     for place, first in (("left", 100), ("right", 200)):
         (tmp_path / place).mkdir()
@@ -201,7 +201,7 @@ def progressed(call: Client, job_id: str, phase: str, least: int) -> bool:
 
 
 def odd_files(folder: Path) -> dict[str, bool]:
-    """The index of the odd files: name → whether it is readable (two are larger than allowed)."""
+    """Read the index of the odd files: name → whether it is readable (two are larger than allowed)."""
     index = {}
     for line in (folder / "README.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -240,7 +240,7 @@ def test_each_odd_file_gives_what_its_index_says(environment, tmp_path, store, t
         job = call("POST", "/scrape", 202, json={"source": "folder", "location": "odd-files"})
         report = call.finished(job)
     assert PictureBucket(store, Bucket.RAW).count() == num_pictures
-    assert report["looked_at"] == 49  # the index itself lies there too
+    assert report["looked_at"] == 49  # the index itself is in the same folder
     assert report["exact_duplicates"] == num_good  # each good file was uploaded before, under another origin
     assert report["refused"] == 49 - num_good
     assert report["prepared"]["prepared"] + report["prepared"]["near_duplicates"] == num_pictures
@@ -254,4 +254,4 @@ def test_the_front_end_is_small_and_soon_ready(environment, tmp_path):
         metrics = urllib3.request("GET", f"{url}/metrics").data.decode()
     resident = float(re.search(r"^process_resident_memory_bytes (\S+)", metrics, re.MULTILINE).group(1))
     assert resident < 250e6
-    assert seconds < 30  # three seconds on a quiet machine; tests share theirs
+    assert seconds < 30  # three seconds on an idle machine; other tests may be running

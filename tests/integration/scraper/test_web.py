@@ -1,4 +1,4 @@
-"""A scrape job against a web whose hosts fail, lie and pour in every way: what is good arrives, once."""
+"""A scrape job against hosts that fail, lie and flood in every way: all good pictures arrive, once."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from service_client import Client
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
 
-# They hold a thread for a minute each; the benchmark with ten thousand addresses has them.
+# They hold a thread for a minute each; the benchmark with ten thousand addresses includes them.
 _LONG = ("dripping", "silent")
 
 

@@ -1,4 +1,4 @@
-"""Drawn squares of two kinds, and what tests of the classifier do with them."""
+"""Drawn squares of two kinds, and helpers of the classifier's tests."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from pika_kit.testing import MemoryStore, settings_for_tests
 
 
 def drawn(num: int, *, is_yellow: bool, seed: int) -> list[np.ndarray]:
-    """uint8 (256, 256, 3) each: a yellow disc, or a blue square, somewhere on a pale ground."""
+    """Return pictures uint8 (256, 256, 3): a yellow disc or a blue square, anywhere on a pale ground."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:256, 0:256]
     found = []
@@ -28,7 +28,7 @@ def drawn(num: int, *, is_yellow: bool, seed: int) -> list[np.ndarray]:
 
 
 def put_images(store: MemoryStore, pictures: list[np.ndarray]) -> list[str]:
-    """Puts pictures into the images bucket; returns their ids."""
+    """Put pictures into the images bucket; return their ids."""
     bucket = PictureBucket(store, Bucket.IMAGES)
     ids = []
     for pixels in pictures:
@@ -39,5 +39,5 @@ def put_images(store: MemoryStore, pictures: list[np.ndarray]) -> list[str]:
 
 
 def context(store: MemoryStore, state_dir, job_id="a-job", publish=lambda _: None, cancelled=lambda: False):
-    """A job's context without a queue."""
+    """Create a job's context without a queue."""
     return JobContext(job_id, settings_for_tests(state_dir), store, publish, cancelled)

@@ -1,4 +1,4 @@
-"""Fixtures of the classifier's unit tests: a store in memory, one with a really trained model."""
+"""Fixtures of the classifier's unit tests: a store in memory, and one with a trained model."""
 
 import os
 import sys

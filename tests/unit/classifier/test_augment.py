@@ -1,4 +1,4 @@
-"""Augmentation changes pictures within its bounds, and only as its seed says."""
+"""Augmentation changes pictures within its bounds, and depends on its seed alone."""
 
 import dataclasses
 
@@ -80,7 +80,7 @@ def test_the_picture_moves_by_at_most_the_shift(picture):
     ids=str,
 )
 def test_each_kind_of_change_changes_the_picture(change):
-    """Beyond the mirror image, which comes without being asked for."""
+    """Besides the mirror image, which is always included."""
     blocks = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     picture = np.kron(blocks, np.ones((32, 32, 1), np.uint8))
     how = dataclasses.replace(STILL, **change)
@@ -92,7 +92,7 @@ def test_each_kind_of_change_changes_the_picture(change):
 
 
 def test_what_training_draws_is_augmented(picture):
-    """The batches of pictures that a network learns from are not the pictures themselves."""
+    """A network learns from varied pictures, not from the originals."""
     trains = LabelledPictures.of([(str(n), picture, "pikachu" if n % 2 else "others") for n in range(8)])
     pixels, targets = next(picture_batches(trains, preset_named("tiny"), seed=0))
     assert sorted(set(targets[:, 0])) == [0.0, 1.0]

@@ -1,4 +1,4 @@
-"""The bank of features: complete, kept, shared, and the same numbers in every runtime."""
+"""The feature bank: complete, kept, shared, and equal in every runtime."""
 
 import io
 import threading
@@ -76,7 +76,7 @@ def test_variations_are_kept_for_each_picture(memory_store, pictures):
     again = Counting()
     assert np.array_equal(variations_of(memory_store, again, preset, tuple(pictures), nothing), found)
     assert again.num_pictures == 0
-    # After a scrape only those that came to be chosen are looked at, and nothing stays of those that left.
+    # After a scrape only new pictures are processed, and deleted ones leave nothing behind.
     more = (*pictures, *put_images(memory_store, drawn(20, is_yellow=False, seed=2)))
     before, after = choose_varied(tuple(pictures), 8), choose_varied(more, 8)
     fresh = len(set(after) - set(before))
@@ -133,7 +133,7 @@ def test_what_was_done_before_a_stop_is_kept(pictures, bank):
     kept = len(bank.read().ids)
     assert kept >= 5
     bank.complete(extractor, nothing)
-    # What was under way at the stop has been kept as well.
+    # The part in progress at the interruption has been saved too.
     assert extractor.num_pictures == 20
 
 
@@ -146,7 +146,7 @@ def test_two_at_once_share_the_work(memory_store, bank):
     for one in both:
         one.join()
     assert len(bank.read().ids) == 60
-    assert extractor.num_pictures <= 80  # a part that both are at is done twice
+    assert extractor.num_pictures <= 80  # a part that both process at once is done twice
 
 
 def test_unreadable_and_deleted_pictures(memory_store, pictures, bank):
@@ -188,7 +188,7 @@ def test_the_default_preset_learns_and_its_card_tells_how(trained):
 
 
 def test_bank_trainer_and_both_runtimes_agree(trained, tmp_path):
-    """On pictures that are hard to agree on, too: noise, grey, hues at the circle's seam."""
+    """Also for pictures on which agreement is hard: noise, grey, hues at the circle's seam."""
     store, result, ids = trained
     _, folder, _ = Registry(store, "classifier").fetch(result["version"], tmp_path)
     rng = np.random.default_rng(0)
@@ -209,7 +209,7 @@ def test_bank_trainer_and_both_runtimes_agree(trained, tmp_path):
     ]
     for name in ("probability", "features"):
         np.testing.assert_allclose(answers[0][name], answers[1][name], rtol=0, atol=1e-4, err_msg=name)
-    # A difference of two large numbers: beside a known picture itself it is a rounding error's root.
+    # A difference of two large numbers: for a known picture it is the root of a rounding error.
     np.testing.assert_allclose(answers[0]["novelty"], answers[1]["novelty"], rtol=1e-3, atol=0.02)
     alone = Extractor.load(store, FeatureSet()).features(pixels)
     np.testing.assert_allclose(alone, answers[0]["features"], atol=1e-5)
@@ -219,7 +219,7 @@ def test_bank_trainer_and_both_runtimes_agree(trained, tmp_path):
 
 
 def test_odd_files_and_real_pictures_get_one_answer_everywhere(trained, tmp_path, test_data):
-    """As found, as the square that the scraper makes of it, and in both runtimes: the same to 1e-4."""
+    """The original, the scraper's square of it, and both runtimes agree to 1e-4."""
     files = sorted((test_data / "odd-files").iterdir())
     files += sorted((test_data / "pikachu-real" / "pool").iterdir())[::33][:100]
     found, squares = [], []
@@ -243,7 +243,7 @@ def test_odd_files_and_real_pictures_get_one_answer_everywhere(trained, tmp_path
         answers = onnx.run({"pictures": as_found})
         for other in (onnx.run({"pictures": as_square}), tensorflow.run({"pictures": as_found})):
             np.testing.assert_allclose(answers["probability"], other["probability"], rtol=0, atol=1e-4)
-            # Features are roots: of a number near zero they magnify its rounding error.
+            # Features are square roots, which magnify rounding errors near zero.
             np.testing.assert_allclose(answers["features"], other["features"], rtol=0, atol=5e-4)
         np.testing.assert_allclose(extractor.features(as_square), answers["features"], atol=5e-4)
 
@@ -255,7 +255,7 @@ def test_what_is_like_nothing_known_says_so(trained, tmp_path):
     known = np.stack(drawn(4, is_yellow=True, seed=1))
     novelty = OnnxRuntime(folder / "model.onnx").run({"pictures": np.concatenate([known, noise])})["novelty"]
     assert novelty[:4].max() < 0.05
-    assert novelty[4] > 0.5  # forty pictures do not tell much of what is usual
+    assert novelty[4] > 0.5  # forty pictures say little about what is usual
 
 
 def test_filtering_needs_no_further_look(trained, tmp_path):
@@ -289,7 +289,7 @@ def test_a_precision_decides_the_threshold_and_a_dry_run_changes_nothing(trained
 
 
 def test_a_filter_that_is_told_nothing_takes_no_picture_that_is_likely_none(trained, tmp_path, monkeypatch):
-    """38 sure ones and two unlikely ones: a mean of 0.92 would let the unlikely ones in."""
+    """38 likely ones and two unlikely ones: a mean of 0.92 would admit the unlikely ones."""
     store, result, ids = trained
     everything = [*ids["pikachu"], *ids["others"]]
     said = {one: 0.999 if number < 38 else 0.2 for number, one in enumerate(sorted(everything))}
@@ -311,7 +311,7 @@ def test_only_chance_and_pictures_new_to_the_model_certify(trained, tmp_path):
     labels.add([Label(one, "pikachu", "trains", "audit") for one in ids["pikachu"][12:15]], "auditor")
     labels.add([Label(ids["pikachu"][15], "others", "trains", "random")], "auditor")
     labels.add([Label(ids["pikachu"][16], "others", "trains", "uncertain")], "auditor")
-    labels.add([Label(ids["pikachu"][0], "pikachu", "trains", "audit")], "auditor")  # it was learned from
+    labels.add([Label(ids["pikachu"][0], "pikachu", "trains", "audit")], "auditor")  # a training picture
     try:
         report = filter_bucket(context(store, tmp_path, "audit"), threshold=0.01, dry_run=True)
         audit = report["audit"]

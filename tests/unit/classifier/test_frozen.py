@@ -19,7 +19,7 @@ WIDTH = 2752
 
 
 def two_clouds(num: int, width: int, seed: int, share: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """float (N, width) and bool (N,): two overlapping normal clouds."""
+    """Return float (N, width) and bool (N,): two overlapping normal clouds."""
     rng = np.random.default_rng(seed)
     truth = rng.random(num) < share
     return rng.normal(size=(num, width)) + np.where(truth, 0.6, -0.6)[:, None], truth
@@ -62,7 +62,7 @@ def test_folds_hold_both_kinds_evenly():
 
 
 def test_directions_that_vary_within_a_picture_lose_their_weight():
-    """The first feature tells pictures apart, and the second only tells one variation from another."""
+    """The first feature distinguishes pictures, the second only variations of one picture."""
     rng = np.random.default_rng(0)
     pile = np.stack([rng.normal(size=500), rng.normal(size=500), rng.normal(size=500)], 1)
     noise = np.zeros((4, 100, 3))
@@ -74,7 +74,7 @@ def test_directions_that_vary_within_a_picture_lose_their_weight():
     moved = projection.apply(pile)
     assert moved.shape == (500, 3)
     np.testing.assert_allclose(moved.mean(axis=0), 0, atol=1e-5)
-    # Blocks of weights 1 and 0.5 bring in mean squares of 1 and 0.25.
+    # Blocks of weights 1 and 0.5 contribute mean squares of 1 and 0.25.
     assert (moved**2).sum(axis=1).mean() == pytest.approx(1.25, rel=1e-3)
 
 
@@ -114,7 +114,7 @@ def test_platt_finds_what_scores_mean_and_doubts_it_where_labels_are_few():
     assert (many.slope, many.offset) == (pytest.approx(3, rel=0.1), pytest.approx(-1, rel=0.15))
     few = fit_platt(scores[None, :40], truth[:40])
     assert few.variances(np.array([2.0]))[0] > 30 * many.variances(np.array([2.0]))[0]
-    # Ten repeats over the same labels know no more than one.
+    # Ten repeats over the same labels contain no more information than one.
     again = fit_platt(np.repeat(scores[None], 10, axis=0), truth)
     np.testing.assert_allclose(again.covariance, many.covariance, rtol=0.02)
 
@@ -182,7 +182,7 @@ def test_so_many_audits_are_needed():
 
 @pytest.fixture(scope="module")
 def hidden_world():
-    """A generator of random numbers, and pictures(num, share): raw features and whether each is a Pikachu."""
+    """Return a random generator and pictures(num, share): raw features and whether each is a Pikachu."""
     width = WIDTH
     rng = np.random.default_rng(5)
     direction = rng.normal(size=width) / np.sqrt(width)
@@ -200,7 +200,7 @@ def hidden_world():
 
 @pytest.fixture(scope="module")
 def trained(hidden_world):
-    """Labels of which half are Pikachu, a pile of which a fifth are."""
+    """Labels of which half are Pikachu, and a pile of which a fifth are."""
     _, pictures = hidden_world
     values, truth = pictures(100, 0.5)
     pile, pile_truth = pictures(1500, 0.2)
@@ -248,7 +248,7 @@ def test_hard_labels_teach_and_do_not_tell_how_sure_the_head_may_be(hidden_world
     assert seen[-1][0] == found.facts["num_typical_labels"] == found.validation["num_pictures"] == 100
     np.testing.assert_array_equal(seen[-1][1], is_pikachu)
     assert found.label_probabilities.shape == (250,)
-    # The share of Pikachus that the logits are for is the typical labels' too.
+    # The logits are calibrated for the share of Pikachus among the typical labels.
     assert found.facts["pile"]["share_of_pikachu"] == pytest.approx(truth[:700].mean(), abs=0.06)
     alone = LabelledFeatures(labelled.ids[:100], values, is_pikachu)
     untaught = train_head(alone, features, np.zeros((0, 0, WIDTH), np.float32), preset)

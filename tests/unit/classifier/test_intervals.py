@@ -1,4 +1,4 @@
-"""Intervals hold what they promise, on distributions whose truth is known."""
+"""Intervals have their nominal coverage on distributions whose truth is known."""
 
 import math
 
@@ -11,7 +11,7 @@ from pika_classifier.learn.metrics import pr_auc, roc_auc
 
 
 def drawn_scores(rng, num, distance):
-    """As many Pikachus as others, normal scores whose means are `distance` apart."""
+    """Return equal numbers of Pikachus and others, with normal scores whose means are `distance` apart."""
     truth = np.arange(2 * num) < num
     return truth, rng.normal(size=2 * num) + distance * truth
 

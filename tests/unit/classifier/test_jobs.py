@@ -30,7 +30,7 @@ from pika_kit.withdrawn import withdraw
 
 @pytest.fixture
 def copy(trained) -> MemoryStore:
-    """A store like the trained one, which a test may change."""
+    """A copy of the trained store that a test may change."""
     store = MemoryStore()
     store._objects = dict(trained[0]._objects)
     return store
@@ -90,12 +90,12 @@ def test_the_articles_network_is_a_preset_too(trained, copy, tmp_path, monkeypat
         32,
     )
     assert max(card["largest_difference_between_runtimes"].values()) <= 1e-4
-    # Plain convolutions on 32 pixels, as small as the network of 2018.
+    # Plain convolutions on 32 pixels, as small as the 2018 network.
     assert 3000 < card["num_weights"] < 5000
 
 
 def test_labels_alone_are_enough_to_learn_from(memory_store, tmp_path):
-    """A folder of labels was imported and nothing was scraped: there is no pile."""
+    """Labels were imported and nothing was scraped: there is no pile."""
     labels = LabelSet(memory_store)
     given = []
     for kind, is_yellow in (("pikachu", True), ("others", False)):
@@ -144,7 +144,7 @@ def test_the_filter_makes_the_bucket_agree_with_every_decision(trained, copy, tm
     strict = filter_bucket(context(copy, tmp_path), threshold=0.999999)
     assert strict["predicted_now"] == 0
     assert strict["removed"] == first["chosen"] - strict["chosen"] > 0
-    assert set(pikachu(copy)) == set(ids["pikachu"][:14])  # what a person said holds at any threshold
+    assert set(pikachu(copy)) == set(ids["pikachu"][:14])  # a person's answer holds at any threshold
     assert len(list(PictureBucket(copy, Bucket.IMAGES).ids())) == 40
 
 
@@ -242,12 +242,12 @@ def test_withdrawn_pictures_are_left_out_and_models_that_saw_them_say_so(trained
 
 
 def test_filtering_again_asks_the_store_little(trained, copy, tmp_path):
-    """With another threshold nothing is predicted, and no picture is read that was not chosen anew."""
+    """With another threshold nothing is predicted again, and only newly chosen pictures are read."""
     filter_bucket(context(copy, tmp_path), threshold=0.5)
     counting = CountingStore(copy)
     report = filter_bucket(context(counting, tmp_path), threshold=0.5)
     assert report["kept"] == report["chosen"] > 10
-    # What is asked for does not grow with the pictures.
+    # The number of store calls does not grow with the number of pictures.
     num_shown = sum(len(found) for found in report["borderline"].values())
     assert num_shown <= 32
     assert counting.num_calls["get"] <= 20 + num_shown

@@ -1,4 +1,4 @@
-"""The log of labels: the latest holds, undoing appends, nothing is lost."""
+"""The label log: the latest label counts, undo appends, nothing is lost."""
 
 import io
 import threading
@@ -195,7 +195,7 @@ def test_without_a_model_chance_decides_what_is_next(memory_store, ids):
 def test_disagreements_name_who_said_what(labels, ids):
     labels.add([Label(ids[0], "pikachu", "trains"), Label(ids[1], "pikachu", "trains")], "ann")
     labels.add([Label(ids[0], "others", "trains"), Label(ids[1], "others", "trains")], "bob")
-    labels.add([Label(ids[1], "others", "trains")], "ann")  # ann has come round
+    labels.add([Label(ids[1], "others", "trains")], "ann")  # ann's turn again
     (found,) = labels.disagreements()
     assert found["id"] == ids[0]
     assert [(said["annotator"], said["label"]) for said in found["labels"]] == [

@@ -1,4 +1,4 @@
-"""The metrics against values worked out by hand."""
+"""The metrics against values computed by hand."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SCORES = np.array([0.9, 0.8, 0.7, 0.3, 0.1])
 
 
 def test_roc_auc_counts_the_pairs_in_order():
-    # Of 3 × 2 pairs, (0.7, 0.8) and (0.3, 0.8) are the wrong way round.
+    # Of 3 × 2 pairs, (0.7, 0.8) and (0.3, 0.8) are in the wrong order.
     assert metrics.roc_auc(TRUTH, SCORES) == pytest.approx(4 / 6)
 
 
@@ -77,7 +77,7 @@ def test_the_recommended_threshold_lies_between_the_last_yes_and_the_first_no():
 
 
 def test_a_wrong_yes_weighs_more_than_a_missed_pikachu():
-    """Three sure ones without a mistake beat all five with two mistakes: F½ 0.88 against 0.76."""
+    """Three likely ones without a mistake beat all five with two mistakes: F½ 0.88 against 0.76."""
     truth = np.array([1, 1, 1, 0, 0, 1, 1], bool)
     scores = np.array([0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4])
     assert metrics.recommended_threshold(truth, scores) == pytest.approx(0.75)

@@ -1,4 +1,4 @@
-"""The card's plots are well-formed and show what they must."""
+"""The card's plots are well-formed and show the right values."""
 
 from xml.etree import ElementTree
 
@@ -27,7 +27,7 @@ def test_a_circle_stands_where_what_is_said_meets_what_is_true():
         "1 pictures: said 0.85, true 0.00",
         "2 pictures: said 0.93, true 1.00",
     ]
-    # The side is 320 pixels within a margin of 48; up is less.
+    # The side is 320 pixels within a margin of 48; y grows downwards.
     first = next(plot.iter(f"{_SVG}circle"))
     assert (float(first.get("cx")), float(first.get("cy"))) == (48 + 0.125 * 320, 48 + 320)
 

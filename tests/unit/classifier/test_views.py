@@ -1,4 +1,4 @@
-"""The views over a store in memory, with a tiny model that the job really trained and published."""
+"""The views over a store in memory, with a tiny model that the job has trained and published."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ from pika_kit.withdrawn import withdraw
 
 
 class FakeQueue:
-    """Remembers what was enqueued."""
+    """Records what was enqueued."""
 
     def __init__(self):
         self.enqueued = []
@@ -70,7 +70,7 @@ def test_one_picture_as_the_body(client, yellow):
     body = answer.get_json()
     assert answer.status_code == 200
     assert set(body) == {"is_pikachu", "probability", "threshold", "novelty", "model_version", "request_id"}
-    assert body["novelty"] is None  # a network trained by steps cannot tell
+    assert body["novelty"] is None  # a network trained by steps has no measure of it
     assert body["is_pikachu"] is True
     assert body["threshold"] == 0.5
     assert body["model_version"] == "v1"
@@ -323,7 +323,7 @@ def test_the_cards_plots_are_served(client):
 
 
 def publish_with_answers(store, folder, answers, run_id):
-    """A version whose answers to labels are kept, as a training job leaves them."""
+    """A version with the answers to labels that a training job stores."""
     truth = [found < "8" for found in answers]
     validation = metrics.report(np.array(truth), np.array(list(answers.values())))
     card = {"preset": {"name": "default"}, "validation": validation, "recommended_threshold": 0.5}

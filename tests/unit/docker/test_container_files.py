@@ -1,4 +1,4 @@
-"""What the Dockerfiles and Compose files promise one another."""
+"""The Dockerfiles and Compose files are consistent with each other."""
 
 import re
 from pathlib import Path

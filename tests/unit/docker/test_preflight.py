@@ -1,4 +1,4 @@
-"""deploy/docker/preflight.py, on answers of Docker and nvidia-smi: what it finds and what it writes."""
+"""deploy/docker/preflight.py, on outputs of Docker and nvidia-smi: what it reports and writes."""
 
 import importlib.util
 import json
@@ -26,7 +26,7 @@ def free_port():
 
 @pytest.fixture
 def root(tmp_path):
-    """A clone's root with secrets and a .env, all good."""
+    """A clone's root with valid secrets and .env."""
     (tmp_path / ".env.example").write_text("COMPOSE_FILE=docker-compose.yml\nPIKA_PORT=8080\n#PIKA_SITE=\n")
     (tmp_path / ".env").write_text("COMPOSE_FILE=docker-compose.yml\nPIKA_PORT=8080\n")
     list(preflight.make_secrets(tmp_path / preflight.FOLDER))
@@ -34,7 +34,7 @@ def root(tmp_path):
 
 
 class Machine:
-    """The programs of a machine on which all is well; a test changes what it is about."""
+    """The programs of a healthy machine; each test changes one aspect."""
 
     def __init__(self, port):
         self.front = {"ports": [{"host_ip": "127.0.0.1", "published": str(port)}], "environment": {}}
@@ -49,7 +49,7 @@ class Machine:
         }
 
     def card(self, driver="570.133.20"):
-        """Give the machine a card, which the GAN's worker reserves."""
+        """Add a GPU that the GAN's worker reserves."""
         self.answers["nvidia-smi"] = (0, f"NVIDIA H200, {driver}, 143771 MiB\n")
         self.answers["docker compose run"] = (0, "GPU 0: NVIDIA H200\n")
         devices = {"devices": [{"driver": "nvidia", "device_ids": ["0"]}]}
@@ -64,7 +64,7 @@ class Machine:
         return preflight.Answer(127, "", f"{command[0]} cannot be started: not found")
 
     def levels(self, root):
-        """What is not good: name → level."""
+        """Return the failed checks: name → level."""
         found = preflight.check(root, self.run)
         return {finding.name: finding.level for finding in found if finding.level != OK}
 
@@ -162,7 +162,7 @@ def test_secrets_are_made_once_and_never_replaced(tmp_path):
     assert set(values) == set(preflight.SECRETS)
     assert len(set(values.values())) == len(values)
     assert all(path.stat().st_mode & 0o004 for path in folder.iterdir())
-    # What others made stays, whether this script would have made it so or not.
+    # Files by other authors stay, even if this script would have written them differently.
     for name, value in (("s3-gan-secret-key", "with/slash+and plus"), ("valkey-gan-password", "changeme")):
         (folder / name).chmod(0o644)
         (folder / name).write_text(value)

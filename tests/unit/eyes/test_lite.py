@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in Keras against what PyTorch computed from the same weights, and its larger sisters."""
+"""EfficientNet-Lite0 in Keras against PyTorch's outputs for the same weights, and its larger siblings."""
 
 import json
 import pickle
@@ -14,7 +14,7 @@ REFERENCE = json.loads((Path(__file__).parent / "lite0_reference.json").read_tex
 
 
 def pictures() -> np.ndarray:
-    """Two pictures by formula: any program can make the same ones."""
+    """Two pictures by formula, which any program can reproduce."""
     rows, columns = np.mgrid[0:256, 0:256] / 256
     found = []
     for k in range(2):
@@ -42,7 +42,7 @@ def test_features_are_those_of_the_reference():
 
 @pytest.mark.parametrize("lite", [LITE0, LITE1, LITE2], ids=lambda lite: lite.name)
 def test_maps_can_be_tapped_and_pool_to_the_features(lite):
-    """Wrong strides, widths or weights would not give features alike for a picture and its shifted copy."""
+    """Wrong strides, widths or weights would not give similar features for a picture and its shifted copy."""
     normalised = (pictures().astype(np.float32) - 127) / 128
     features = np.asarray(build_lite(lite, 256)(normalised))
     stage3, head = (np.asarray(found) for found in build_lite(lite, 256, taps=("stage3", "head"))(normalised))

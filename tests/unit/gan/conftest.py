@@ -57,20 +57,20 @@ def trained_store(tmp_path_factory) -> tuple[MemoryStore, dict]:
     store = MemoryStore()
     fill(store)
     result = run_job(store, tmp_path_factory.mktemp("state"), job_id="first")
-    # After a dozen steps it draws one thing only, which nobody is served unless a person says so.
+    # After a dozen steps it draws one thing only, and is only served if activated by hand.
     Registry(store, "gan").activate(result["model_version"])
     return store, result
 
 
 def fill(store: MemoryStore, num: int = 60) -> None:
-    """Puts pictures into the pikachu bucket."""
+    """Put pictures into the pikachu bucket."""
     bucket = PictureBucket(store, Bucket.PIKACHU)
     for picture_id, pixels in some_pictures(num):
         bucket.add(picture_id, encode_png(pixels), "png", {})
 
 
 def run_job(store: MemoryStore, state_dir: Path, job_id: str, cancelled=lambda: False, **arguments) -> dict:
-    """Runs the job's function in this process, as the worker would."""
+    """Run the job's function in this process, as the worker would."""
     from pika_gan.jobs import train
 
     context = JobContext(job_id, settings_for_tests(state_dir), store, lambda _: None, cancelled)

@@ -1,4 +1,4 @@
-"""DiffAugment: what each kind does to a picture, that it depends on the draws alone, and when it happens."""
+"""DiffAugment: the effect of each kind, its dependence on the draws alone, and its probability."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_each_kind_changes_pictures_and_only_when_it_happens(pictures, draws, ki
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 def test_both_networks_are_judged_and_taught_on_augmented_pictures(tiny, monkeypatch, network):
-    """With the augmentation taken out of the step, the same step gives other gradients."""
+    """Without augmentation the same step gives different gradients."""
     from pika_gan import augment as augment_module
     from pika_gan.step_tensorflow import Gan
 

@@ -1,4 +1,4 @@
-"""Presets are data that survives JSON, and refuse what does not fit."""
+"""Presets survive JSON and refuse invalid values."""
 
 import dataclasses
 

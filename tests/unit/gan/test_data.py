@@ -1,4 +1,4 @@
-"""The data set: a tenth held out by id, every picture once an epoch, the same batches for the same seed."""
+"""The data set: a tenth held out by id, every picture once per epoch, the same batches for the same seed."""
 
 import numpy as np
 import pytest

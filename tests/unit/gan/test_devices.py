@@ -1,4 +1,4 @@
-"""A batch spread over two devices: two halves of a processor in place of two GPUs, in their own process."""
+"""A batch on two devices: two virtual CPU devices instead of two GPUs, in a separate process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The evaluation of drawn pictures: it must tell good ones from bad ones, and copies from new ones."""
+"""The evaluation of drawn pictures distinguishes good ones from bad ones and copies from new ones."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_an_unknown_space_is_named():
 
 
 def test_a_larger_picture_is_seen_at_its_own_size():
-    """A dotted picture of 64 px that shrinks to plain grey at 32 px is not the same as plain grey."""
+    """A dotted picture of 64 px that shrinks to plain grey at 32 px must differ from plain grey."""
     dotted = np.full((1, 64, 64, 3), 0, np.uint8)
     dotted[:, (np.indices((64, 64)).sum(0) % 2) == 0] = 255
     grey = np.full((1, 64, 64, 3), 128, np.uint8)
@@ -78,11 +78,11 @@ def test_every_copy_of_a_training_picture_is_found_mirrored_or_not(evaluator, da
 
 
 def test_copies_are_found_where_the_same_picture_is_held_out_and_trained_on():
-    """Held out and trained on at once, a picture is at distance 0, which must not become the measure."""
+    """A picture both held out and trained on is at distance 0, which must not become the threshold."""
     pictures = some_pictures(40)
     doubled = [(f"{n}-{key}", pixels.copy()) for n in range(3) for key, pixels in pictures]
     for number, (_, pixels) in enumerate(doubled):
-        pixels[0, 0] = number % 7  # not the same bytes, or they would count as one
+        pixels[0, 0] = number % 7  # different bytes, or they would count as one
     dataset = make_dataset(doubled, 32)
     assert Evaluator(dataset, ("pyramid",)).evaluate(dataset.train).near_copy_rate == 1
 
@@ -98,7 +98,7 @@ def test_a_large_reference_is_thinned(dataset, monkeypatch):
     evaluator = Evaluator(dataset, ("pyramid",))
     evaluation = evaluator.evaluate(dataset.train)
     assert evaluation.num_reference == 20  # every third of sixty
-    assert evaluation.near_copy_rate == 1  # copies are looked for among all
+    assert evaluation.near_copy_rate == 1  # copies are searched for among all
 
 
 def test_the_evaluation_is_json_with_its_definitions(lite2, dataset):

@@ -1,4 +1,4 @@
-"""The exported files agree, and refuse to be published when they do not."""
+"""The exported files agree, and are not published if they do not."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from pika_kit.tensorflow_runtime import TensorflowRuntime
 def exported(tiny, tmp_path_factory):
     gan = Gan(tiny)
     random = np.random.default_rng(0)
-    for weight in gan.ema.weights:  # batch statistics too shall be other than their first values
+    for weight in gan.ema.weights:  # batch statistics too must differ from their initial values
         weight.assign(weight + random.uniform(0.1, 0.5, weight.shape))
     folder = tmp_path_factory.mktemp("export")
     return gan, folder, exporting.export(gan.ema, folder)

@@ -1,4 +1,4 @@
-"""Figures are cut out of plain grounds whole, odd ones are left out, and poses stay figures."""
+"""Figures are cut out whole from plain grounds, odd ones are left out, and poses remain figures."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_what_the_ground_encloses_stays_and_crumbs_go():
     picture[5:9, 180:184] = 0  # a speck in the corner
     found = cut_out(picture, 64).pixels
     assert (found[30:34, 30:34] > 240).all()
-    assert (found[31, 4:8] < 250).any()  # the speck did not widen the box
+    assert (found[31, 4:8] < 250).any()  # the speck did not enlarge the box
 
 
 def test_why_there_is_no_figure():
@@ -54,7 +54,7 @@ def test_odd_figures_and_hardly_yellow_ones_are_left_out():
     yellow = np.stack([cut_out(scene((255, 255, 255)), 32).pixels] * 50)
     white = np.stack([cut_out(scene((255, 255, 255), colour=(180, 180, 180)), 32).pixels] * 5)
     features = random.random((55, 40))
-    features[7] += 10  # like nothing else
+    features[7] += 10  # unlike all others
     found = choose(np.concatenate([yellow, white]), features)
     assert found.left_out == {"hardly_yellow": 5, "not_typical": 8}
     assert found.kept.sum() == 42

@@ -1,4 +1,4 @@
-"""What is said where a GPU was asked for and none is there."""
+"""The message where a GPU is required and none is available."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from pika_gan import gpu
 
 @pytest.fixture
 def devices(tmp_path):
-    """A /dev with a card in it."""
+    """A /dev with a GPU in it."""
     (tmp_path / "nvidiactl").touch()
     (tmp_path / "nvidia0").touch()
     return tmp_path

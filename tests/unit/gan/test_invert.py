@@ -1,4 +1,4 @@
-"""A picture that a generator drew is found again; another one comes as near as it can."""
+"""A generator's own picture is found again; another one is approximated."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ DIM, SIZE = 12, 32
 
 @pytest.fixture
 def draw():
-    """Smooth pictures of a small random network."""
+    """Draw smooth pictures with a small random network."""
     random = np.random.default_rng(0)
     first = random.normal(0, 0.5, (DIM, 32)).astype(np.float32)
     second = random.normal(0, 0.3, (32, 8 * 8 * 3)).astype(np.float32)

@@ -40,7 +40,7 @@ def test_the_result_is_published_with_a_card(trained_store):
 
 
 def test_a_cancelled_run_keeps_a_checkpoint_and_goes_on_from_the_bucket(tmp_path, monkeypatch):
-    monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)  # each report asks
+    monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)  # each report checks it
     store = MemoryStore()
     fill(store)
     with pytest.raises(JobCancelled):
@@ -48,14 +48,14 @@ def test_a_cancelled_run_keeps_a_checkpoint_and_goes_on_from_the_bucket(tmp_path
     folder = RunFolder(store, "again")
     assert folder.status()["status"] == "cancelled"
     assert folder.names("checkpoints/") == ["checkpoints/step-00000006.npz"]
-    # Another host: an empty scratch folder, and meanwhile a picture more in the bucket.
+    # Simulates another host: an empty scratch folder, and one more picture in the bucket.
     fill(store, 61)
     result = run_job(store, tmp_path / "other", "again")
     assert result["resumed_from"] == 6
     assert result["steps"] == 12
     assert result["num_pictures"] == 60
     assert [run_id for run_id, _ in list_runs(store)] == ["again"]
-    # Told again after it was done: nothing is published twice.
+    # Run again after it was done: nothing is published twice.
     assert run_job(store, tmp_path / "third", "again") == result
     assert [card["version"] for card in Registry(store, "gan").versions()] == ["v1"]
     assert not any((tmp_path / "other").rglob("*.npz"))
@@ -75,7 +75,7 @@ def test_what_old_runs_left_on_the_disk_goes(tmp_path):
 
 
 def test_a_collapsed_generator_is_published_and_not_served(tmp_path, monkeypatch):
-    """One that draws one thing only: it can be looked at, and activated by hand."""
+    """A generator that draws one thing only can be viewed, and activated by hand."""
     store = MemoryStore()
     blob = np.zeros((16, 16, 3), np.uint8)
     blob[4:12, 4:12] = (250, 210, 40)
@@ -150,7 +150,7 @@ def test_a_data_set_is_trained_on_and_the_card_keeps_it(tmp_path, monkeypatch):
     made = datasets.save(store, "half", Bucket.PIKACHU, {}, [(one, "etag") for one in ids[:40]])
     with pytest.raises(JobCancelled):
         run_job(store, tmp_path / "one", "run", dataset="half", cancelled=Countdown(40 + 5))
-    # A later version does not change the run that has begun.
+    # A later version does not affect a run that has started.
     datasets.save(store, "half", Bucket.PIKACHU, {}, [(one, "etag") for one in ids[:50]])
     result = run_job(store, tmp_path / "other", "run", dataset="half")
     assert result["num_pictures"] == 40
@@ -185,7 +185,7 @@ def test_an_unknown_preset_is_refused(tmp_path):
 
 
 class Countdown:
-    """False so many times, then true."""
+    """Return False this many times, then True."""
 
     def __init__(self, times: int) -> None:
         self.left = times

@@ -1,4 +1,4 @@
-"""A seed's latent depends on the seed alone, is normal, and stays what it was."""
+"""A seed's latent depends on the seed alone, is normal, and never changes."""
 
 import numpy as np
 import pytest

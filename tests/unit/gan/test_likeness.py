@@ -1,4 +1,4 @@
-"""Likeness sees where things are: what is put together wrongly does not pass, whatever its parts are."""
+"""Likeness depends on where things are: wrongly assembled parts do not pass."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ SIDE, CHANNELS = 4, 6
 
 
 def figures(random, num):
-    """(N, 16, 6): each place shows its own thing, with some noise; and mirror images."""
+    """Return (N, 16, 6), each place with its own content and some noise, and mirror images."""
     plan = np.random.default_rng(0).standard_normal((SIDE, SIDE, CHANNELS))
     upright = plan + 0.6 * random.standard_normal((num, SIDE, SIDE, CHANNELS))
     return flat(upright), flat(upright[:, :, ::-1])
 
 
 def scattered(random, num=64):
-    """(N, 16, 6): the same things, anywhere."""
+    """Return (N, 16, 6): the same contents in random places."""
     upright, _ = figures(random, num)
     return np.stack([one[random.permutation(SIDE * SIDE)] for one in upright])
 

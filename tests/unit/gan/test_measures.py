@@ -22,7 +22,7 @@ def normal(random, num, dim=8, mean=0.0):
 
 
 def with_mirror(random, num, dim=8):
-    """Pictures whose mirror image shares half of what they are: their second half is drawn anew."""
+    """Return pictures and mirror images that share half of their features; the second half is drawn anew."""
     originals = normal(random, num, dim)
     mirrored = originals.copy()
     mirrored[:, dim // 2 :] = normal(random, num, dim - dim // 2)
@@ -47,12 +47,12 @@ def test_kid_agrees_with_its_definition():
 
 
 def test_a_mirror_image_brings_no_bias():
-    """Drawn from the reference's own distribution: 0 on average, however alike the mirror images are."""
+    """Samples of the reference's own distribution: 0 on average, however similar mirror images are."""
     random, values = np.random.default_rng(1), []
     for _ in range(400):
         values.append(kid(normal(random, 20), with_mirror(random, 10)))
     assert abs(np.mean(values)) < 3 * np.std(values) / 20
-    # Counted as pictures of their own, they would seem to say that real pictures are more alike.
+    # Counted as separate pictures, mirror images would make real pictures seem more alike.
     random, naive = np.random.default_rng(1), []
     for _ in range(400):
         naive.append(kid(normal(random, 20), alone(with_mirror(random, 10).both)))
@@ -123,7 +123,7 @@ def test_four_pictures_repeated_do_not_pass_for_many():
     assert effective_number(copies, usual) / effective_number(real, usual) < 0.1
     assert effective_number(real[:1].repeat(20, axis=0), usual) == pytest.approx(1)
     assert effective_number(100 * np.eye(10), 1.0) == pytest.approx(10)
-    # Different, and yet alike.
+    # Different, but similar.
     assert effective_number(real[:1] + 0.02 * real, usual) < 1.1
     assert manifolds(copies, real).coverage < 0.2
     assert math.isfinite(effective_number(np.zeros((5, 3)), 0.0))

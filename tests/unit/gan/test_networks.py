@@ -92,7 +92,7 @@ def test_full_size_begins_where_half_the_size_ended(coarse_first):
     latents = np.random.default_rng(0).standard_normal((4, 16)).astype("float32")
     small, large = small_generator(latents), gan.generator(latents)
     assert small.shape == (4, 8, 8, 3)
-    # In the range in which tanh is straight, the mean of 2×2 pixels is near the pixel they were made from.
+    # Where tanh is nearly linear, the mean of 2×2 pixels is close to the pixel they were enlarged from.
     np.testing.assert_allclose(halved(large), small, atol=0.1)
     pictures = np.random.default_rng(1).uniform(-1, 1, (4, 16, 16, 3)).astype("float32")
     np.testing.assert_allclose(gan.discriminator(pictures), small_discriminator(halved(pictures)), atol=1e-5)
@@ -141,7 +141,7 @@ def test_a_share_is_a_share(change):
 
 
 def test_the_compiled_step_gives_what_the_plain_one_gives(coarse_first):
-    """XLA, which presets for a GPU ask for; here it compiles for the processor."""
+    """XLA, which the GPU presets use; here it compiles for the CPU."""
     real = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)
     plain, compiled = Gan(coarse_first), Gan(dataclasses.replace(coarse_first, xla=True))
     for step, fraction in enumerate((0.1, 0.7)):

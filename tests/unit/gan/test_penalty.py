@@ -1,4 +1,4 @@
-"""The gradient penalty really penalises: its gradient against finite differences, and no kernel left out."""
+"""The gradient penalty's gradient against finite differences; it reaches every kernel."""
 
 import dataclasses
 
@@ -15,17 +15,17 @@ from pika_gan.step_tensorflow import Gan, logits_and_input_gradients
 
 
 def penalty_of(gan: Gan, pictures: tf.Tensor) -> tf.Tensor:
-    """What the training step adds to the loss, without its weight."""
+    """Compute what the training step adds to the loss, without its weight."""
     return tf.reduce_mean(squared_gradient_norm(logits_and_input_gradients(gan.discriminator, pictures)[1]))
 
 
 def kernels_of(gan: Gan) -> list[keras.Variable]:
-    """Biases are left out: with leaky ReLUs the input_gradients do not depend on them."""
+    """Biases are left out: with leaky ReLUs the input gradients do not depend on them."""
     return [variable for variable in gan.discriminator.trainable_variables if "kernel" in variable.path]
 
 
 def penalty_gradients(gan: Gan, pictures: tf.Tensor) -> list[tuple[keras.Variable, tf.Tensor]]:
-    """(kernel, gradient) of the penalty alone; fails for a kernel that it does not reach."""
+    """Return (kernel, gradient) of the penalty alone; fail for a kernel that it does not reach."""
     kernels = kernels_of(gan)
     with tf.GradientTape() as tape:
         penalty = penalty_of(gan, pictures)
@@ -43,7 +43,7 @@ def gan(tiny) -> Gan:
 
 @pytest.fixture
 def smooth_gan(tiny, monkeypatch) -> Gan:
-    """The same with a smooth activation: where a ReLU bends, the penalty jumps, as no derivative tells."""
+    """The same with a smooth activation: at a ReLU's kink the penalty jumps, which no derivative shows."""
     monkeypatch.setattr(
         residual.layers, "LeakyReLU", lambda _slope, dtype: keras.layers.Activation("softplus", dtype=dtype)
     )
@@ -64,7 +64,7 @@ def test_gradient_agrees_with_finite_differences_for_every_kernel(smooth_gan, pi
     random = np.random.default_rng(0)
     for kernel, gradient in penalty_gradients(smooth_gan, pictures):
         value = kernel.numpy()
-        # Half of the way along the gradient, so that what is compared is not near zero.
+        # Half of the direction is the gradient, so that the compared values are not near zero.
         direction = random.standard_normal(value.shape).astype("float32")
         direction /= np.linalg.norm(direction)
         direction += gradient.numpy() / np.linalg.norm(gradient)
@@ -93,7 +93,7 @@ def test_slopes_agree_with_finite_differences(smooth_gan, pictures):
 
 
 def test_the_check_catches_bilinear_resizing(tiny, pictures):
-    """The trap: its second-order gradient is None, and the adversarial loss would hide that."""
+    """A pitfall: its second-order gradient is None, and the adversarial loss would hide that."""
     gan = Gan(tiny)
     inputs = keras.Input((tiny.resolution, tiny.resolution, 3))
     x = keras.layers.Conv2D(4, 3, padding="same", activation="leaky_relu")(inputs)
@@ -140,7 +140,7 @@ def test_a_step_refuses_a_network_that_gets_no_gradient(tiny):
 @pytest.mark.parametrize("loss", ["rpgan", "non_saturating", "hinge"])
 @pytest.mark.parametrize("weight", [None, 0.7])
 def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
-    """Both players' gradients, each derived by a tape of its own without any of the step's shortcuts."""
+    """Both players' gradients, each from a separate tape, without the step's shortcuts."""
     gan = Gan(dataclasses.replace(tiny, loss=loss), seed=3)
     gamma = None if weight is None else tf.constant(weight)
     found = gan.criticise(gan.discriminator, pictures, gamma)
@@ -171,7 +171,7 @@ def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
 
 
 def test_a_step_moves_the_generator_along_its_own_gradient(tiny):
-    """The whole fused step against a plain one: the same pictures in, the same generator out."""
+    """The whole fused step against a plain one: the same pictures give the same generator."""
     preset = dataclasses.replace(tiny, augment=(), penalty_weight=0.0, penalty_weight_end=0.0)
     fused, plain = Gan(preset, seed=5), Gan(preset, seed=5)
     real = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)

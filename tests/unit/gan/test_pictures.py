@@ -1,4 +1,4 @@
-"""Figures come from the pictures as they were found, and squares step in where there are too few."""
+"""Figures are cut from the original files; squares are used where there are too few."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ PRESET = replace(PRESETS["tiny"], resolution=32, pictures="figures", poses=3,
 
 
 def wide_scene(random, *, is_plain: bool) -> np.ndarray:
-    """Yellow discs of many sizes at the left of a wide picture, which a square around the middle cuts off."""
+    """Return yellow discs at the left of wide pictures, which a centre square cuts off."""
     height, width = 120, 260
     if is_plain:
         picture = np.full((height, width, 3), random.integers(120, 256, 3), np.uint8)
@@ -48,7 +48,7 @@ def gathered(store, preset=PRESET, before=None):
 
 @pytest.fixture
 def features_by_colour(monkeypatch):
-    """Lite2 is slow and its own test's business: here mean colours choose."""
+    """Select by mean colours instead of Lite2, which is slow and tested elsewhere."""
 
     class Seen:
         def __init__(self, features):

@@ -89,7 +89,7 @@ def test_the_gradient_with_respect_to_pictures_agrees_with_finite_differences(ga
 
 
 def test_the_generator_gets_both_critics_gradients(pictures):
-    """One step's gradients against plain tapes, one for each critic."""
+    """One step's gradients against plain tapes, one per critic."""
     gan = Gan(PRESET)
     inputs = inputs_of(pictures, noise_of(PRESET, 0, 0, num=8), settings_at(PRESET, 0, 0.0))
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)

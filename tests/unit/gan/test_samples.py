@@ -1,4 +1,4 @@
-"""The latent walk goes round on the sphere, in even steps."""
+"""The latent walk is a closed path on the sphere, in even steps."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The graph that turns seeds into latents gives the front end's numbers."""
+"""The graph that turns seeds into latents gives the same numbers as the front end."""
 
 import numpy as np
 import pytest

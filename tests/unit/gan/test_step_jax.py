@@ -1,5 +1,6 @@
-"""The step on JAX against the step on TensorFlow: the same weights, pictures and random numbers, the same
-losses, penalties and updates. Keras has one backend a process, so JAX runs in one of its own.
+"""The step on JAX against the step on TensorFlow: equal inputs give equal losses, penalties and updates.
+
+Keras has one backend per process, so JAX runs in a separate one.
 """
 
 import dataclasses
@@ -40,7 +41,7 @@ for name, preset in json.load(open(folder + "/presets.json")).items():
     np.save(f"{folder}/{name}-scores.npy", gan.score(pictures))
     print(json.dumps({"name": name, "figures": told}), flush=True)
 """
-# Adam divides by the gradient's size: where that is nearly nothing, rounding decides the sign of a step.
+# Adam divides by the gradient's magnitude: where that is tiny, rounding decides the sign of a step.
 LARGE_RATE_STEPS = 2
 
 JAX_ENVIRON = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
@@ -65,7 +66,7 @@ def both(tmp_path_factory):
     for name, preset in CASES.items():
         gan = Gan(preset, seed=0)
         pictures = random.integers(0, 256, (8, 16, 16, 3), np.uint8)
-        # Without biases a hole of zeros stays one, where each backend has its own derivative of a leaky ReLU.
+        # Without biases a hole of zeros stays zero, where the backends' derivatives of a leaky ReLU differ.
         for variable in gan.discriminator.trainable_variables:
             if "bias" in variable.path:
                 variable.assign(random.normal(0, 0.05, variable.shape))

@@ -1,4 +1,4 @@
-"""The training loop: it leaves everything behind, resumes exactly, ends in time, tells when it goes wrong."""
+"""The training loop writes all its files, resumes exactly, ends in time, and detects failures."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from pika_gan.train import TrainingDiverged, train
 
 
 class Stopped(Exception):
-    """What a worker's interruption looks like to the loop."""
+    """How a worker's interruption reaches the loop."""
 
 
 def curve(folder):
@@ -79,7 +79,7 @@ def test_an_interrupted_run_resumes_with_the_same_curve(whole, dataset, tiny, tm
 
 
 def test_a_run_resumes_in_each_of_its_parts(dataset, tiny, tmp_path):
-    """Half the size, full size, and with the projected critic: interrupted in each, and at each change."""
+    """Half size, full size, projected critic: interrupted in each part and at each transition."""
     recipe = dataclasses.replace(
         tiny, coarse_share=0.25, projected_ratio=1.0, projected_from=0.5, projected_size=32
     )
@@ -105,7 +105,7 @@ def test_a_run_resumes_in_each_of_its_parts(dataset, tiny, tmp_path):
 
 
 def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(whole, dataset, tiny, tmp_path):
-    """A kill leaves log lines after the checkpoint, and perhaps half a file."""
+    """A kill leaves log lines after the checkpoint, and possibly half a file."""
     with pytest.raises(Stopped):
         train(
             dataset,
@@ -164,7 +164,7 @@ def test_losses_that_are_not_finite_stop_the_run_and_say_so(dataset, tiny, tmp_p
 
 
 def test_weights_that_are_not_finite_are_never_saved(dataset, tiny, tmp_path, monkeypatch):
-    """The losses of the last step are sound, its update is not."""
+    """The losses of the last step are finite, its update is not."""
     step_of = Gan.train_step
     spoiled = []
 
@@ -214,7 +214,7 @@ def test_a_checkpoint_of_an_earlier_release_is_read(tmp_path):
 
 
 def test_a_collapsed_run_goes_back_to_where_it_was_good(dataset, tiny, tmp_path, monkeypatch):
-    """From step 5 to 8 everything drawn is white; then the run has been sent back, and draws again."""
+    """Everything drawn from step 5 to 8 is white; after the rollback the run draws again."""
     draw, steps, calls = Gan.draw, Gan.train_step, []
 
     def step(self, pictures, number, *arguments, **options):

@@ -1,4 +1,4 @@
-"""The views over a store in memory, with a tiny model that the job really trained and published."""
+"""The views over a store in memory, with a tiny model that the job has trained and published."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ from pika_kit.withdrawn import readmit, withdraw
 
 
 class FakeQueue:
-    """Remembers what was enqueued."""
+    """Records what was enqueued."""
 
     def __init__(self):
         self.enqueued = []
@@ -162,7 +162,7 @@ def test_accept_chooses_where_the_request_does_not(client):
         ("application/json", "application/json"),
     ):
         assert client.get("/generate?seed=1", headers={"Accept": accept}).content_type == kind, accept
-    # What the request says itself holds, and where Accept cannot have it so, that is said.
+    # Fields of the request override Accept; a conflict is reported.
     assert (
         client.get("/generate?seed=1&format=jpg", headers={"Accept": "image/*"}).content_type == "image/jpeg"
     )

@@ -1,4 +1,4 @@
-"""What steers a run: settings that fall, augmentation that follows overfitting, judgements on evaluations."""
+"""What steers a run: settings that fall, augmentation that follows overfitting, verdicts on evaluations."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -78,7 +78,7 @@ def test_a_steps_random_numbers_are_its_own():
 
 
 def test_a_batch_in_parts_gives_the_gradients_of_its_parts():
-    """Two halves of equal pictures and random numbers: as one half by itself."""
+    """Two halves with equal pictures and random numbers give the same step as one half alone."""
     preset = dataclasses.replace(PRESETS["tiny"], batch_size=8)
     whole = Gan(dataclasses.replace(preset, accumulate=2), seed=1)
     half = Gan(dataclasses.replace(preset, batch_size=4), seed=1)

@@ -1,4 +1,4 @@
-"""What the documents of all services have in common, and that requests are held to them."""
+"""What the documents of all services have in common, and that requests are checked against them."""
 
 import importlib
 
@@ -11,7 +11,7 @@ SERVICES = ("scraper", "classifier", "gan")
 
 
 class NoQueue:
-    """Is never asked."""
+    """A store or queue that must not be called."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def operations(apps):
 
 
 def schemas_in(value):
-    """Every schema that has examples, anywhere below."""
+    """Yield every schema that has examples, at any depth."""
     if isinstance(value, dict):
         if isinstance(value.get("examples"), list):
             yield value

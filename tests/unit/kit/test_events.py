@@ -14,7 +14,7 @@ VIEW = JobView("a", "filter", "running", {}, Progress(), None, None, None, None,
 
 
 class Queue:
-    """Counts the questions, and answers what the test says."""
+    """Count the polls and return what the test sets."""
 
     def __init__(self):
         self.views = {"a": VIEW}

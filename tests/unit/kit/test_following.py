@@ -1,4 +1,4 @@
-"""The follower of a current version: it switches in one step, and outlives a store that is away."""
+"""The follower of a current version switches in one step and survives an outage of the store."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ from pika_kit.testing import MemoryStore, settings_for_tests
 
 
 class FlakyStore(MemoryStore):
-    """A store that can be away, and counts what it is asked for."""
+    """A store that can be unavailable and counts its calls."""
 
     def __init__(self):
         super().__init__()
@@ -64,7 +64,7 @@ def test_a_new_version_is_followed_and_a_rollback_too(follower, registry):
 
 
 def test_who_activates_first_and_draws_later_is_followed_too(follower, registry):
-    # PUT /gan/models/current refreshes before anybody has asked for a picture.
+    # PUT /gan/models/current refreshes before any picture is requested.
     follower.refresh()
     assert follower.version() == "v1"
     registry.activate("v2")
@@ -85,7 +85,7 @@ def test_requests_go_on_while_the_next_version_loads(follower, registry, monkeyp
 
 
 def test_who_read_the_alias_earlier_does_not_switch_back_later(follower, registry, monkeypatch):
-    """The follower's thread has read v1 when v2 is activated; it is slow, and must not undo that."""
+    """The follower's thread has read v1 when v2 is activated; being slow, it must not undo that."""
     assert follower.get() == "v1"
     current, slow = registry.current, threading.Event()
 

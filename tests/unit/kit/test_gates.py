@@ -1,4 +1,4 @@
-"""Places behind a gate, and answers that many share."""
+"""Limited places, and results that many callers share."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What keeps a front end from starting, said in one line before any process tries to work."""
+"""What keeps a front end from starting is reported in one line, before any worker starts."""
 
 import importlib.util
 
@@ -16,7 +16,7 @@ REQUIRED = {
 
 @pytest.fixture
 def start(monkeypatch):
-    """Calls the hook with settings besides the required ones; gives what it said where it refused."""
+    """Call the hook with additional settings; return its message if it refuses."""
 
     def call(**changes):
         for name, value in (REQUIRED | changes).items():

@@ -1,4 +1,4 @@
-"""The container's health check: healthy and each way of not being so."""
+"""The container's health check: healthy, and each way of being unhealthy."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from pika_kit import healthcheck
 
 @pytest.fixture
 def port_answering():
-    """Starts a server that answers with a status; gives its port."""
+    """Start a server that returns a status; yield its port."""
     servers = []
 
     def start(status):

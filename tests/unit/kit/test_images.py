@@ -1,4 +1,4 @@
-"""Decoding: by content, upright, RGB on white, 8 bits; else refused with a code, and never anything worse."""
+"""Decoding: by content, upright, RGB on white, 8 bits; otherwise refused with a code, never worse."""
 
 import io
 import random
@@ -31,7 +31,7 @@ def drawing(width: int = 120, height: int = 80) -> Image.Image:
 
 
 def png_header_only(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds next to no pixels."""
+    """Return a PNG that claims a size and contains almost no pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -90,7 +90,7 @@ def test_cmyk_becomes_rgb():
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_is_turned_upright(orientation):
     upright = drawing()
-    # How each orientation is stored: the inverse of the turn that shows it upright.
+    # How each orientation is stored: the inverse of the rotation that makes it upright.
     turns = {
         1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90,
@@ -274,7 +274,7 @@ def test_perceptual_hashes_are_those_of_imagehash(size):
 
 
 def test_perceptual_hashes_do_not_hang_on_rounding_errors():
-    """A flat picture has one frequency and a symmetric one only even ones: the others are 0, not almost 0."""
+    """A flat picture has one frequency and a symmetric one only even ones: the others are exactly 0."""
     flat = np.full((100, 100, 3), 77, np.uint8)
     assert images.perceptual_hash(flat) == images.perceptual_hash(flat // 3) == "8000000000000000"
     half = np.random.default_rng(3).integers(0, 256, (64, 32), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, with what a line belongs to."""
+"""Logs: one JSON object per line, with its context."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from pika_kit.logs import JsonFormatter
 
 
 class Answer:
-    """What gunicorn tells its log of an answer."""
+    """What gunicorn passes to its logger about a response."""
 
     headers = (("X-Request-Id", "mine-1"),)
     sent = 12
@@ -50,7 +50,7 @@ def logger():
     config.set("accesslog", "-")
     root = logging.getLogger()
     before = root.handlers[:]
-    root.handlers = []  # pytest's own stay as they are
+    root.handlers = []  # leave pytest's own handlers alone
     try:
         yield GunicornLogger(config)
     finally:

@@ -1,4 +1,4 @@
-"""The Flask base: what every answer of every service has, tested without the servers behind it."""
+"""The Flask base: what every response of every service has, tested without real servers."""
 
 import pytest
 from flask import jsonify, request
@@ -13,7 +13,7 @@ KEY = "0123456789abcdef"
 
 
 class FakeQueue:
-    """Three jobs, one of each kind of answer."""
+    """Three jobs, one for each kind of response."""
 
     def __init__(self):
         self.seen = iter(range(10))
@@ -48,7 +48,7 @@ class FakeQueue:
 
 @pytest.fixture
 def make_client(tmp_path):
-    """A function that makes a client of a service with the given settings changed."""
+    """Return a function that creates a client of a service with changed settings."""
 
     def make(**changes):
         app = create_app("gan", "Draws", settings_for_tests(tmp_path, **changes), queue=FakeQueue())
@@ -129,7 +129,7 @@ def test_without_keys_all_is_open_and_with_keys_only_health_is(make_client):
     assert make_client().get("/id").status_code == 200
     client = make_client(api_keys={"app": KEY, "other": "fedcba9876543210"})
     assert client.get("/health/live").status_code == client.get("/gan/health/live").status_code == 200
-    # Prometheus reads it beside the service; the gateway leads to /gan/metrics only.
+    # Prometheus scrapes it beside the service; the gateway only routes /gan/metrics.
     assert client.get("/metrics").status_code == 200
     for path in ("/id", "/gan/metrics", "/openapi.json", "/jobs/here", "/nothing-here", "/docs"):
         answer = client.get(path)

@@ -1,4 +1,4 @@
-"""Settings: what a deployment may write, and what it is told when it is wrong."""
+"""Settings: what a deployment may set, and the message when a value is wrong."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Work in threads: in order or as it is finished, bounded, and fair to groups."""
+"""Work in threads: in order or as completed, bounded, and fair to groups."""
 
 import threading
 import time
@@ -53,7 +53,7 @@ def test_an_error_rises_and_what_has_not_begun_is_dropped(run):
 
 
 def test_a_slow_group_holds_two_threads_and_the_others_go_ahead():
-    """A hundred pictures of a host that answers nothing stand before those of ten others."""
+    """A hundred pictures of a host that does not answer precede those of ten others."""
     release, under_way, most = threading.Event(), Counter(), Counter()
     lock = threading.Lock()
 
@@ -78,7 +78,7 @@ def test_a_slow_group_holds_two_threads_and_the_others_go_ahead():
 
 
 def test_within_a_group_the_order_stays():
-    """One thread finishes in the order of its starts; with more, the scheduler would decide."""
+    """With one thread work completes in order; with more, the scheduler would decide."""
     items = [(f"host{number % 3}", number) for number in range(60)]
     finished = [item for item, _ in as_finished(str, items, 1, group=lambda item: item[0])]
     for host in ("host0", "host1", "host2"):

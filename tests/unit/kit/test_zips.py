@@ -1,4 +1,4 @@
-"""Zips: bombs are refused, names mean nothing, what desktops leave behind is counted and skipped."""
+"""Zips: bombs are refused, names are not trusted, desktop leftovers are counted and skipped."""
 
 import io
 import os
@@ -84,7 +84,7 @@ def test_an_entry_that_tells_a_smaller_size_yields_no_more_than_that():
     directory = data.index(b"PK\x01\x02")
     struct.pack_into("<L", data, directory + 24, 100)  # the uncompressed size in the central directory
     with SafeZip(io.BytesIO(bytes(data))) as archive:
-        assert reason(archive) == "zip_entry_unreadable"  # the checksum is of more
+        assert reason(archive) == "zip_entry_unreadable"  # the checksum covers more
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_zip_that_is_too_much_as_a_whole_is_refused(limits, message):
 @pytest.mark.parametrize("size", [101, 2**32, 2**40, 2**63])
 @pytest.mark.parametrize("locator_leads_elsewhere", [False, True])
 def test_a_directory_is_bounded_whatever_its_64_bit_record_says(size, locator_leads_elsewhere):
-    """`zipfile` believes the record before the locator, or the one that the locator names, by its release."""
+    """Releases of `zipfile` differ: they use the record before the locator, or the one it names."""
     data = bytearray(zipped({"a": b"x"}).getvalue())
     end = data.index(b"PK\x05\x06")
 

@@ -1,4 +1,4 @@
-"""What the command accepts and how it fails; nothing runs behind it."""
+"""What the command accepts and how it fails, without a running stack."""
 
 import io
 import json
@@ -26,12 +26,12 @@ COMMANDS = (
 
 @pytest.fixture
 def call(tmp_path):
-    """The real program; its state folder is empty."""
+    """Run the real program with an empty state folder."""
 
     def run(*words: str) -> subprocess.CompletedProcess:
         program = Path(sys.executable).with_name("pikastack")
         words = (program, *words, "--state", str(tmp_path))
-        # Port 1: a stack in containers on this machine shall not be found either.
+        # Port 1: a stack in containers on this machine must not be found either.
         environ = {**os.environ, "PIKA_PORT": "1"}
         return subprocess.run(words, capture_output=True, text=True, check=False, env=environ)
 
@@ -55,7 +55,7 @@ def test_without_a_stack_the_message_says_how_to_start_one(call):
 
 @pytest.mark.parametrize("command", ["models", "jobs list", "generate", "scrape ."])
 def test_a_named_state_folder_is_used_or_refused(tmp_path, monkeypatch, command):
-    """A stack in containers answers on this machine, and is not the one that was asked for."""
+    """A stack in containers runs on this machine, but another one was requested."""
     answering = "http://127.0.0.1:1"
     monkeypatch.setattr("pikastack.stack.containers.find_gateway", lambda: answering)
     result = CliRunner().invoke(pikastack, [*command.split(), "--state", str(tmp_path)])

@@ -51,7 +51,7 @@ class _Service(BaseHTTPRequestHandler):
         self.end_headers()
         for view in type(self).views:
             text = f": still here\n\nevent: progress\ndata: {json.dumps(view)}\n\n"
-            # In pieces that end in the middle of an event.
+            # In chunks that end in the middle of an event.
             for piece in (text[:30], text[30:]):
                 self.wfile.write(f"{len(piece.encode()):x}\r\n".encode() + piece.encode() + b"\r\n")
                 self.wfile.flush()

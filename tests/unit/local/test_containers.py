@@ -12,7 +12,7 @@ from pikastack.stack.state import find_clone
 
 @pytest.fixture
 def serve():
-    """Starts a server that answers every GET with a document; gives its port."""
+    """Start a server that answers every GET with a document; yield its port."""
     servers = []
 
     def start(document):

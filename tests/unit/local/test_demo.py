@@ -1,4 +1,4 @@
-"""The demo's own decisions (the threshold, going on after an interruption) on a hand-written stack."""
+"""The demo's own decisions (the threshold, resuming after an interruption), against a fake stack."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ GAN = {
 
 
 class FakeStack:
-    """Answers as the services do; `passing` tells how many pictures reach which threshold."""
+    """Responds as the services do; `passing` maps thresholds to the number of pictures that reach them."""
 
     url = "http://127.0.0.1:1"
 
@@ -184,7 +184,7 @@ def test_an_interrupted_demo_does_not_train_the_classifier_again(make):
     paths = [path for path, _ in stack.posted]
     assert paths.count("/classifier/train") == 1
     assert paths.count("/filter") == 1
-    # The one that failed is tried again.
+    # The failed one is tried again.
     assert paths.count("/gan/train") == 2
 
 

@@ -1,4 +1,4 @@
-"""The drawn pictures: seeded, varied, not to be told apart by colour alone, and laid out as promised."""
+"""The drawn pictures: seeded, varied, not separable by colour alone, and laid out as documented."""
 
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +23,7 @@ def others() -> np.ndarray:
 
 
 def yellow_share(pictures: np.ndarray) -> np.ndarray:
-    """The share of each picture that is strongly yellow."""
+    """Return the share of each picture that is strongly yellow."""
     red, green, blue = (pictures[..., channel].astype(int) for channel in range(3))
     is_yellow = (red > 130) & (green > 0.6 * red) & (green < 1.02 * red) & (blue < 0.6 * green)
     return is_yellow.mean(axis=(1, 2))
@@ -56,7 +56,7 @@ def test_pikachus_are_yellow_with_black_and_red(pikachus):
 
 
 def test_pikachus_differ_from_each_other(pikachus):
-    """Were a GAN to draw one of them only, the mean pairwise distance would tell."""
+    """If a GAN drew only one of them, the mean pairwise distance would show it."""
     flat = pikachus[:, ::2, ::2].reshape(NUM_DRAWN, -1) / 255
     distances = np.array(
         [np.sqrt(((flat[i] - flat[j]) ** 2).mean()) for i in range(NUM_DRAWN) for j in range(i)]
@@ -66,7 +66,7 @@ def test_pikachus_differ_from_each_other(pikachus):
 
 
 def test_the_best_threshold_on_yellow_does_not_separate_the_classes(pikachus, others):
-    """A classifier that only looks at how yellow a picture is must fail on many."""
+    """A classifier that only measures yellow must fail on many."""
     ours, theirs = yellow_share(pikachus), yellow_share(others)
     right = [((ours >= cut).mean() + (theirs < cut).mean()) / 2 for cut in np.linspace(0, 1, 101)]
     assert max(right) < 0.88

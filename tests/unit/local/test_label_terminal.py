@@ -14,7 +14,7 @@ from pikastack.cli.terminal import Terminal
 
 
 def png(*colours):
-    """A picture of rows of one colour each."""
+    """Return a picture with rows of one colour each."""
     image = Image.new("RGB", (4, len(colours)))
     for row, colour in enumerate(colours):
         image.paste(colour, (0, row, 4, row + 1))
@@ -24,7 +24,7 @@ def png(*colours):
 
 
 class FakeClient:
-    """Five unlabelled pictures; remembers what it is sent."""
+    """Five unlabelled pictures; records what it is sent."""
 
     def __init__(self):
         self.ids = [str(number) for number in range(5)]
@@ -73,7 +73,7 @@ def test_what_was_given_can_be_taken_back_and_nonsense_is_asked_again(session, m
     answer(monkeypatch, "1", "u", "7", "eins", "2 3", "q")
     given = label_in_terminal(session)
     assert (given.pikachu, given.others) == (2, 1)
-    # The pictures whose labels were taken back are asked about again, at once.
+    # Pictures whose labels were undone come first again.
     (sent,) = session.client.sent
     assert [(label["id"], label["label"]) for label in sent["labels"]] == [
         ("0", "others"),

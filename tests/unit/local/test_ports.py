@@ -93,7 +93,7 @@ def test_a_port_of_which_the_kernel_remembers_old_connections_can_be_had_again_a
         port = listener.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
         accepted, _ = listener.accept()
-        # Who closes first keeps the connection in TIME_WAIT for a minute.
+        # The side that closes first keeps the connection in TIME_WAIT for a minute.
         accepted.close()
         client.close()
     assert is_free(port)

@@ -1,4 +1,4 @@
-"""One part's process, with small real programs in the parts' place."""
+"""The process of one part, with small real programs instead of the parts."""
 
 import errno
 import signal
@@ -131,7 +131,7 @@ def test_a_part_that_cannot_be_started_is_tried_again_and_says_why(state):
 
 
 def test_a_full_disk_does_not_end_the_supervisor_but_delays_a_part(start, state):
-    """/dev/full says of every write that there is no space left."""
+    """/dev/full fails every write with "no space left"."""
     log = state.logs / "part.log"
     log.symlink_to("/dev/full")
     process = start("import time; time.sleep(60)")

@@ -1,4 +1,4 @@
-"""The set-up script at the root: which uv it takes, and that it trusts nothing but the locked bytes."""
+"""The set-up script at the root: which uv it uses, and that it accepts only the locked hashes."""
 
 import hashlib
 import importlib.machinery

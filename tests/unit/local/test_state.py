@@ -34,7 +34,7 @@ def test_state_is_read_back_as_it_was_written(state):
 def test_a_pid_that_another_process_has_now_is_not_the_process(state):
     other = identity(os.getpid())
     assert is_alive(other)
-    # The kernel gave this pid to us; whoever had it a minute earlier is gone.
+    # The kernel assigned this pid to us; its user of a minute ago is gone.
     state.write({"status": "ready", "supervisor": {**other, "create_time": other["create_time"] - 60}})
     assert state.running() is None
 

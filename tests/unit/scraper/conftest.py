@@ -18,7 +18,7 @@ from pika_scraper.intake.verify import Decoders
 
 @pytest.fixture
 def make_picture():
-    """A function that encodes a smooth random picture: `make_picture(seed, (width, height), "PNG")`."""
+    """Return `make_picture(seed, (width, height), "PNG")`, which encodes a smooth random picture."""
 
     def make(seed: int, size: tuple[int, int] = (120, 90), name: str = "PNG", **options) -> bytes:
         coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
@@ -44,7 +44,7 @@ def memory_store() -> MemoryStore:
 
 @pytest.fixture
 def make_context(memory_store, root, tmp_path):
-    """A function that makes a job's context on the test's store; `job_id` is new unless it is given."""
+    """Return a function that creates a job's context on the test's store; `job_id` is new unless given."""
     numbers = itertools.count(1)
 
     def make(job_id: str | None = None, publish=lambda _: None, **changes) -> JobContext:

@@ -1,4 +1,4 @@
-"""The address suite: what is not on the public internet is refused in every spelling."""
+"""The address suite: everything outside the public internet is refused in every spelling."""
 
 import http.server
 import itertools
@@ -23,11 +23,11 @@ NOT_PUBLIC = [
     # IPv6: loopback, unspecified, link-local, unique local, multicast, documentation, discard
     "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1", "3fff::1",
     "100::1", "5f00::1", "fec0::1",
-    # IPv6 that carries IPv4: mapped, compatible, 6to4, Teredo, NAT64
+    # IPv6 that embeds IPv4: mapped, compatible, 6to4, Teredo, NAT64
     "::ffff:127.0.0.1", "::ffff:7f00:1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1",
     "::ffff:0:127.0.0.1", "2002:7f00:1::1", "2002:a00:1::1", "2001:0:7f00:1::1", "64:ff9b::127.0.0.1",
     "64:ff9b::a9fe:a9fe", "64:ff9b:1::7f00:1",
-    # no numeric address at all
+    # not numeric
     "localhost", "", "127.0.0.1:80",
 ]  # fmt: skip
 
@@ -38,7 +38,7 @@ FETCHER = Fetcher()
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001:81b::200e"]
 
-# Spellings that a resolver understands, of addresses that must not be reached.
+# Spellings that a resolver accepts, of addresses that must not be reached.
 HOSTS = [
     "localhost", "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.0.0.1", "0x7f.1",
     "0177.0.0.1", "0177.1", "017700000001", "00000177.0.0.1", "0", "0.0.0.0", "169.254.169.254", "2852039166",
@@ -64,12 +64,12 @@ def test_an_address_is_refused_in_every_spelling(host, scheme, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("a connection was opened"))
     with pytest.raises(Refused) as caught:
         FETCHER.fetch(f"{scheme}://{host}/picture.png")
-    # "unresolvable" where this system's resolver does not know a spelling: then nobody can be reached by it.
+    # "unresolvable" where this system's resolver rejects a spelling: then it cannot reach anything.
     assert caught.value.code in {"address_refused", "unresolvable"}
 
 
 class Redirecting(http.server.BaseHTTPRequestHandler):
-    """Sends everybody where the path says."""
+    """Redirect every request to the place named in the path."""
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -83,7 +83,7 @@ class Redirecting(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def redirecting():
-    """A server on loopback that redirects; a fetcher that may ask it and nothing else inside."""
+    """A redirecting server on loopback, and a fetcher for which only it is allowed."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirecting) as server:
         server.asked = []
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -116,7 +116,7 @@ def test_the_suite_of_addresses_has_sixty_forms_that_are_resolved_for_real():
 
 @pytest.mark.parametrize("inside_address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "fd00::1"])
 def test_a_name_whose_address_changes_is_refused_whenever_it_is_not_public(monkeypatch, inside_address):
-    """Rebinding: public at the first look, inside at the second attempt's."""
+    """Rebinding: public at the first lookup, internal at the second attempt's."""
     answers = itertools.cycle([["8.8.8.8"], [inside_address]])
     connected = []
 
@@ -161,7 +161,7 @@ def test_behind_a_translators_prefix_the_address_inside_counts(prefix, address, 
 
 def test_a_translators_prefix_hides_nothing_and_bars_nothing():
     prefix = (IPv6Network("2600:1234::/96"), IPv6Network("64:ff9b::/96"))
-    assert is_public("2600:1234::127.0.0.1")  # without the setting it is an address like any other
+    assert is_public("2600:1234::127.0.0.1")  # without the setting it is an ordinary address
     assert not is_public("2600:1234::127.0.0.1", prefix)
     assert not is_public("64:ff9b::10.0.0.1", prefix)
     assert is_public("64:ff9b::8.8.8.8", prefix)

@@ -1,4 +1,4 @@
-"""What the fuzzer has found so far: each input raises nothing that is not expected, and costs little."""
+"""The fuzzer's corpus: no input raises anything unexpected or costs much."""
 
 import sys
 import time

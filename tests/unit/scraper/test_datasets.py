@@ -1,4 +1,4 @@
-"""Data sets: chosen by conditions, written down once, the same as long as their pictures are."""
+"""Data sets: selected by conditions, immutable, and the same as long as their pictures are."""
 
 import pytest
 
@@ -93,7 +93,7 @@ def test_conditions_are_read_from_json():
 
 
 class Queue:
-    """Notes what is started."""
+    """Records what is started."""
 
     def enqueue(self, name, arguments):
         self.started = (name, arguments)

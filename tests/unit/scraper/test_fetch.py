@@ -19,7 +19,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(5000)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers by path; what it saw is in the server's `seen`."""
+    """Respond by path; requests are recorded in the server's `seen`."""
 
     def do_GET(self):
         self.server.seen.append((self.path, self.headers.get("Host")))
@@ -134,7 +134,7 @@ def port(server, seen):
 
 @pytest.fixture
 def make_fetcher(port):
-    """A fetcher for which pictures.test is the local server; pauses are noted and not waited for."""
+    """A fetcher for which pictures.test is the local server; pauses are recorded instead of waited for."""
 
     def make(resolver=lambda *_: ["127.0.0.1"], **limits) -> Fetcher:
         found = Fetcher((f"pictures.test:{port}",), FetchLimits(**limits), resolver, pauses.append)
@@ -191,7 +191,8 @@ def test_a_redirect_to_an_address_inside_is_refused(make_fetcher, port, seen, ho
 def test_the_connection_goes_to_the_address_that_was_checked_also_when_the_name_moves(
     make_fetcher, port, seen
 ):
-    answers = iter([["127.0.0.1"]])  # a second look-up would find nothing, as rebinding would something else
+    # a second lookup would find nothing; with rebinding it would find something else
+    answers = iter([["127.0.0.1"]])
 
     def resolver(*_):
         return next(answers)
@@ -252,7 +253,7 @@ def test_no_more_bytes_are_read_than_allowed(make_fetcher, port, seen, path):
 
 def test_a_file_that_ends_early_is_not_taken(make_fetcher, port, seen):
     assert code_of(make_fetcher(max_attempts=2), f"http://pictures.test:{port}/short") == "unreachable"
-    # A connection that an earlier test gave up may be accepted only now.
+    # A connection that an earlier test abandoned may only be accepted now.
     assert len([path for path, _host in seen if path == "/short"]) == 2
 
 
@@ -313,7 +314,7 @@ def test_whatever_a_host_answers_is_one_counted_reason(answer, code):
 
 @contextmanager
 def raw_server(answer):
-    """Answers every connection with these bytes, whatever was asked, and hangs up."""
+    """Answer every connection with these bytes, whatever was requested, and close it."""
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve():
@@ -343,7 +344,7 @@ def test_looking_a_name_up_takes_its_share_of_the_time_and_no_more(port, seen):
 
 
 def test_a_host_that_answers_no_connection_costs_its_time_once(port, seen):
-    """192.0.2.0/24 is nobody's: some networks lose what is sent there, others say so at once."""
+    """192.0.2.0/24 is unassigned: some networks drop its packets, others reject them at once."""
     addresses = [f"192.0.2.{number}" for number in range(1, 200)]
     fetcher = Fetcher(
         (f"pictures.test:{port}",), FetchLimits(total_seconds=0.5), lambda *_: addresses, lambda _: None
@@ -368,7 +369,7 @@ def test_a_name_server_that_asks_for_patience_is_asked_again(port, seen):
 
 def test_https_without_a_valid_certificate_is_refused(make_fetcher, port, seen):
     fetcher = make_fetcher(max_attempts=1)
-    # The server speaks no TLS at all.
+    # The server does not use TLS.
     assert code_of(fetcher, f"https://pictures.test:{port}/picture.png") == "unreachable"
     assert fetcher._connections._tls.verify_mode is ssl.CERT_REQUIRED
     assert fetcher._connections._tls.check_hostname
@@ -438,7 +439,7 @@ class Counting(http.server.BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(b"" if is_missing else PICTURE)
-        # Closed without a word, as after a time-out of the host's own.
+        # Closed without notice, as after the host's own timeout.
         self.close_connection = self.server.says_close or self.answered >= self.server.closes_after
 
     def log_message(self, *_):
@@ -447,7 +448,7 @@ class Counting(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def keeping():
-    """A server that counts its connections, and a fetcher that may ask it."""
+    """A server that counts its connections, and a fetcher that may use it."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Counting)
     server.daemon_threads = True
     server.num_connections = server.num_requests = 0

@@ -1,4 +1,4 @@
-"""Flags say what is odd about a picture; on a plain ground its colour and the box of what stands on it."""
+"""Flags report what is odd about a picture; on a plain ground, its colour and the figure's box."""
 
 import io
 
@@ -22,7 +22,7 @@ def flags_of(pixels, width=None, height=None, format="jpeg") -> list[str]:
 
 
 def on_ground(colour, box) -> np.ndarray:
-    """Noise in `box` (left, top, right, bottom) of a plain picture of 200 × 100."""
+    """Return a plain picture of 200 × 100 with noise in `box` (left, top, right, bottom)."""
     pixels = np.full((100, 200, 3), colour, np.uint8)
     left, top, right, bottom = box
     pixels[top:bottom, left:right] = np.random.default_rng(2).integers(
@@ -88,7 +88,7 @@ def test_on_a_plain_ground_a_square_can_hold_the_whole_picture():
     pixels = decode(padded.square).pixels
     assert (pixels[:60] == (250, 245, 220)).all()
     assert (pixels[-60:] == (250, 245, 220)).all()
-    # The left edge of the figure, at 6/200 of the width, is in the padded square and not in the cropped one.
+    # The figure's left edge, at 6/200 of the width, is in the padded square but not in the cropped one.
     assert (pixels[128, 2] == (250, 245, 220)).all()
     assert (pixels[90:166, 12] != (250, 245, 220)).any()
     assert (decode(cropped.square).pixels[128, :4] != (250, 245, 220)).any()

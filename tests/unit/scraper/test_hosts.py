@@ -1,4 +1,4 @@
-"""Hosts are asked politely, on a clock that only moves when somebody sleeps."""
+"""Requests per host are limited, on a clock that only advances during sleeps."""
 
 import threading
 
@@ -53,7 +53,7 @@ def test_a_host_that_wants_peace_is_left_alone_by_all(hosts, clock):
     hosts.leave_alone("a.test", 60)
     with pytest.raises(HostBusy):
         ask(hosts, deadline=clock.now + 59)
-    # Who gave up has taken nobody's place.
+    # A caller that gave up has not used up a slot.
     ask(hosts, deadline=clock.now + 61)
 
 

@@ -1,4 +1,4 @@
-"""raw → images: squares, near duplicates kept out and told, flags; twice and in pieces the same."""
+"""raw → images: squares, near duplicates left out and reported, flags; the same if run twice or in parts."""
 
 import io
 
@@ -24,7 +24,7 @@ CONFIG = PrepareConfig()
 
 @pytest.fixture
 def add(memory_store):
-    """A function that takes a picture into raw and gives its id."""
+    """Return a function that puts a picture into raw and returns its id."""
     raw = PictureBucket(memory_store, Bucket.RAW)
     return lambda data, name="x.png": take_here(raw, data, make_origin("folder", name=name)).picture_id
 

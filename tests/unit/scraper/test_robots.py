@@ -1,4 +1,4 @@
-"""What hosts ask robots for is kept to: robots.txt before the first picture, X-Robots-Tag with each."""
+"""Hosts' wishes are respected: robots.txt before the first picture, X-Robots-Tag with each."""
 
 import pytest
 
@@ -24,7 +24,7 @@ Disallow: /
 
 
 class Host:
-    """Gives a robots.txt, or refuses it with a code; counts how often it was asked."""
+    """Serve a robots.txt, or fail with a status; count the requests."""
 
     def __init__(self, answer):
         self.answer, self.asked = answer, []
@@ -79,7 +79,7 @@ def test_rules_for_all_hold_where_there_are_none_for_us(path, expected):
         ("unreachable", "robots_unreachable"),
         ("too_large", "robots_unreachable"),
         ("too_many_redirects", "robots_unreachable"),
-        # The picture's own request says so.
+        # The header comes with the picture itself.
         ("address_refused", "permitted"),
     ],
 )

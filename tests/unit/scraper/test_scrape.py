@@ -1,4 +1,4 @@
-"""Scrape jobs on a store in memory: what is taken, refused, skipped; run twice; interrupted and run again."""
+"""Scrape jobs on a store in memory: taken, refused, skipped; run twice, interrupted, resumed."""
 
 import csv
 import json
@@ -27,7 +27,7 @@ def raw(memory_store):
 
 @pytest.fixture
 def folder(root, make_picture):
-    """Good, doubled, damaged, foreign and hidden files."""
+    """Good, duplicate, damaged, foreign and hidden files."""
     found = root / "pictures"
     (found / "deep" / ".hidden").mkdir(parents=True)
     (found / "a.png").write_bytes(make_picture(1))
@@ -63,7 +63,7 @@ def test_a_folder_is_taken_and_everything_is_accounted_for(folder, make_context,
     assert report["refused"] == 3
     assert report["skipped"] == {"hidden": 1, "links": 1, "no_files": 1}
     assert report["samples"]["damaged"] == ["pictures/cut.png"]
-    # Of three files with the same bytes the one whose thread was first is taken.
+    # Of three files with the same bytes, the first to be processed is taken.
     same = {"pictures/a.png", "pictures/deep/ピカチュウ", "pictures/inner-link.png"}
     duplicates = report["samples"]["exact_duplicate"]
     assert len(duplicates) == len(set(duplicates) & same) == 2
@@ -108,7 +108,7 @@ def test_squares_that_waited_are_those_that_are_made_anew(
     )
     report = jobs.scrape(make_context("job"), source="folder", location="pictures")
     at_once = contents(memory_store)
-    # What was found a second time is read again, with both origins.
+    # What was found twice is read again, with both origins.
     assert len(decoded) == (1 if room else 2)
     for _, key in [found for found in at_once if found[0] == "images"]:
         memory_store.delete(Bucket.IMAGES, key)

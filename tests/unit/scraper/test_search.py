@@ -1,4 +1,4 @@
-"""The sources that search, against catalogues on loopback that answer in the documented formats."""
+"""The search sources, against catalogues on loopback that respond in the documented formats."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ CONTACT = "https://example.org/pikachus"
 
 
 class Catalogues(BaseHTTPRequestHandler):
-    """Openverse at /v1/images/, Commons at /w/api.php, and pictures; what was asked is in `server.asked`."""
+    """Openverse at /v1/images/, Commons at /w/api.php, and pictures; requests are in `server.asked`."""
 
     def do_GET(self):
         parts = urlsplit(self.path)
@@ -123,7 +123,7 @@ def catalogues(make_picture):
 
 @pytest.fixture
 def scrape(make_context, catalogues):
-    """Runs a scrape job whose catalogues are the local ones."""
+    """Run a scrape job against the local catalogues."""
 
     def run(*sources, queries=("Pikachu",), limit=None, **changes):
         place = catalogues.url.removeprefix("http://")
@@ -165,7 +165,7 @@ def test_openverse_is_asked_page_by_page_and_what_it_tells_is_kept(scrape, catal
         "job": None,
         "note": None,
     }
-    # An address that is a script is none.
+    # A script is not accepted as an address.
     assert found[f"{catalogues.url}/picture/0"]["page"] is None
 
 
@@ -201,7 +201,7 @@ def test_a_key_is_sent_and_so_is_whom_to_write_to(scrape, catalogues):
     _, _, headers = catalogues.asked[0]
     assert headers["Authorization"] == "Bearer a key of ours"
     assert headers["User-Agent"].startswith(f"pikastack/0.1 ({CONTACT}) urllib3/")
-    # The picture's host is a stranger to Openverse.
+    # The picture's host is not Openverse's.
     assert "Authorization" not in catalogues.asked[-1][2]
 
 
@@ -258,7 +258,7 @@ def test_a_catalogue_that_fails_ends_its_query_and_not_the_job(scrape, catalogue
 
 
 def test_a_second_scrape_fetches_nothing_twice(scrape, catalogues, memory_store):
-    """Neither from the same catalogue nor, where both name one address, from the other."""
+    """Neither from the same catalogue nor from the other one, if both name the same address."""
     first = scrape("openverse", queries=["Pikachu"])
     fetched = len([path for path, _, _ in catalogues.asked if path.startswith("/picture/")])
     second = scrape("openverse", queries=["Pikachu", "ピカチュウ"])

@@ -1,4 +1,4 @@
-"""What addresses gave is remembered: over jobs, in several at once, and not for ever."""
+"""The outcomes of addresses are remembered across jobs and processes, for a limited time."""
 
 import pytest
 

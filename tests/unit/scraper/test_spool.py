@@ -1,4 +1,4 @@
-"""Squares that wait for `prepare`: bounded, whole or not there, never older than their provenance."""
+"""Squares waiting for `prepare`: bounded, complete or absent, never older than their provenance."""
 
 import os
 import time

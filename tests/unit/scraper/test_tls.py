@@ -17,7 +17,7 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """A picture for everybody, over connections that stay open."""
+    """Serve a picture at every path, over persistent connections."""
 
     protocol_version = "HTTP/1.1"
 
@@ -40,7 +40,7 @@ def authorities():
 
 @pytest.fixture
 def host(authorities, tmp_path, monkeypatch):
-    """A function that serves with a certificate and gives (fetcher, URL, hosts asked for)."""
+    """Return a function that serves with a certificate and returns (fetcher, URL, requested hosts)."""
     known, unknown = authorities
     known.cert_pem.write_to_path(str(tmp_path / "known.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "known.pem"))
@@ -52,7 +52,7 @@ def host(authorities, tmp_path, monkeypatch):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads, server.hosts = True, []
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        server.handle_error = lambda *_: None  # a client that hangs up is meant
+        server.handle_error = lambda *_: None  # clients that hang up are intended
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         place = f"pictures.test:{server.server_address[1]}"

@@ -1,4 +1,4 @@
-"""Decoding in a child process: the same as here, and one hostile picture costs one picture."""
+"""Decoding in a child process: the same results, and one hostile picture costs one picture."""
 
 import io
 import os
@@ -43,7 +43,7 @@ def large_png() -> bytes:
 
 
 def examined(decoders, data) -> str | None:
-    """Why a picture is refused, or None."""
+    """Return why a picture is refused, or None."""
     try:
         decoders.examine(data)
     except PictureError as error:
@@ -96,7 +96,7 @@ def test_a_picture_that_takes_too_much_memory_is_refused_alone(make_picture):
 def test_a_picture_that_takes_too_much_of_a_core_is_refused_alone(make_picture):
     with Decoders(1, DecodeLimits(cpu_seconds=0)) as decoders:
         assert decoders.examine(make_picture(1)).width == 120
-        # The kernel counts whole seconds: a quick machine may be done just before the next one begins.
+        # The kernel counts whole seconds: a fast machine may finish just before the next one starts.
         refused = [examined(decoders, slow_jpeg()) for _ in range(3)]
         assert "too_slow" in refused
         assert decoders.examine(make_picture(1)).width == 120
@@ -117,7 +117,7 @@ def test_time_is_limited_where_the_child_does_nothing_at_all(make_picture):
 
 
 def test_a_crash_costs_one_picture_and_the_others_go_on(make_picture):
-    """The child is killed again and again, while eight threads have pictures examined."""
+    """The child is killed repeatedly while eight threads examine pictures."""
     others = {child.pid for child in children()}
     with Decoders(2) as decoders, ThreadPoolExecutor(8) as pool:
 
@@ -152,7 +152,7 @@ def test_the_child_has_no_keys_and_nothing_of_ours_open(make_picture, monkeypatc
         assert "do-not-tell" not in Path(f"/proc/{child.pid}/environ").read_text()
         targets = [os.readlink(found) for found in Path(f"/proc/{child.pid}/fd").iterdir()]
         assert held.name not in targets
-        assert sum(found.startswith("socket:") for found in targets) == 2  # standard input, and its copy
+        assert sum(found.startswith("socket:") for found in targets) == 2  # standard input, and its duplicate
 
 
 def test_a_child_makes_room_for_a_new_one_after_some_pictures(make_picture):

@@ -1,4 +1,4 @@
-"""The scraper's HTTP interface on a store in memory and a queue that only notes."""
+"""The scraper's HTTP interface, on a store in memory and a queue that only records."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ from pika_scraper.views.provenance import FIELDS
 
 
 class NotingQueue:
-    """Takes jobs in and runs none."""
+    """Accepts jobs and runs none."""
 
     def __init__(self) -> None:
         self.enqueued: list[tuple[str, dict]] = []
@@ -322,7 +322,7 @@ def test_where_pictures_came_from_can_be_downloaded(client, memory_store, make_p
     assert [(row["id"], row["query"]) for row in rows] == [
         (record["id"], record["query"] or "") for record in records
     ]
-    # What a spreadsheet would compute is shown as text.
+    # What a spreadsheet would evaluate is escaped.
     assert {row["author"] for row in rows} == {"'=1+1", ""}
     assert {row["name"] for row in rows} == {"a.png", 'b", c', "'-c.png"}
     parquet = client.get("/images/provenance?bucket=raw&format=parquet")
@@ -361,7 +361,7 @@ def test_a_scrape_is_accepted_as_a_job(client, root, enqueued):
     }
     assert client.post("/prepare").status_code == 202
     assert enqueued[2] == ("prepare", {"fit": "crop"})
-    # The line of the article; Commons is asked where it is told whom to write to.
+    # The article's command. Commons is only asked if a contact address is set.
     client.post("/scrape", json={"queries": "ピカチュウ,Pikachu, ポケモン", "limit": 10_000})
     assert enqueued[3][1]["sources"] == ["openverse"]
     assert enqueued[3][1]["queries"] == ["ピカチュウ", "Pikachu", "ポケモン"]

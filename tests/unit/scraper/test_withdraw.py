@@ -1,4 +1,4 @@
-"""Withdrawing: out of the buckets at once, never back, a near duplicate in its place."""
+"""Withdrawing: removed from the buckets at once, never back, replaced by a near duplicate."""
 
 import pytest
 from scraper_samples import take_here
@@ -27,7 +27,7 @@ def folder(root, make_picture):
 
 @pytest.fixture
 def ids(folder, make_context, memory_store):
-    """Name → id, after a scrape that has prepared them."""
+    """Return name → id, after a scrape that has prepared them."""
     jobs.scrape(make_context(), source="folder", location="pictures")
     raw = PictureBucket(memory_store, Bucket.RAW)
     return {raw.provenance(found)["origins"][0]["name"].split("/")[1]: found for found in raw.ids()}
@@ -97,7 +97,7 @@ def client(memory_store, root, tmp_path):
 
 
 class Queue:
-    """Takes jobs in and runs none."""
+    """Accepts jobs and runs none."""
 
     def enqueue(self, name, arguments):
         self.name, self.arguments = name, arguments

@@ -1,4 +1,4 @@
-"""The import contracts fail when somebody breaks them: shown on a copy of the code with one bad line each."""
+"""The import contracts fail when they are broken: each shown on a copy of the code with one bad line."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def copy(tmp_path) -> Path:
-    """All packages side by side, where a test may spoil them; they stand before the installed ones."""
+    """Copies of all packages, which a test may modify; they shadow the installed ones."""
     for source in SOURCES:
         shutil.copytree(
             source, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")

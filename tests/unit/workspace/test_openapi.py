@@ -1,4 +1,4 @@
-"""The committed document of the whole stack is the one that the services would give now."""
+"""The committed document of the whole stack is what the services produce now."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""One version number: that of the packages' metadata, in the changelog and in the interface."""
+"""One version number: the packages' metadata, the changelog and the interface agree."""
 
 import importlib.metadata
 import json

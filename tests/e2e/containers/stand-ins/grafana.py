@@ -1,6 +1,6 @@
-"""Does with Grafana's provisioned files what Grafana does: reads them, and asks what each panel asks.
+"""Process Grafana's provisioned files as Grafana does: read them and run each panel's queries.
 
-GET /api/health as there; GET /panels is this program's own: {title: [the series of each of its queries]}.
+GET /api/health is Grafana's; GET /panels is this program's own: {title: [the series of each of its queries]}.
 """
 
 import json
@@ -16,13 +16,13 @@ PROVISIONING = pathlib.Path("/etc/grafana/provisioning")
 
 
 def read(kind: str, key: str) -> list[dict]:
-    """All entries of one kind in the provisioning folder."""
+    """Return all entries of one kind in the provisioning folder."""
     files = sorted((PROVISIONING / kind).glob("*.y*ml"))
     return [entry for path in files for entry in yaml.safe_load(path.read_text())[key]]
 
 
 def panels() -> dict[str, list]:
-    """Title → what the data source answers to each query."""
+    """Return title → the data source's response to each query."""
     sources = {source["uid"]: source["url"] for source in read("datasources", "datasources")}
     found = {}
     for provider in read("dashboards", "providers"):
@@ -34,14 +34,14 @@ def panels() -> dict[str, list]:
 
 
 def ask(url: str, expression: str) -> list:
-    """The series that a query gives now."""
+    """Return the current series of a query."""
     query = urllib.parse.urlencode({"query": expression})
     with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=10) as answer:
         return json.load(answer)["data"]["result"]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The two paths."""
+    """Serve the two paths."""
 
     def do_GET(self) -> None:
         try:

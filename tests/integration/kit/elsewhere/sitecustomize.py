@@ -1,4 +1,4 @@
-"""For workers that seem to run on another machine: another host name, where process ids mean nothing here."""
+"""Give workers another host name, so that they seem to run on another machine."""
 
 import os
 import socket

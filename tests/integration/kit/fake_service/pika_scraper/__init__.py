@@ -1,1 +1,1 @@
-"""Stands before the real pika_scraper on a test worker's path: jobs whose behaviour the arguments choose."""
+"""Shadows the real pika_scraper on a test worker's path: jobs whose arguments select their behaviour."""

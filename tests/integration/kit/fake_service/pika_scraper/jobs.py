@@ -1,4 +1,4 @@
-"""A job function that records each of its beginnings, counts steps, and can fail or die on request."""
+"""A job function that records each start, counts steps, and can fail or die on request."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ def scrape(
     die_at: int = -1,
     write_always: bool = False,
 ) -> dict[str, Any]:
-    """Count `steps`, going on where an earlier run of the same job wrote its checkpoint."""
+    """Count `steps`, continuing from the checkpoint of an earlier run of the same job."""
     key = f"fake/{context.job_id}.json"
     try:
         state = context.store.get_json(Bucket.RUNS, key)
