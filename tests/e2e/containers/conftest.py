@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from engine import BUILD_SECONDS, Project, copy_of_clone, engine_answers, third_party_images
+from engine import BUILD_SECONDS, Project, copy_of_clone, engine_answers, run, third_party_images
 from servers import free_ports
 from steps import speak_to, up, walk
 
@@ -97,3 +97,24 @@ def walked(stack, drawn):
     assert found["taken"] > 100
     assert found["chosen"] >= 40
     return found
+
+
+@pytest.fixture(scope="session")
+def client(clone, tmp_path_factory):
+    """The command, installed alone into a new environment."""
+    folder = tmp_path_factory.mktemp("client")
+    run(sys.executable, "run", "uv", "venv", "--quiet", str(folder / "venv"), cwd=clone, seconds=600)
+    python = str(folder / "venv/bin/python")
+    run(
+        sys.executable,
+        "run",
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+        "./deploy/local",
+        cwd=clone,
+    )
+    return folder / "venv/bin/pikastack"

@@ -2,33 +2,8 @@
 
 import os
 import subprocess
-import sys
-
-import pytest
-from engine import run
 
 MEGABYTE = 1e6
-
-
-@pytest.fixture(scope="session")
-def client(clone, tmp_path_factory):
-    """The command, installed alone into a new environment."""
-    folder = tmp_path_factory.mktemp("client")
-    run(sys.executable, "run", "uv", "venv", "--quiet", str(folder / "venv"), cwd=clone, seconds=600)
-    python = str(folder / "venv/bin/python")
-    run(
-        sys.executable,
-        "run",
-        "uv",
-        "pip",
-        "install",
-        "--quiet",
-        "--python",
-        python,
-        "./deploy/local",
-        cwd=clone,
-    )
-    return folder / "venv/bin/pikastack"
 
 
 def test_it_is_small(client):
