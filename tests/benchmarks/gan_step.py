@@ -75,7 +75,8 @@ class Plain(Gan):
 
     def _augmented(self, pictures: Any) -> Any:
         draws = tf.random.uniform((tf.shape(pictures)[0], augment.NUM_DRAWS))
-        return self.augmented(pictures, draws, self.preset.augment_probability)
+        probability, strength = self.preset.augment_probability, self.preset.colour_strength
+        return augment.augment(pictures, draws, self.preset.augment, probability, strength)
 
 
 def main() -> None:

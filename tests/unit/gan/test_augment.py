@@ -1,5 +1,7 @@
 """DiffAugment: the effect of each kind, its dependence on the draws alone, and its probability."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from keras import ops
@@ -49,6 +51,28 @@ def test_both_networks_are_judged_and_taught_on_augmented_pictures(tiny, monkeyp
     without = after_one_step()
     assert with_it
     assert any(np.abs(with_it[name] - without[name]).max() > 1e-6 for name in with_it)
+
+
+def test_the_steps_own_colour_strength_is_used(tiny, pictures, draws):
+    """Strength 0 leaves colours as they are, and half of it changes them half as much."""
+    from pika_gan.schedule import inputs_of, noise_of, settings_at
+    from pika_gan.state import GanState
+
+    preset = dataclasses.replace(tiny, augment=("colour",), augment_probability=1.0)
+
+    class Only:
+        augmented = GanState.augmented
+
+    state = Only()
+    state.preset = preset
+
+    def changed(strength):
+        settings = dataclasses.replace(settings_at(preset, 0, 0.0), colour_strength=strength)
+        inputs = inputs_of(pictures, noise_of(preset, 0, 0), settings)
+        return np.abs(np.asarray(state.augmented(pictures, draws, inputs)) - pictures).mean()
+
+    assert changed(0.0) < 1e-6
+    assert changed(0.5) == pytest.approx(changed(1.0) / 2, rel=0.2)
 
 
 def test_a_picture_is_augmented_alike_in_any_batch(pictures, draws):

@@ -52,6 +52,12 @@ def test_three_bad_evaluations_in_a_row_are_a_judgement_and_two_are_none():
     assert [watch.judge(lucky, seen(0.05)) for _ in range(3)] == [None] * 3
 
 
+def test_colour_changes_fall_to_a_share_of_their_strength():
+    preset = dataclasses.replace(PRESETS["tiny"], colour_strength=0.8, colour_strength_end=0.25)
+    strengths = [settings_at(preset, 0, fraction).colour_strength for fraction in (0.0, 0.5, 1.0)]
+    np.testing.assert_allclose(strengths, [0.8, 0.5, 0.2])
+
+
 def test_rates_and_penalty_fall_and_a_roll_back_makes_them_gentler():
     preset = dataclasses.replace(PRESETS["tiny"], learning_rate_end=0.1, penalty_every=2, coarse_share=0.3)
     first, last = settings_at(preset, 0, 0.0), settings_at(preset, 100, 1.0)

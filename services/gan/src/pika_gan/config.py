@@ -58,7 +58,8 @@ class Preset:
     augment: tuple[str, ...] = ("colour", "translation", "cutout")
     augment_probability: float = 0.5  # of each kind, for each picture
     augment_target: float | None = None  # target overfitting, 0–1, towards which the probability is steered
-    colour_strength: float = 1.0  # scale of DiffAugment's colour changes; 1 is the paper's
+    colour_strength: float = 1.0  # scale of DiffAugment's colour changes at the start; 1 is the paper's
+    colour_strength_end: float = 1.0  # the share of it that is left at the planned end (cosine)
     flip: bool = True
 
     precision: Precision = "auto"

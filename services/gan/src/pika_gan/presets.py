@@ -70,6 +70,8 @@ PRESETS: dict[str, Preset] = {
             projected_ratio=1.5,
             projected_from=0.6,
             learning_rate_end=0.1,
+            # At full strength to the end, figures are paler than real ones.
+            colour_strength_end=0.25,
             default_minutes=30.0,
             # A sheet takes as long as 5 steps, a measurement as long as 50.
             sample_every=100,

@@ -29,6 +29,7 @@ class StepSettings:
         penalty_weight: γ of R1 and R2, including the factor for skipped steps; None for no penalty.
         ema_decay: share of the average that is kept.
         augment_probability: of each kind of augmentation.
+        colour_strength: scale of its colour changes.
         is_coarse: whether to work at half the resolution.
         with_heads: whether the projected critic takes part.
     """
@@ -39,6 +40,7 @@ class StepSettings:
     penalty_weight: float | None
     ema_decay: float
     augment_probability: float
+    colour_strength: float
     is_coarse: bool
     with_heads: bool
 
@@ -55,6 +57,7 @@ class StepInputs(NamedTuple):
     penalty_weight: Any
     ema_decay: Any
     augment_probability: Any
+    colour_strength: Any
 
 
 def settings_at(
@@ -70,7 +73,7 @@ def settings_at(
     Args:
         preset: the recipe.
         step: number of completed steps.
-        fraction: completed share of the run, 0 … 1; rates and γ fall with it along a cosine.
+        fraction: completed share of the run, 0 … 1; rates, γ and colour changes fall with it along a cosine.
         gentleness: number of rollbacks to gentler settings.
         augment_probability: overrides the preset's.
     """
@@ -89,6 +92,8 @@ def settings_at(
         augment_probability=(
             preset.augment_probability if augment_probability is None else augment_probability
         ),
+        colour_strength=preset.colour_strength
+        * (preset.colour_strength_end + (1 - preset.colour_strength_end) * cosine),
         is_coarse=fraction < preset.coarse_share,
         with_heads=preset.projected_ratio > 0 and fraction >= max(preset.projected_from, preset.coarse_share),
     )
@@ -104,6 +109,7 @@ def inputs_of(
         np.float32(settings.penalty_weight or 0.0),
         np.float32(settings.ema_decay),
         np.float32(settings.augment_probability),
+        np.float32(settings.colour_strength),
     )
 
 

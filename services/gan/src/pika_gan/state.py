@@ -101,10 +101,11 @@ class GanState(ABC):
     ) -> dict[str, Any]:
         """Run the step itself: at full or half size, with or without penalty and projected critic."""
 
-    def augmented(self, pictures: Any, draws: Any, probability: Any) -> Any:
+    def augmented(self, pictures: Any, draws: Any, inputs: StepInputs) -> Any:
         """Augment pictures by the preset's recipe."""
-        preset = self.preset
-        return augment.augment(pictures, draws, preset.augment, probability, preset.colour_strength)
+        return augment.augment(
+            pictures, draws, self.preset.augment, inputs.augment_probability, inputs.colour_strength
+        )
 
     def _begin_full_size(self) -> None:
         """Restart Adam's count, so that the new weights' moments are corrected for their short history.

@@ -83,11 +83,11 @@ class Gan(GanState):
         def drawn(trained: list[Any]) -> tuple[Any, list[Any]]:
             fixed = self._of(values, generator.non_trainable_variables)
             fake, fixed = generator.stateless_call(trained, fixed, inputs.latents, training=True)
-            return self.augmented(fake, inputs.draws[num:], inputs.augment_probability), fixed
+            return self.augmented(fake, inputs.draws[num:], inputs), fixed
 
         fake_seen, back, fixed = jax.vjp(drawn, self._of(values, generator.trainable_variables), has_aux=True)
         changed = self._named_values(generator.non_trainable_variables, fixed)
-        real_seen = self.augmented(real, inputs.draws[:num], inputs.augment_probability)
+        real_seen = self.augmented(real, inputs.draws[:num], inputs)
         seen = jnp.concatenate([real_seen, fake_seen])
         wanted, for_discriminator, fixed, figures = self._criticise(
             values, seen, discriminator, inputs.penalty_weight if with_penalty else None

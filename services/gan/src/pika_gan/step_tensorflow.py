@@ -139,8 +139,8 @@ class Gan(GanState):
         num = tf.shape(real)[0]
         with tf.GradientTape() as generator_tape:
             fake = generator(inputs.latents, training=True)
-            fake_seen = self.augmented(fake, inputs.draws[num:], inputs.augment_probability)
-        real_seen = self.augmented(real, inputs.draws[:num], inputs.augment_probability)
+            fake_seen = self.augmented(fake, inputs.draws[num:], inputs)
+        real_seen = self.augmented(real, inputs.draws[:num], inputs)
         seen = tf.concat([real_seen, fake_seen], axis=0)  # (2N, S, S, 3)
         criticised = self.criticise(discriminator, seen, inputs.penalty_weight if with_penalty else None)
         wanted, figures = criticised.wanted, dict(criticised.figures)
