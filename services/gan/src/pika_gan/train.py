@@ -21,25 +21,22 @@ from typing import Any
 
 import numpy as np
 
-from pika_gan import checkpoints, samples, watch
+from pika_gan import checkpoints, finish, samples, watch
 from pika_gan.backend import make_gan
 from pika_gan.budget import Budget, duration
-from pika_gan.candidates import CANDIDATES, candidate_latents, preferred
+from pika_gan.candidates import CANDIDATES
 from pika_gan.checkpoints import RunState
 from pika_gan.config import Preset
 from pika_gan.data import Dataset
 from pika_gan.evaluate import Evaluation, Evaluator
 from pika_gan.latents import latents_of
 from pika_gan.runlog import RunLog
-from pika_gan.state import DRAWN_AT_ONCE
 from pika_kit.queue import OnProgress
 
 SHEET_SEEDS = 10_000  # sheets show seeds 10,000, 10,001, …; measurements draw from 1,000,000 on
 EVALUATION_SEEDS = 1_000_000
 KEEP_CHECKPOINTS = 3
 MAX_ATTEMPTS = 3  # the number of rollbacks plus one
-NUM_NEIGHBOURS = 16  # drawn pictures shown with their nearest training pictures
-NUM_STOPS = 6  # of the latent walk
 
 
 class TrainingDiverged(RuntimeError):
@@ -307,44 +304,23 @@ class _Run:
             raise TrainingDiverged(f"weights were not finite at step {state.step}, and none before are kept")
         best, _ = checkpoints.load(self.folder / "best.npz")
         self.gan.load_state({**self.gan.state(), **best})
-        more = [EVALUATION_SEEDS + 500_000 + i for i in range(2 * self.preset.evaluation_pictures)]
-        evaluation = self.evaluator.evaluate(
-            self.gan.draw(latents_of(more, self.preset.latent_dim)), interval=True
+        has_critic = any(name.startswith("heads/") for name in best)
+        measured = finish.measure(self.gan, self.evaluator, has_critic=has_critic)
+        self.log.write("final", state.step, {"best_step": state.best_step, **measured.evaluation.to_json()})
+        if measured.of_preferred is not None:
+            told = {"candidates": CANDIDATES, **measured.of_preferred.to_json()}
+            self.log.write("preferred", state.step, told)
+        nearest = finish.save_pictures(
+            self.gan, self.evaluator, self.dataset, self.sheet_latents, self.folder
         )
-        self.log.write("final", state.step, {"best_step": state.best_step, **evaluation.to_json()})
-        of_preferred = None
-        if any(name.startswith("heads/") for name in best):
-            of_preferred = self.evaluator.evaluate(self._preferred(more), interval=True)
-            self.log.write("preferred", state.step, {"candidates": CANDIDATES, **of_preferred.to_json()})
-        samples.save_sheet(self.gan.draw(self.sheet_latents), self.folder, state.step).replace(
-            self.folder / "best.png"
-        )
-        samples.save_film(self.folder / "samples", self.folder / "film.webp")
-        nearest = self._show_neighbours()
-        stops = samples.walk_latents(self.sheet_latents[:NUM_STOPS])
-        samples.save_walk(self.gan.draw(stops), self.folder / "walk.webp")
         return TrainingResult(
-            state, self.resumed_from, evaluation, of_preferred, tuple(self.warnings), nearest
+            state,
+            self.resumed_from,
+            measured.evaluation,
+            measured.of_preferred,
+            tuple(self.warnings),
+            nearest,
         )
-
-    def _preferred(self, seeds: list[int]) -> np.ndarray:
-        """Draw what /generate returns for these seeds with CANDIDATES candidates: uint8 (N, S, S, 3)."""
-        chosen = []
-        for start in range(0, len(seeds), DRAWN_AT_ONCE):  # all of them at once would need much memory
-            rows = [
-                candidate_latents(seed, CANDIDATES, self.preset.latent_dim)
-                for seed in seeds[start : start + DRAWN_AT_ONCE]
-            ]
-            drawn = self.gan.draw(np.concatenate(rows))
-            chosen.append(drawn[preferred(self.gan.realism(drawn), CANDIDATES)])
-        return np.concatenate(chosen)
-
-    def _show_neighbours(self) -> tuple[str, ...]:
-        """Save drawn pictures above their nearest training pictures; return the ids of the latter."""
-        drawn = self.gan.draw(self.sheet_latents[:NUM_NEIGHBOURS])
-        rows = self.evaluator.nearest_training(drawn)
-        samples.save_neighbours(drawn, self.dataset.train[rows], self.folder / "nearest.png")
-        return tuple(self.dataset.train_ids[row] for row in rows)
 
     def _write_json(self, name: str, value: Any) -> None:
         (self.folder / name).write_text(json.dumps(value, indent=1) + "\n")
