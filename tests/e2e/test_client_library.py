@@ -27,6 +27,12 @@ def test_pictures_are_drawn_saved_and_drawn_again(client, generator, tmp_path):
         assert image.size == (34, 34)
 
 
+def test_candidates_reach_the_service(client, generator):
+    with pytest.raises(ServiceError, match="candidates: expected 1") as raised:
+        client.generate(1, candidates=2)  # the preset tiny has no critic
+    assert raised.value.kind == "no-critic"
+
+
 def test_pictures_are_asked_about(client, classifier, drawn):
     folder, _ = drawn
     pikachu, other = (next((folder / "labels" / "trains" / name).iterdir()) for name in ("pikachu", "others"))

@@ -124,3 +124,5 @@ def test_generate_writes_sheets_and_pictures(stack, generator, tmp_path):
     singles = stack.cli("generate", "--seeds", "0,4-5", "--format", "webp", "--out", str(tmp_path / "out"))
     assert [item["seeds"] for item in singles["pictures"]] == [[0], [4], [5]]
     assert len(list((tmp_path / "out").glob("*.webp"))) == 3
+    assert stack.cli("generate", "--candidates", "2", "--out", str(tmp_path / "none"), status=1) is None
+    assert not (tmp_path / "none").exists(), "the preset tiny has no critic to choose by"

@@ -3,10 +3,12 @@
 import dataclasses
 import io
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from pika_gan import export as exporting
 from pika_gan.app import create_app
 from pika_gan.candidates import CANDIDATES, candidate_latents, preferred
 from pika_gan.latents import latent
@@ -105,6 +107,20 @@ def test_the_card_has_figures_of_what_the_critic_prefers(with_critic):
     assert preferred_ones["num_generated"] == all_of_them["num_generated"]
     assert preferred_ones["kid"] != all_of_them["kid"]
     assert preferred_ones["kid_interval"] is not None
+
+
+def test_a_critic_that_judges_otherwise_in_onnx_is_not_exported(tmp_path, monkeypatch):
+    class Wrong(OnnxRuntime):
+        def run(self, inputs):
+            values = super().run(inputs)
+            return {name: array + 0.01 * (name == "scores") for name, array in values.items()}
+
+    generator = keras.Sequential([keras.Input((4,)), keras.layers.Dense(12), keras.layers.Reshape((2, 2, 3))])
+    critic = keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    assert exporting.export(generator, tmp_path / "right", critic) <= exporting.AGREEMENT
+    monkeypatch.setattr(exporting, "OnnxRuntime", Wrong)
+    with pytest.raises(exporting.ExportDisagrees, match=r"critic\.onnx"):
+        exporting.export(generator, tmp_path / "wrong", critic)
 
 
 def test_a_model_without_a_critic_refuses_candidates(trained_store, tmp_path):

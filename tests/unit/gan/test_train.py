@@ -148,6 +148,9 @@ def test_minutes_count_over_all_sittings():
     assert Budget(steps=100, minutes=2).remaining_seconds(state) == 30
     with pytest.raises(ValueError, match="expected steps or minutes"):
         Budget(None, None)
+    for nothing in ({"steps": 0, "minutes": None}, {"steps": None, "minutes": -0.1}):
+        with pytest.raises(ValueError, match="more than 0"):
+            Budget(**nothing)
 
 
 def test_a_run_by_time_ends_in_time(dataset, tiny, tmp_path):

@@ -57,17 +57,23 @@ class LoadedModel:
         """
         return to_uint8(np.stack([self.pictures_of(row[None])[0] for row in latents]))
 
-    def prefer(self, candidates: np.ndarray) -> np.ndarray:
-        """Return the latent (latent_dim,) whose picture the critic scores highest, of (C, latent_dim).
+    def draw_preferred(self, candidates: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the candidates (C, latent_dim) of N seeds, and keep the one that the critic scores highest.
+
+        Returns:
+            The pictures uint8 (N, S, S, 3), and their latents (N, latent_dim).
 
         Raises:
             NoCritic: this version was trained without one.
         """
-        critic = self._critic
-        pictures = (self.pictures_of(row[None]) for row in candidates)  # one by one, as in `draw`
-        scores = np.concatenate([critic.run({"pictures": picture})["scores"] for picture in pictures])
-        best: np.ndarray = candidates[preferred(scores, len(candidates))[0]]
-        return best
+        critic, kept = self._critic, []
+        for latents in candidates:
+            drawn = [self.pictures_of(row[None]) for row in latents]  # one by one, as in `draw`
+            scores = np.concatenate([critic.run({"pictures": picture})["scores"] for picture in drawn])
+            best = int(preferred(scores, len(latents))[0])
+            kept.append((drawn[best][0], latents[best]))
+        pictures, chosen = zip(*kept, strict=True)
+        return to_uint8(np.stack(pictures)), np.stack(chosen)
 
 
 def follow(settings: Settings, store: Store) -> Follower[LoadedModel]:

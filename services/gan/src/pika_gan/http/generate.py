@@ -20,7 +20,7 @@ from pika_gan.http.current import models
 from pika_gan.http.schemas import MAX_PIXELS, GenerateQuery, GenerateRequest, ProjectQuery
 from pika_gan.invert import project
 from pika_gan.latents import MAX_SEED, latents_of, to_uint8
-from pika_gan.serving import LoadedModel
+from pika_gan.serving import LoadedModel, NoCritic
 from pika_kit.contract import answers, api_blueprint, in_json, media, picture_body
 from pika_kit.gates import Gate
 from pika_kit.images import PictureError, decode, encode, sheet, square
@@ -72,7 +72,7 @@ def get_generate(query: GenerateQuery) -> Response:
 def _generate(asked: GenerateQuery) -> Response:
     model = _model(asked.model_version)
     seeds, latents = _latents(asked, model)
-    _check_work(asked, model)
+    _check_size(asked, model)
     kind, as_json = _form(asked)
     headers = {"X-Model-Version": model.version, "Cache-Control": "no-store", "Vary": "Accept"}
     is_seeded = asked.seed is not None or asked.seeds is not None
@@ -82,8 +82,9 @@ def _generate(asked: GenerateQuery) -> Response:
         return Response(status=304, headers=headers)
     with _DRAWING:
         if seeds is not None and asked.candidates > 1:
-            latents = np.stack([model.prefer(row) for row in _candidates(asked, model, seeds)])
-        pictures = model.draw(latents)
+            pictures, latents = _preferred(asked, model, seeds)
+        else:
+            pictures = model.draw(latents)
         if asked.size is not None:
             pictures = np.stack([resize(picture, asked.size) for picture in pictures])
         shown = [sheet(pictures)] if asked.grid else list(pictures)
@@ -135,18 +136,8 @@ def _how_long_good(asked: GenerateQuery, model: LoadedModel, kind: str) -> dict[
     return {"ETag": f'"{digest}"', "Cache-Control": age}
 
 
-def _check_work(asked: GenerateQuery, model: LoadedModel) -> None:
-    """Limit the memory and time of one response, and refuse candidates where nothing can judge them."""
-    if asked.candidates > 1 and model.load_critic is None:
-        raise Problem(
-            422,
-            "no-critic",
-            "This model cannot choose among candidates",
-            f"candidates: expected 1, because model {model.version} was trained without a projected critic; "
-            "models of the preset cpu-64 have one.",
-            expected=1,
-            received=asked.candidates,
-        )
+def _check_size(asked: GenerateQuery, model: LoadedModel) -> None:
+    """Limit the memory of one response, whatever the number and size of its pictures."""
     side = asked.size or model.resolution
     if asked.num_pictures * side**2 > MAX_PIXELS:
         raise Problem(
@@ -196,8 +187,22 @@ def _latents(asked: GenerateQuery, model: LoadedModel) -> tuple[list[int] | None
     return seeds, latents_of(seeds, model.latent_dim, asked.truncation)
 
 
-def _candidates(asked: GenerateQuery, model: LoadedModel, seeds: list[int]) -> list[np.ndarray]:
-    return [candidate_latents(seed, asked.candidates, model.latent_dim, asked.truncation) for seed in seeds]
+def _preferred(asked: GenerateQuery, model: LoadedModel, seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures and latents that the model's critic prefers. Raises a Problem without a critic."""
+    dim = model.latent_dim
+    candidates = [candidate_latents(seed, asked.candidates, dim, asked.truncation) for seed in seeds]
+    try:
+        return model.draw_preferred(candidates)
+    except NoCritic:
+        raise Problem(
+            422,
+            "no-critic",
+            "This model cannot choose among candidates",
+            f"candidates: expected 1, because model {model.version} was trained without a projected critic; "
+            "models of the preset cpu-64 have one.",
+            expected=1,
+            received=asked.candidates,
+        ) from None
 
 
 def _as_json(
