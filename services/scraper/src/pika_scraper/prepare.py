@@ -124,7 +124,7 @@ def _todo(context: JobContext, raw: PictureBucket, images: PictureBucket, spool:
 
 
 def _provenance(raw: PictureBucket, entry: PictureEntry) -> dict[str, Any] | None:
-    """Prepare one picture; None if it was deleted since it was listed."""
+    """Return a raw picture's provenance; None if it was deleted since it was listed."""
     try:
         return raw.provenance(entry.picture_id)
     except ObjectMissing:
