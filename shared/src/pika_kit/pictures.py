@@ -1,10 +1,14 @@
-"""A bucket of pictures with their provenance: `pictures/<id>.<extension>` beside `provenance/<id>.json`.
+"""A bucket of pictures with their provenance: `pictures/<id>.<extension>`.
 
 The id is the SHA-256 of the original bytes in every bucket, so that a square in `images` or `pikachu` leads
-back to the file in `raw` it was cut from. Provenance is written first and the picture last, each atomically:
-a listed picture is complete and has its provenance, and an interrupted `add` leaves none.
+back to the file in `raw` it was cut from.
+
+Provenance is attached to the picture's object as metadata, so that one request writes both: a listed picture
+is complete and has its provenance, and an interrupted `add` leaves nothing. What is too long for metadata, or
+changed later, is an object of its own, `provenance/<id>.json`, which then holds all of it.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +17,11 @@ from typing import Any
 from pika_kit.images import CONTENT_TYPES, EXTENSIONS
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing, Store
+from pika_kit.uploads import MAX_METADATA_BYTES
 
 _Bytes = bytes  # `list` is a method below
+_ATTACHED = "provenance"
+"""The name of the metadata."""
 _ID = re.compile(r"[0-9a-f]{64}")
 Merge = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 _CONTENT_TYPE_BY_EXTENSION = {EXTENSIONS[name]: CONTENT_TYPES[name] for name in EXTENSIONS}
@@ -22,11 +29,12 @@ _CONTENT_TYPE_BY_EXTENSION = {EXTENSIONS[name]: CONTENT_TYPES[name] for name in 
 
 @dataclass(frozen=True)
 class PictureEntry:
-    """One picture in a listing; `size` in bytes."""
+    """One picture in a listing; `size` in bytes, `etag` of its object."""
 
     picture_id: str
     extension: str
     size: int
+    etag: str
 
     @property
     def content_type(self) -> str:
@@ -51,37 +59,44 @@ class PictureBucket:
         """Save a picture unless it exists; return False, with nothing written, if it does.
 
         Args:
-            merge: (provenance found without a picture, the given one) → what to keep. It was left by an
-                interrupted `add`, or by one in progress in another process.
+            merge: for provenance too long to be attached: (one found without a picture, the given one) → what
+                to keep. It was left by an interrupted `add`, or by one in progress in another process.
         """
         _check_id(picture_id)
         if extension not in _CONTENT_TYPE_BY_EXTENSION:
             expected = ", ".join(sorted(_CONTENT_TYPE_BY_EXTENSION))
             raise ValueError(f"expected one of the extensions {expected}, received {extension!r}")
-        is_new = self.store.put_json(
-            self.bucket, f"provenance/{picture_id}.json", provenance, only_if_absent=True
-        )
-        if not is_new:
+        metadata = _attachable(provenance)
+        if metadata is None:
             if self.has(picture_id):
                 return False
-            self.update_provenance(picture_id, lambda old: merge(old, provenance))
+            self.store.update_json(
+                self.bucket,
+                _provenance_key(picture_id),
+                lambda old: provenance if old is None else merge(old, provenance),
+                None,
+            )
         return self.store.put(
             self.bucket,
             f"pictures/{picture_id}.{extension}",
             data,
             content_type=_CONTENT_TYPE_BY_EXTENSION[extension],
             only_if_absent=True,
+            metadata=metadata,
         )
 
     def write(self, picture_id: str, data: _Bytes, extension: str, provenance: dict[str, Any]) -> None:
         """Save or overwrite a picture; for a sole writer that always writes the same for one id."""
         _check_id(picture_id)
-        self.set_provenance(picture_id, provenance)
+        metadata = _attachable(provenance)
+        if metadata is None:
+            self.set_provenance(picture_id, provenance)
         self.store.put(
             self.bucket,
             f"pictures/{picture_id}.{extension}",
             data,
             content_type=_CONTENT_TYPE_BY_EXTENSION[extension],
+            metadata=metadata,
         )
 
     def entries(self, start_after: str = "", limit: int | None = None) -> Iterator[PictureEntry]:
@@ -92,7 +107,7 @@ class PictureBucket:
             if limit is not None and count >= limit:
                 return
             picture_id, _, extension = found.key.removeprefix("pictures/").partition(".")
-            yield PictureEntry(picture_id, extension, found.size)
+            yield PictureEntry(picture_id, extension, found.size, found.etag)
 
     def ids(self, start_after: str = "") -> Iterator[str]:
         """Iterate over the ids in order, starting after the id `start_after`."""
@@ -102,7 +117,7 @@ class PictureBucket:
         """Return one picture's entry. Raises ObjectMissing."""
         _check_id(picture_id)
         for entry in self.store.list(self.bucket, f"pictures/{picture_id}."):
-            return PictureEntry(picture_id, entry.key.rpartition(".")[2], entry.size)
+            return PictureEntry(picture_id, entry.key.rpartition(".")[2], entry.size, entry.etag)
         raise ObjectMissing(str(self.bucket), f"pictures/{picture_id}")
 
     def bytes(self, picture_id: str) -> _Bytes:
@@ -113,10 +128,18 @@ class PictureBucket:
         """Return a listed picture's bytes without looking up its extension. Raises ObjectMissing."""
         return self.store.get(self.bucket, f"pictures/{entry.picture_id}.{entry.extension}")
 
-    def provenance(self, picture_id: str) -> dict[str, Any]:
-        """Return where a picture came from and what is known about it. Raises ObjectMissing."""
+    def provenance(self, picture: str | PictureEntry) -> dict[str, Any]:
+        """Return where a picture came from and what is known about it. Raises ObjectMissing.
+
+        Args:
+            picture: its id; or its entry in a listing, which saves looking up the extension.
+        """
+        picture_id = picture if isinstance(picture, str) else picture.picture_id
         _check_id(picture_id)
-        provenance = self.store.get_json(self.bucket, f"provenance/{picture_id}.json")
+        try:
+            provenance = self.store.get_json(self.bucket, _provenance_key(picture_id))
+        except ObjectMissing:
+            provenance = self._attached(self.entry(picture) if isinstance(picture, str) else picture)
         if not isinstance(provenance, dict):
             raise ValueError(
                 f"expected a JSON object as provenance of {picture_id}, received {type(provenance)}"
@@ -126,7 +149,7 @@ class PictureBucket:
     def set_provenance(self, picture_id: str, provenance: dict[str, Any]) -> None:
         """Overwrite the provenance."""
         _check_id(picture_id)
-        self.store.put_json(self.bucket, f"provenance/{picture_id}.json", provenance)
+        self.store.put_json(self.bucket, _provenance_key(picture_id), provenance)
 
     def update_provenance(
         self, picture_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
@@ -139,15 +162,24 @@ class PictureBucket:
             ObjectMissing: there is none.
         """
         _check_id(picture_id)
-        key = f"provenance/{picture_id}.json"
 
         def change_found(old: dict[str, Any] | None) -> dict[str, Any]:
-            if old is None:
-                raise ObjectMissing(str(self.bucket), key)
-            return change(old)
+            return change(self._attached(self.entry(picture_id)) if old is None else old)
 
+        key = _provenance_key(picture_id)
         new: dict[str, Any] = self.store.update_json(self.bucket, key, change_found, None)
+        if not self.has(picture_id):  # deleted meanwhile: nothing may remain of it
+            self.store.delete(self.bucket, key)
+            raise ObjectMissing(str(self.bucket), key)
         return new
+
+    def _attached(self, entry: PictureEntry) -> Any:
+        """Read what the picture's object carries. Raises ObjectMissing."""
+        key = f"pictures/{entry.picture_id}.{entry.extension}"
+        text = self.store.stat(self.bucket, key).metadata.get(_ATTACHED)
+        if text is None:
+            raise ObjectMissing(str(self.bucket), _provenance_key(entry.picture_id))
+        return json.loads(text)
 
     def has(self, picture_id: str) -> bool:
         """Return whether the picture exists."""
@@ -165,7 +197,7 @@ class PictureBucket:
             pass
         else:
             self.store.delete(self.bucket, f"pictures/{picture_id}.{entry.extension}")
-        self.store.delete(self.bucket, f"provenance/{picture_id}.json")
+        self.store.delete(self.bucket, _provenance_key(picture_id))
 
     def count(self) -> int:
         """Count the pictures by listing all of them."""
@@ -175,6 +207,22 @@ class PictureBucket:
 def is_picture_id(text: str) -> bool:
     """Return whether the text has the form of a picture's id: 64 lower-case hexadecimal digits."""
     return _ID.fullmatch(text) is not None
+
+
+def _provenance_key(picture_id: str) -> str:
+    return f"provenance/{picture_id}.json"
+
+
+def _attachable(provenance: dict[str, Any]) -> dict[str, str] | None:
+    """Return provenance as metadata, which is ASCII; None if it is too long."""
+    # Signatures count several blanks as one, so there are never two.
+    text = json.dumps(provenance, sort_keys=True, separators=(",", ":")).replace("  ", " \\u0020")
+    metadata = {_ATTACHED: text}
+    return (
+        metadata
+        if sum(len(name) + len(value) for name, value in metadata.items()) <= MAX_METADATA_BYTES
+        else None
+    )
 
 
 def _check_id(picture_id: str) -> None:

@@ -6,24 +6,24 @@ unchanged. `python -m pika_kit.storage` creates the buckets.
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from http import HTTPStatus
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from xml.etree import ElementTree
 
 import urllib3
 from minio import Minio
 from minio.commonconfig import CopySource
+from minio.credentials import StaticProvider
 from minio.error import S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
 from pika_kit.json_objects import to_json, update_json
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
+from pika_kit.uploads import METADATA_PREFIX, Uploader
 
 _MISSING_CODES = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}
 # The store is reachable but cannot serve now: full, starting up, or throttling.
@@ -32,8 +32,6 @@ _AWAY_CODES = {
     *("SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout", "OperationAborted"),
 }
 PROBE_SECONDS = 1.5
-_ALREADY_THERE = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}
-_CHANGED_OR_GONE = _ALREADY_THERE | {HTTPStatus.NOT_FOUND}
 
 
 class ObjectMissing(KeyError):
@@ -54,20 +52,21 @@ class OtherBucket(str):
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One object in a listing; `size` in bytes."""
+    """One object in a listing; `size` in bytes. Only `stat` tells its metadata, with names in lower case."""
 
     key: str
     size: int
     etag: str
     modified: datetime | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store:
     """All of the stack's buckets in one object store. Thread-safe."""
 
-    def __init__(self, client: Minio, pool: urllib3.PoolManager, prefix: str, probe: Minio) -> None:
+    def __init__(self, client: Minio, uploader: Uploader, prefix: str, probe: Minio) -> None:
         self._client = client
-        self._pool = pool
+        self._uploader = uploader
         self._prefix = prefix
         self._probe = probe
 
@@ -84,7 +83,9 @@ class Store:
         probe = urllib3.PoolManager(
             maxsize=1, timeout=urllib3.Timeout(connect=PROBE_SECONDS, read=PROBE_SECONDS), retries=False
         )
-        return cls(_client(settings, pool), pool, settings.bucket_prefix, _client(settings, probe))
+        client = _client(settings, pool)
+        uploader = Uploader(client, pool, _credentials(settings), settings.s3_region)
+        return cls(client, uploader, settings.bucket_prefix, _client(settings, probe))
 
     def ensure_buckets(self) -> None:
         """Create every bucket of the flow that does not exist; safe to run concurrently."""
@@ -127,31 +128,22 @@ class Store:
         content_type: str = "application/octet-stream",
         only_if_absent: bool = False,
         only_if_etag: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> bool:
-        """Write one object atomically.
+        """Write one object atomically; return False, with nothing written, if a condition does not hold.
 
-        Args:
-            only_if_absent: return False, with nothing written, if the key exists.
-            only_if_etag: return False, with nothing written, unless the object still has this ETag.
+        See `Uploader.put`.
         """
-        condition: dict[str, str] = {}
-        lost: set[HTTPStatus] = set()
-        if only_if_absent:
-            condition, lost = {"If-None-Match": "*"}, _ALREADY_THERE
-        elif only_if_etag is not None:
-            condition, lost = {"If-Match": f'"{only_if_etag}"'}, _CHANGED_OR_GONE
-        # `put_object` cannot send a condition; a presigned PUT can, and the store evaluates it. It is also
-        # faster, because the bytes are not hashed for a signature.
-        url = self._client.get_presigned_url("PUT", self.name(bucket), key, expires=timedelta(minutes=5))
         with _translate(self.name(bucket), key):
-            response = self._pool.request(
-                "PUT", url, body=data, headers={**condition, "Content-Type": content_type}
+            return self._uploader.put(
+                self.name(bucket),
+                key,
+                data,
+                content_type=content_type,
+                only_if_absent=only_if_absent,
+                only_if_etag=only_if_etag,
+                metadata=metadata,
             )
-            if response.status in lost:
-                return False
-            if response.status != HTTPStatus.OK:
-                raise _refusal(response)
-        return True
 
     def put_file(
         self, bucket: Bucket, key: str, path: Path, content_type: str = "application/octet-stream"
@@ -183,10 +175,15 @@ class Store:
         partial.replace(path)
 
     def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
-        """Return size, ETag and time of one object. Raises ObjectMissing."""
+        """Return size, ETag, time and metadata of one object. Raises ObjectMissing."""
         with _translate(self.name(bucket), key):
             stat = self._client.stat_object(self.name(bucket), key)
-        return ObjectInfo(key, stat.size or 0, stat.etag or "", stat.last_modified)
+        metadata = {
+            name.lower().removeprefix(METADATA_PREFIX): value
+            for name, value in (stat.metadata or {}).items()
+            if name.lower().startswith(METADATA_PREFIX)
+        }
+        return ObjectInfo(key, stat.size or 0, stat.etag or "", stat.last_modified, metadata)
 
     def exists(self, bucket: Bucket, key: str) -> bool:
         """Return whether the bucket contains the key."""
@@ -253,24 +250,21 @@ class Store:
         return update_json(self, bucket, key, change, default)
 
 
-def _refusal(response: urllib3.BaseHTTPResponse) -> Exception:
-    """Convert the store's response to the error that the client would have raised."""
-    try:
-        return S3Error.fromxml(response)
-    except (ElementTree.ParseError, UnicodeDecodeError, ValueError):
-        return StoreUnavailable(f"the object store refused to write: {response.status}")
-
-
 def _client(settings: Settings, pool: urllib3.PoolManager) -> Minio:
     url = urlsplit(settings.s3_url)
     return Minio(
         endpoint=url.netloc,
-        access_key=settings.s3_access_key.get_secret_value(),
-        secret_key=settings.s3_secret_key.get_secret_value(),
+        credentials=_credentials(settings),
         secure=url.scheme == "https",
         # With a region set the client never asks for the bucket's region, which needs an extra permission.
         region=settings.s3_region,
         http_client=pool,
+    )
+
+
+def _credentials(settings: Settings) -> StaticProvider:
+    return StaticProvider(
+        settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     )
 
 

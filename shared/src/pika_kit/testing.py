@@ -7,10 +7,10 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pika_kit.json_objects import update_json
 from pika_kit.settings import Settings
@@ -18,11 +18,17 @@ from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectInfo, ObjectMissing, OtherBucket
 
 
+class _Object(NamedTuple):
+    data: bytes
+    modified: datetime
+    metadata: Mapping[str, str]
+
+
 class MemoryStore:
     """A dictionary that behaves like `pika_kit.storage.Store`."""
 
     def __init__(self) -> None:
-        self._objects: dict[tuple[Bucket, str], tuple[bytes, datetime]] = {}
+        self._objects: dict[tuple[Bucket, str], _Object] = {}
         self._lock = threading.Lock()
 
     def ensure_buckets(self) -> None:
@@ -44,15 +50,16 @@ class MemoryStore:
         content_type: str = "application/octet-stream",  # noqa: ARG002 — the same interface as Store
         only_if_absent: bool = False,
         only_if_etag: str | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> bool:
         """See Store."""
         with self._lock:
             if only_if_absent and (bucket, key) in self._objects:
                 return False
             existing = self._objects.get((bucket, key))
-            if only_if_etag is not None and (existing is None or _etag(existing[0]) != only_if_etag):
+            if only_if_etag is not None and (existing is None or _etag(existing.data) != only_if_etag):
                 return False
-            self._objects[bucket, key] = (bytes(data), datetime.now(UTC))
+            self._objects[bucket, key] = _Object(bytes(data), datetime.now(UTC), dict(metadata or {}))
             return True
 
     def put_file(
@@ -63,13 +70,13 @@ class MemoryStore:
 
     def age(self, bucket: Bucket, key: str, seconds: float) -> None:
         """Make an object older by the given time."""
-        data, modified = self._objects[bucket, key]
-        self._objects[bucket, key] = (data, modified - timedelta(seconds=seconds))
+        found = self._objects[bucket, key]
+        self._objects[bucket, key] = found._replace(modified=found.modified - timedelta(seconds=seconds))
 
     def get(self, bucket: Bucket, key: str) -> bytes:
         """See Store."""
         try:
-            return self._objects[bucket, key][0]
+            return self._objects[bucket, key].data
         except KeyError:
             raise ObjectMissing(self.name(bucket), key) from None
 
@@ -81,10 +88,10 @@ class MemoryStore:
     def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
         """See Store."""
         try:
-            data, modified = self._objects[bucket, key]
+            found = self._objects[bucket, key]
         except KeyError:
             raise ObjectMissing(self.name(bucket), key) from None
-        return ObjectInfo(key, len(data), _etag(data), modified)
+        return ObjectInfo(key, len(found.data), _etag(found.data), found.modified, found.metadata)
 
     def exists(self, bucket: Bucket, key: str) -> bool:
         """See Store."""
@@ -95,7 +102,7 @@ class MemoryStore:
         keys = sorted(key for owner, key in list(self._objects) if owner == bucket)
         for key in keys:
             if key.startswith(prefix) and key > start_after:
-                yield self.stat(bucket, key)
+                yield MemoryStore.stat(self, bucket, key)
 
     def delete(self, bucket: Bucket, key: str) -> None:
         """See Store."""
@@ -103,7 +110,8 @@ class MemoryStore:
 
     def copy(self, source: Bucket, key: str, target: Bucket, target_key: str | None = None) -> None:
         """See Store."""
-        self.put(target, target_key or key, self.get(source, key))
+        metadata = self.stat(source, key).metadata
+        self.put(target, target_key or key, self.get(source, key), metadata=metadata)
 
     def put_json(self, bucket: Bucket, key: str, value: Any, *, only_if_absent: bool = False) -> bool:
         """See Store."""
@@ -127,18 +135,32 @@ class MemoryStore:
 
 
 class VanishingStore(MemoryStore):
-    """A copy of a store in which some objects are deleted between listing and reading."""
+    """A copy of a store in which some objects are deleted between listing and reading.
 
-    def __init__(self, store: MemoryStore, *prefixes: str) -> None:
+    Args:
+        store: the original.
+        prefixes: what the deleted objects' keys begin with.
+        only: the one way of reading that no longer finds them, "get" or "stat"; None means both.
+    """
+
+    def __init__(self, store: MemoryStore, *prefixes: str, only: str | None = None) -> None:
         super().__init__()
         self._objects = dict(store._objects)
-        self._prefixes = prefixes
+        self._prefixes, self._only = prefixes, only
 
     def get(self, bucket: Bucket, key: str) -> bytes:
         """See Store; deleted objects are missing."""
-        if key.startswith(self._prefixes):
-            raise ObjectMissing(self.name(bucket), key)
+        self._vanish(bucket, key, "get")
         return super().get(bucket, key)
+
+    def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
+        """See Store; deleted objects are missing."""
+        self._vanish(bucket, key, "stat")
+        return super().stat(bucket, key)
+
+    def _vanish(self, bucket: Bucket, key: str, way: str) -> None:
+        if key.startswith(self._prefixes) and self._only in (None, way):
+            raise ObjectMissing(self.name(bucket), key)
 
 
 class CountingStore(MemoryStore):

@@ -50,6 +50,18 @@ def test_of_many_conditional_writers_one_wins(any_store):
     assert any_store.get(Bucket.RUNS, "once") == str(won.index(True)).encode()
 
 
+@pytest.mark.parametrize("condition", [{}, {"only_if_absent": True}])
+def test_metadata_is_kept_with_its_object(any_store, condition):
+    """Blanks, signs and 2,000 characters: what a signature could stumble over."""
+    metadata = {"provenance": '{"name":"a = b; ~ /\\u0020 \\u30d4"}', "long": "x" * 2000}
+    assert any_store.put(Bucket.RUNS, "with", b"data", metadata=metadata, **condition)
+    assert any_store.stat(Bucket.RUNS, "with").metadata == metadata
+    any_store.copy(Bucket.RUNS, "with", Bucket.PIKACHU, "copy")
+    assert any_store.stat(Bucket.PIKACHU, "copy").metadata == metadata
+    any_store.put(Bucket.RUNS, "with", b"data")
+    assert any_store.stat(Bucket.RUNS, "with").metadata == {}
+
+
 def test_copy_between_buckets(any_store):
     any_store.put(Bucket.IMAGES, "a", b"picture")
     any_store.copy(Bucket.IMAGES, "a", Bucket.PIKACHU, "b")

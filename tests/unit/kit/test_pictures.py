@@ -29,25 +29,66 @@ def test_a_picture_is_added_once_and_read_back(bucket):
     assert bucket.count() == 1
 
 
-def test_an_interrupted_add_leaves_no_picture_and_can_be_repeated(bucket):
-    bucket.set_provenance(picture_id(1), {"origins": ["interrupted"]})
-    assert not bucket.has(picture_id(1))
+def test_one_request_writes_a_picture_with_its_provenance(bucket):
+    origin = {"name": "ピカチュウ  twice  blank", "note": 'quotes " and \\ and  \u0020'}
+    assert bucket.add(picture_id(1), b"data", "png", origin)
+    assert [info.key for info in bucket.store.list(Bucket.RAW)] == [f"pictures/{picture_id(1)}.png"]
+    (entry,) = bucket.entries()
+    assert bucket.provenance(entry) == bucket.provenance(picture_id(1)) == origin
+    attached = bucket.store.stat(Bucket.RAW, f"pictures/{picture_id(1)}.png").metadata["provenance"]
+    assert attached.isascii()
+    assert "  " not in attached
+
+
+def test_a_change_is_saved_beside_the_picture(bucket):
+    bucket.add(picture_id(1), b"data", "png", {"origins": ["first"]})
+    for name in ("second", "third"):
+        new = bucket.update_provenance(
+            picture_id(1),
+            lambda old: {"origins": [*old["origins"], name]},  # noqa: B023
+        )
+    assert bucket.provenance(picture_id(1)) == new == {"origins": ["first", "second", "third"]}
+    assert bucket.bytes(picture_id(1)) == b"data"
+
+
+def test_of_a_picture_deleted_during_a_change_nothing_remains(bucket):
+    bucket.add(picture_id(1), b"data", "png", {"origins": []})
+
+    def withdrawn_meanwhile(old):
+        bucket.delete(picture_id(1))
+        return old
+
+    with pytest.raises(ObjectMissing):
+        bucket.update_provenance(picture_id(1), withdrawn_meanwhile)
+    assert list(bucket.store.list(Bucket.RAW)) == []
+
+
+LONG = "ピ" * 1000
+
+
+@pytest.mark.parametrize("name", ["add", "write"])
+def test_long_provenance_is_an_object_of_its_own(bucket, name):
+    getattr(bucket, name)(picture_id(1), b"data", "png", {"name": LONG})
+    assert bucket.provenance(picture_id(1)) == {"name": LONG}
+    assert len(list(bucket.store.list(Bucket.RAW))) == 2
+    assert not bucket.add(picture_id(1), b"data", "png", {"name": LONG + "again"})
+    assert bucket.provenance(picture_id(1)) == {"name": LONG}
+    bucket.delete(picture_id(1))
+    assert list(bucket.store.list(Bucket.RAW)) == []
+
+
+def test_long_provenance_that_an_interrupted_add_left_can_be_kept(bucket):
+    bucket.set_provenance(picture_id(1), {"origins": [LONG]})
     assert bucket.count() == 0
-    assert bucket.add(picture_id(1), b"data", "png", {"origins": ["again"]})
-    assert bucket.provenance(picture_id(1)) == {"origins": ["again"]}
-
-
-def test_what_an_interrupted_add_left_can_be_kept(bucket):
-    bucket.set_provenance(picture_id(1), {"origins": ["interrupted"]})
     both = bucket.add(
         picture_id(1),
         b"data",
         "png",
-        {"origins": ["again"]},
+        {"origins": [LONG + "again"]},
         lambda old, new: {"origins": old["origins"] + new["origins"]},
     )
     assert both
-    assert bucket.provenance(picture_id(1)) == {"origins": ["interrupted", "again"]}
+    assert bucket.provenance(picture_id(1)) == {"origins": [LONG, LONG + "again"]}
 
 
 def test_listing_goes_on_after_a_picture(bucket):

@@ -126,7 +126,7 @@ def _todo(context: JobContext, raw: PictureBucket, images: PictureBucket, spool:
 def _provenance(raw: PictureBucket, entry: PictureEntry) -> dict[str, Any] | None:
     """Return a raw picture's provenance; None if it was deleted since it was listed."""
     try:
-        return raw.provenance(entry.picture_id)
+        return raw.provenance(entry)
     except ObjectMissing:
         return None
 

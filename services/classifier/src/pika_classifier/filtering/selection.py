@@ -157,12 +157,12 @@ def _change(
 def _take(
     decision: Decision, source: PictureBucket, target: PictureBucket, picture_id: str, is_there: bool
 ) -> str:
-    provenance = source.provenance(picture_id) | {"filter": decision.reason(picture_id)}
+    entry = source.entry(picture_id)
+    provenance = source.provenance(entry) | {"filter": decision.reason(picture_id)}
     if is_there:
         if target.provenance(picture_id) != provenance:
             target.set_provenance(picture_id, provenance)
         return "kept"
-    entry = source.entry(picture_id)
     target.add(picture_id, source.read(entry), entry.extension, provenance)
     return "added"
 

@@ -99,7 +99,7 @@ class LabelSet:
             raise UnknownPictures(unknown)
         for picture_id in missing:
             entry = self._images.entry(picture_id)
-            provenance = self._images.provenance(picture_id)
+            provenance = self._images.provenance(entry)
             self.pictures.add(picture_id, self._images.read(entry), entry.extension, provenance)
         # Nanoseconds order the log; the rest separates two writers in the same nanosecond.
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pika_kit import datasets
-from pika_kit.pictures import PictureBucket
+from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing
@@ -55,22 +55,18 @@ def make_dataset(context: JobContext, name: str, bucket: Bucket, where: Conditio
     """Write the next version of the data set `name` with the matching pictures of a bucket."""
     pictures = PictureBucket(context.store, bucket)
     gone = set(withdrawn_ids(context.store))
-    candidates = [
-        (info.key.removeprefix("pictures/").partition(".")[0], info.etag)
-        for info in context.store.list(bucket, "pictures/")
-    ]
-    candidates = [(picture_id, etag) for picture_id, etag in candidates if picture_id not in gone]
+    candidates = [entry for entry in pictures.entries() if entry.picture_id not in gone]
 
-    def provenance(item: tuple[str, str]) -> dict[str, Any] | None:
+    def provenance(entry: PictureEntry) -> dict[str, Any] | None:
         try:
-            return pictures.provenance(item[0])
+            return pictures.provenance(entry)
         except ObjectMissing:
             return None  # deleted since it was listed
 
     chosen = []
-    for done, (item, known) in enumerate(in_threads(provenance, candidates, _NUM_THREADS), 1):
+    for done, (entry, known) in enumerate(in_threads(provenance, candidates, _NUM_THREADS), 1):
         if known is not None and where.hold(known):
-            chosen.append(item)
+            chosen.append((entry.picture_id, entry.etag))
         context.progress(done, len(candidates), f"choosing pictures of {bucket.value}", chosen=len(chosen))
     kept = {name: list(values) for name, values in asdict(where).items() if values}
     return datasets.save(context.store, name, bucket, kept, chosen)

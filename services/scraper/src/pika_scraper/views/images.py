@@ -180,7 +180,7 @@ def get_image(path: PicturePath, query: PictureQuery) -> Response:
 
 def _listed(pictures: PictureBucket, entry: PictureEntry) -> dict[str, Any]:
     try:
-        provenance = pictures.provenance(entry.picture_id)
+        provenance = pictures.provenance(entry)
     except ObjectMissing:
         provenance = {}  # deleted since it was listed
     return {

@@ -86,7 +86,7 @@ def download_provenance(query: ProvenanceQuery) -> Response:
 def _records(pictures: PictureBucket, query: ProvenanceQuery) -> Iterator[dict[str, Any]]:
     def provenance(entry: PictureEntry) -> dict[str, Any]:
         try:
-            return pictures.provenance(entry.picture_id)
+            return pictures.provenance(entry)
         except ObjectMissing:
             return {}  # deleted since it was listed
 
