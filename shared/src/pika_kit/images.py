@@ -51,6 +51,10 @@ LARGE = threading.Semaphore(1)
 # The first 8 rows of the 32-point DCT-II matrix, unnormalised: 2·cos(π·frequency·(2·position + 1) / 64).
 _COSINES = 2 * np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1))
 
+SQUARE_FILTER = Image.Resampling.BICUBIC
+"""With antialiasing, as Pillow does it: recommended by Parmar et al. (2022, "On Aliased Resizing") for what
+generative models learn from and are measured by. A third faster than Lanczos."""
+
 # Once, at import: `warnings.catch_warnings` around each call would not be thread-safe.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
@@ -191,8 +195,8 @@ def sha256(data: bytes) -> str:
 
 
 def square(pixels: Pixels, size: int = 256) -> Pixels:
-    """Crop to the central square and resize to uint8 (size, size, 3) with a Lanczos filter."""
-    image = ImageOps.fit(Image.fromarray(pixels), (size, size), method=Image.Resampling.LANCZOS)
+    """Crop to the central square and resize to uint8 (size, size, 3) with `SQUARE_FILTER`."""
+    image = ImageOps.fit(Image.fromarray(pixels), (size, size), method=SQUARE_FILTER)
     return np.asarray(image)
 
 
@@ -227,7 +231,8 @@ def perceptual_hash(picture: Pixels | Image.Image) -> str:
     their median.
     """
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    grey = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
+    # A large picture is first averaged over whole pixels: four times faster, and hardly a bit changes.
+    grey = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS, reducing_gap=3)
     low = _COSINES @ np.asarray(grey, np.float64) @ _COSINES.T
     # Symmetric pictures lack some frequencies; rounding keeps rounding errors of either sign at 0.
     low = low.round(6)
@@ -284,7 +289,7 @@ def _read(
             transposition = _UPRIGHT.get(_orientation(image))
             result = _rgb(image)
             if at_least is not None:
-                # Down to twice the target size a box filter loses nothing that the Lanczos filter would keep.
+                # Down to twice the target size a box filter loses nothing that the next filter would keep.
                 factor = min(result.size) // (2 * at_least)
                 result = result.reduce(factor) if factor > 1 else result
             if transposition is not None:

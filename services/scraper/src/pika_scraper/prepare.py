@@ -23,7 +23,7 @@ from pika_scraper.pictures.duplicates import near_duplicate_ids, record_key
 from pika_scraper.pictures.near import NearIndex
 from pika_scraper.pictures.pipeline import Prepared
 from pika_scraper.pictures.spool import Spool
-from pika_scraper.pictures.square import SQUARE_FORMAT
+from pika_scraper.pictures.square import SQUARE_EXTENSION
 from pika_scraper.report import Tally
 
 
@@ -75,7 +75,7 @@ def _prepare_bucket(
     try:
 
         def load(work: _Work) -> Prepared:
-            kept = spool.take(work.entry.picture_id) if spool else None
+            kept = spool.prepared(work.entry.picture_id) if spool else None
             return kept or _made(decoders, raw.read(work.entry), config)
 
         decisions = _decide(load, todo, index)
@@ -177,7 +177,7 @@ def _write(images: PictureBucket, decision: _Decision, config: PrepareConfig) ->
     facts = prepared.facts()
     facts["prepared"] = {"size": config.size, "fit": facts.pop("fit")}
     provenance = decision.work.provenance | facts
-    images.write(picture_id, prepared.square, SQUARE_FORMAT, provenance)
+    images.write(picture_id, prepared.square, SQUARE_EXTENSION, provenance)
 
 
 def _count(decision: _Decision, tally: Tally, flags: Tally) -> None:

@@ -20,7 +20,7 @@ COLOUR_GRID = 4
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared picture: its square as lossless WebP, and what is added to its provenance.
+    """A prepared picture: its square as a JPEG, and what is added to its provenance.
 
     `fit` is how it became square: "crop" or "pad".
     """
@@ -83,5 +83,5 @@ def examine(
 
 def colour_signature(image: Image.Image) -> str:
     """Return the mean colours of a 4×4 grid over the picture: 48 bytes in hexadecimal."""
-    coarse = image.resize((COLOUR_GRID, COLOUR_GRID), Image.Resampling.BOX)
+    coarse = image.resize((COLOUR_GRID, COLOUR_GRID), Image.Resampling.BOX, reducing_gap=3)
     return coarse.tobytes().hex()

@@ -1,13 +1,15 @@
-"""Local files with the squares that a scrape job has made and that `prepare` will need a moment later.
+"""A local file with the squares that a scrape job has made and that `prepare` will need a moment later.
 
-A picture is thus decoded once for both. The spool is bounded and may disappear at any time: what is missing
-is read from the raw bucket and decoded again, with the same result.
+A picture is thus decoded once for both. The spool is bounded and may be lost at any time: what is missing
+is read from the raw bucket and decoded again, with the same result. It is a SQLite database, because one
+row costs a tenth of a file.
 """
 
 import json
 import logging
-import os
 import shutil
+import sqlite3
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,71 +28,87 @@ log = logging.getLogger(__name__)
 class Spool:
     """Picture id → its square, for one job; kept for a killed job that continues.
 
-    Thread-safe for different ids.
+    Thread-safe.
 
     Args:
-        folder: where it creates a folder of its own.
+        folder: where it creates its file.
+        job_id: names the file.
         max_bytes: beyond this nothing is kept.
     """
 
     def __init__(self, folder: Path, job_id: str, max_bytes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
-        self._folder = folder / f"{_PREFIX}{job_id}"
-        self._folder.mkdir(exist_ok=True)
+        self._path = folder / f"{_PREFIX}{job_id}.sqlite"
+        self._lock = threading.Lock()
         self._outdated: set[str] = set()
-        used = sum(path.stat().st_size for path in self._folder.iterdir())
+        try:
+            self._database = self._open()
+        except sqlite3.DatabaseError as error:
+            log.warning("the kept squares are unreadable, and will be made again: %s", error)
+            self._remove()
+            self._database = self._open()
+        sizes = self._rows("SELECT length(facts) + length(square) FROM squares")
+        used = sum(size for (size,) in sizes)
         self._left = min(max_bytes, shutil.disk_usage(folder).free // _FREE_SHARE) - used
 
     def put(self, picture_id: str, prepared: Prepared, provenance: dict[str, Any]) -> None:
         """Keep a picture's square and its raw provenance, if there is room."""
-        if self._left <= 0 or picture_id in self._outdated:
-            return
-        path = self._folder / picture_id
-        words = json.dumps({"facts": prepared.facts(), "provenance": provenance}).encode()
-        self._left -= len(words) + len(prepared.square)
-        try:
-            # Renamed when complete: a partial file is never read.
-            part = path.with_suffix(".part")
-            part.write_bytes(words + b"\n" + prepared.square)
-            part.rename(path)
-            if picture_id in self._outdated:  # in the meantime
-                self._unlink(picture_id)
-        except OSError as error:
-            log.warning("a square could not be kept for later, and will be made again: %s", error)
+        facts = json.dumps(prepared.facts())
+        row = (picture_id, json.dumps(provenance), facts, prepared.square)
+        with self._lock:
+            if self._left <= 0 or picture_id in self._outdated:
+                return
+            self._left -= len(facts) + len(prepared.square)
+            try:
+                self._database.execute("INSERT OR REPLACE INTO squares VALUES (?, ?, ?, ?)", row)
+            except sqlite3.Error as error:
+                log.warning("a square could not be kept for later, and will be made again: %s", error)
 
     def provenance(self, picture_id: str) -> dict[str, Any] | None:
         """Return a kept picture's raw provenance, or None."""
-        try:
-            with (self._folder / picture_id).open("rb") as file:
-                provenance: dict[str, Any] = json.loads(file.readline())["provenance"]
-                return provenance
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        found = self._rows("SELECT provenance FROM squares WHERE id = ?", picture_id)
+        return json.loads(found[0][0]) if found else None
 
-    def take(self, picture_id: str) -> Prepared | None:
-        """Remove and return what was kept, or None."""
-        path = self._folder / picture_id
-        try:
-            words, _, square = path.read_bytes().partition(b"\n")
-            return Prepared(square=square, **json.loads(words)["facts"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        finally:
-            self._unlink(picture_id)
+    def prepared(self, picture_id: str) -> Prepared | None:
+        """Return what was kept, or None."""
+        found = self._rows("SELECT facts, square FROM squares WHERE id = ?", picture_id)
+        return Prepared(square=found[0][1], **json.loads(found[0][0])) if found else None
 
     def forget(self, picture_id: str) -> None:
         """Drop a picture whose provenance has changed, even if a thread is about to keep it."""
-        self._outdated.add(picture_id)
-        self._unlink(picture_id)
-
-    def _unlink(self, picture_id: str) -> None:
-        with suppress(OSError):
-            os.unlink(self._folder / picture_id)
+        with self._lock:
+            self._outdated.add(picture_id)
+        self._rows("DELETE FROM squares WHERE id = ?", picture_id)
 
     def delete(self) -> None:
         """Delete all of it."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with self._lock:
+            self._database.close()
+        self._remove()
+
+    def _open(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        # A killed process loses nothing; what a machine's failure leaves is recognised and made again.
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = OFF")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS squares"
+            " (id TEXT PRIMARY KEY, provenance TEXT, facts TEXT, square BLOB)"
+        )
+        return database
+
+    def _rows(self, query: str, *values: str) -> list[Any]:
+        with self._lock:
+            try:
+                return self._database.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                log.warning("kept squares could not be read, and will be made again: %s", error)
+                return []
+
+    def _remove(self) -> None:
+        for path in self._path.parent.glob(f"{self._path.name}*"):
+            path.unlink(missing_ok=True)
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -98,4 +116,4 @@ def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+                path.unlink()
