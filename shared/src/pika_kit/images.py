@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,18 +113,21 @@ class Picture:
     """A decoded picture.
 
     Attributes:
-        pixels: uint8 (H, W, 3), RGB, upright, transparency composed onto white; smaller than the original if
-            `decode` was told how many pixels are needed.
+        image: RGB, upright, transparency composed onto white; smaller than the original if `decode` was told
+            how many pixels are needed.
         format: "jpeg", "png", "webp", "gif" or "bmp", from the content and not from a name.
         width, height: of the original, upright, in pixels.
-        sha256: of the bytes, in hexadecimal.
     """
 
-    pixels: Pixels
+    image: Image.Image
     format: str
     width: int
     height: int
-    sha256: str
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """The image as uint8 (H, W, 3)."""
+        return np.asarray(self.image)
 
 
 def sniff(data: bytes) -> str | None:
@@ -173,7 +177,7 @@ def decode(
             "too_many_scans", f"expected at most {MAX_JPEG_SCANS} scans, received {data.count(_SCAN):,}"
         )
     try:
-        pixels, width, height = _read(data, format, at_least, large)
+        image, width, height = _read(data, format, at_least, large)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -186,7 +190,7 @@ def decode(
         # Pillow's decoders raise struct.error, SyntaxError, KeyError, MemoryError and more for bad bytes, and
         # which ones differs between releases. None of them is the caller's fault.
         raise PictureError("damaged", f"begins like {format} and cannot be read: {error}") from error
-    return Picture(pixels, format, width, height, sha256(data))
+    return Picture(image, format, width, height)
 
 
 def sha256(data: bytes) -> str:
@@ -277,8 +281,8 @@ def blank_tiles(pixels: Pixels, tiles: Iterable[int], columns: int, gap: int = 2
 
 def _read(
     data: bytes, format: str, at_least: int | None, large: AbstractContextManager[Any]
-) -> tuple[Pixels, int, int]:
-    """Decode to upright RGB pixels and the original's upright width and height."""
+) -> tuple[Image.Image, int, int]:
+    """Decode to an upright RGB image and the original's upright width and height."""
     with Image.open(io.BytesIO(data), formats=(format,)) as image:
         _check_size(image)
         width, height = image.size
@@ -296,7 +300,7 @@ def _read(
                 result = result.transpose(transposition)
             if transposition in _SWAPS_SIDES:
                 width, height = height, width
-            return np.asarray(result), width, height
+            return result, width, height
 
 
 def _check_size(image: Image.Image) -> None:

@@ -3,9 +3,10 @@
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -64,18 +65,20 @@ def as_finished(
     """
     waiting = _Groups(iter(items), group, per_group, look_ahead)
     working: dict[Future[Result], Item] = {}
+    finished: SimpleQueue[Future[Result]] = SimpleQueue()
     with ThreadPoolExecutor(num_threads) as pool:
         try:
             while True:
                 while len(working) < num_threads and (drawn := waiting.draw()) is not None:
-                    working[pool.submit(function, drawn[0])] = drawn[0]
+                    future = pool.submit(function, drawn[0])
+                    working[future] = drawn[0]
+                    future.add_done_callback(finished.put)
                 if not working:
                     return
-                done, _ = wait(working, return_when=FIRST_COMPLETED)
-                for future in done:
-                    item = working.pop(future)
-                    waiting.finish(item)
-                    yield item, future.result()
+                future = finished.get()
+                item = working.pop(future)
+                waiting.finish(item)
+                yield item, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

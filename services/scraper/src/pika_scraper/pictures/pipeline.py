@@ -66,7 +66,7 @@ def examine(
         picture = decode(data, at_least=64, large=large)
         return Examined(picture.format, picture.width, picture.height)
     picture = decode(data, at_least=config.size, large=large)
-    image = Image.fromarray(picture.pixels)
+    image = picture.image
     flags = inspect(image, picture.width, picture.height, picture.format, config)
     ground = flags.background if config.fit == "pad" else None
     prepared = Prepared(

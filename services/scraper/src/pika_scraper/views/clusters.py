@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from flask import Response, jsonify
 from flask_openapi3 import Tag
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.gates import Gate
@@ -70,7 +70,7 @@ def _tile(store: Store, picture_id: str) -> Pixels | None:
         data = pictures.bytes(picture_id)
     except ObjectMissing:
         return None
-    image: Any = Image.fromarray(decode(data, at_least=_SIDE).pixels)
+    image: Any = decode(data, at_least=_SIDE).image
     return np.asarray(ImageOps.pad(image, (_SIDE, _SIDE), color="white"))
 
 

@@ -15,7 +15,8 @@ import certifi
 from pika_scraper.config import FetchLimits
 from pika_scraper.errors import Refused
 from pika_scraper.web.addresses import Resolver, checked_addresses
-from pika_scraper.web.transport import Dialer, Pinned, PinnedHTTP, PinnedHTTPS, Target, TryAgain, in_time
+from pika_scraper.web.deadlines import in_time
+from pika_scraper.web.transport import Dialer, Pinned, PinnedHTTP, PinnedHTTPS, Target, TryAgain
 
 IDLE_SECONDS = 10.0
 """Hosts close what is idle after some more."""

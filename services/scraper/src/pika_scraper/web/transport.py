@@ -2,21 +2,18 @@
 
 import re
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError
 
 from pika_scraper.errors import Refused
+from pika_scraper.web.deadlines import Watchdog
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -119,29 +116,10 @@ class PinnedHTTPS(HTTPSConnection):
 Pinned = PinnedHTTP | PinnedHTTPS
 
 
-def in_time(call: Callable[[], T], deadline: float) -> T:
-    """Return the call's result. Raises TimeoutError at the deadline and abandons its thread."""
-    outcome: list[tuple[bool, Any]] = []
-
-    def run() -> None:
-        try:
-            outcome.append((True, call()))
-        except Exception as error:  # noqa: BLE001 — raised by who waits
-            outcome.append((False, error))
-
-    thread = threading.Thread(target=run, daemon=True, name="resolve")
-    thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
-    if not outcome:
-        raise TimeoutError
-    is_good, result = outcome[0]
-    if not is_good:
-        raise result
-    return cast(T, result)
+_WATCHDOG = Watchdog()
 
 
-@contextmanager
-def cut_at(deadline: float, dial: Dialer) -> Iterator[None]:
+def cut_at(deadline: float, dial: Dialer) -> AbstractContextManager[None]:
     """Shut the socket down at the deadline, which ends any wait for it in this thread."""
 
     def cut() -> None:
@@ -149,10 +127,4 @@ def cut_at(deadline: float, dial: Dialer) -> Iterator[None]:
             with suppress(OSError):
                 dial.lifeline.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(max(0.0, deadline - time.monotonic()), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    return _WATCHDOG.calls(cut, deadline)
