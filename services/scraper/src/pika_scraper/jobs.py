@@ -65,7 +65,8 @@ def scrape(
     config = PrepareConfig(fit=fit) if then_prepare else None
     uploads.delete_abandoned(context.store)
     with Decoders(usable_cores()) as decoders:
-        spool = Spool(context.settings.state_dir, context.job_id, MAX_SPOOL_BYTES) if config else None
+        scratch = context.settings.state_dir
+        spool = Spool(scratch, context.job_id, config, MAX_SPOOL_BYTES) if config else None
         seen = Seen(context.store)
         intake = Intake(context, ledger, tally, decoders, seen, config, spool)
         try:

@@ -2,7 +2,8 @@
 
 A picture is thus decoded once for both. The spool is bounded and may be lost at any time: what is missing
 is read from the raw bucket and decoded again, with the same result. It is a SQLite database, because one
-row costs a tenth of a file.
+row costs a tenth of a file, and because several processes can read it: of simultaneous jobs the first that
+prepares does so for all, and finds the others' squares in the same folder.
 """
 
 import json
@@ -11,10 +12,12 @@ import shutil
 import sqlite3
 import threading
 import time
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pika_scraper.config import PrepareConfig
 from pika_scraper.pictures.pipeline import Prepared
 
 _PREFIX = "squares-"
@@ -33,13 +36,17 @@ class Spool:
     Args:
         folder: where it creates its file.
         job_id: names the file.
+        config: how the squares are made; only jobs with the same share them.
         max_bytes: beyond this nothing is kept.
     """
 
-    def __init__(self, folder: Path, job_id: str, max_bytes: int) -> None:
+    def __init__(self, folder: Path, job_id: str, config: PrepareConfig, max_bytes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
-        self._path = folder / f"{_PREFIX}{job_id}.sqlite"
+        suffix = f"-{zlib.crc32(repr(config).encode()):08x}.sqlite"
+        self._path = folder / f"{_PREFIX}{job_id}{suffix}"
+        self._others = f"{_PREFIX}*{suffix}"
+        self._opened: list[sqlite3.Connection] | None = None
         self._lock = threading.Lock()
         self._outdated: set[str] = set()
         try:
@@ -66,13 +73,13 @@ class Spool:
                 log.warning("a square could not be kept for later, and will be made again: %s", error)
 
     def provenance(self, picture_id: str) -> dict[str, Any] | None:
-        """Return a kept picture's raw provenance, or None."""
-        found = self._rows("SELECT provenance FROM squares WHERE id = ?", picture_id)
+        """Return the raw provenance of a picture that this job or a simultaneous one has kept, or None."""
+        found = self._look_up("SELECT provenance FROM squares WHERE id = ?", picture_id)
         return json.loads(found[0][0]) if found else None
 
     def prepared(self, picture_id: str) -> Prepared | None:
-        """Return what was kept, or None."""
-        found = self._rows("SELECT facts, square FROM squares WHERE id = ?", picture_id)
+        """Return what this job or a simultaneous one has kept, or None."""
+        found = self._look_up("SELECT facts, square FROM squares WHERE id = ?", picture_id)
         return Prepared(square=found[0][1], **json.loads(found[0][0])) if found else None
 
     def forget(self, picture_id: str) -> None:
@@ -84,7 +91,8 @@ class Spool:
     def delete(self) -> None:
         """Delete all of it."""
         with self._lock:
-            self._database.close()
+            for database in (self._database, *(self._opened or ())):
+                database.close()
         self._remove()
 
     def _open(self) -> sqlite3.Connection:
@@ -98,10 +106,30 @@ class Spool:
         )
         return database
 
-    def _rows(self, query: str, *values: str) -> list[Any]:
+    def _look_up(self, query: str, picture_id: str) -> list[Any]:
+        if picture_id in self._outdated:
+            return []
+        return self._rows(query, picture_id) or next(
+            filter(None, (self._rows(query, picture_id, database=other) for other in self._of_others())), []
+        )
+
+    def _of_others(self) -> list[sqlite3.Connection]:
+        """Open the files of simultaneous jobs, once."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = []
+                for path in sorted(self._path.parent.glob(self._others)):
+                    if path != self._path:
+                        with suppress(sqlite3.Error):  # deleted a moment ago
+                            self._opened.append(
+                                sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+                            )
+            return self._opened
+
+    def _rows(self, query: str, *values: str, database: sqlite3.Connection | None = None) -> list[Any]:
         with self._lock:
             try:
-                return self._database.execute(query, values).fetchall()
+                return (database or self._database).execute(query, values).fetchall()
             except sqlite3.Error as error:
                 log.warning("kept squares could not be read, and will be made again: %s", error)
                 return []
