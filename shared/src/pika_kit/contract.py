@@ -152,13 +152,13 @@ def picture_body(*, many: bool) -> dict[str, Any]:
         "type": "string",
         "format": "byte",
         "contentEncoding": "base64",
-        "minLength": 1,
         "description": "Base64, or a data URL",
     }
-    one = {"type": "object", "properties": {"image": base64}, "required": ["image"]}
+    one = {"type": "object", "properties": {"image": base64 | {"minLength": 1}}, "required": ["image"]}
     forms: list[dict[str, Any]] = [one | {"additionalProperties": False}]
     files: dict[str, Any] = {"type": "string", "format": "binary"}
     if many:
+        # In a list each picture has its own answer, an empty one too.
         listed = {"type": "array", "items": base64, "minItems": 1}
         several = {"type": "object", "properties": {"images": listed}, "required": ["images"]}
         forms.append(several | {"additionalProperties": False})

@@ -46,7 +46,7 @@ def test_a_picture_becomes_a_square_with_its_provenance(add, squares, make_conte
     report = prepare_bucket(make_context(), decoders)
     assert (report["looked_at"], report["prepared"], report["in_images"]) == (1, 1, 1)
     picture = images.decode(squares.bytes(picture_id))
-    assert (picture.format, picture.pixels.shape) == ("jpeg", (256, 256, 3))
+    assert (picture.format, picture.pixels.shape) == ("webp", (256, 256, 3))
     provenance = squares.provenance(picture_id)
     assert provenance["origins"][0]["name"] == "found.jpg"
     assert (provenance["width"], provenance["height"], provenance["format"]) == (300, 200, "jpeg")

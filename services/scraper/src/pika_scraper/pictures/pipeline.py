@@ -20,7 +20,7 @@ COLOUR_GRID = 4
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared picture: its square as a JPEG, and what is added to its provenance.
+    """A prepared picture: its square as lossless WebP, and what is added to its provenance.
 
     `fit` is how it became square: "crop" or "pad".
     """

@@ -6,8 +6,7 @@ from PIL import Image, ImageOps
 
 from pika_kit.images import SQUARE_FILTER
 
-SQUARE_EXTENSION = "jpg"
-_QUALITY = 98
+SQUARE_EXTENSION = "webp"
 FITS = ("crop", "pad")
 
 
@@ -30,10 +29,10 @@ def fitted(image: Image.Image, size: int, ground: list[int] | None) -> Image.Ima
 
 
 def encode_square(image: Image.Image) -> bytes:
-    """Encode as JPEG so finely that neither eye nor training can tell: 48 dB in the median.
+    """Encode as lossless WebP with the fastest settings: half the time of a PNG at level 1.
 
-    It takes a fifth of the time and half the bytes of lossless WebP at its fastest.
+    Without loss, so that the classifier says the same of a square as of the original that was posted to it.
     """
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
+    image.save(buffer, "WEBP", lossless=True, quality=0, method=0)
     return buffer.getvalue()
