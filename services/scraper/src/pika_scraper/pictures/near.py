@@ -43,12 +43,12 @@ class NearIndex:
             known: dict[str, Any] = images.store.get_json(images.bucket, INDEX_KEY)
         except ObjectMissing:
             known = {}
-        ids = list(images.ids())
-        missing = [picture_id for picture_id in ids if picture_id not in known]
-        for picture_id, provenance in in_threads(images.provenance, missing, NUM_INTAKE_THREADS):
-            known[picture_id] = [provenance["perceptual_hash"], provenance["colours"]]
-        for picture_id in ids:
-            index.add(picture_id, *known[picture_id])
+        entries = list(images.entries())
+        missing = [entry for entry in entries if entry.picture_id not in known]
+        for entry, provenance in in_threads(images.provenance, missing, NUM_INTAKE_THREADS):
+            known[entry.picture_id] = [provenance["perceptual_hash"], provenance["colours"]]
+        for entry in entries:
+            index.add(entry.picture_id, *known[entry.picture_id])
         return index
 
     def save(self, images: PictureBucket) -> None:
