@@ -7,7 +7,7 @@ import pytest
 from pika_kit.pictures import PictureBucket, is_picture_id
 from pika_kit.stages import Bucket
 from pika_kit.storage import ObjectMissing
-from pika_kit.testing import MemoryStore
+from pika_kit.testing import CountingStore, MemoryStore
 
 
 def picture_id(number: int) -> str:
@@ -49,6 +49,19 @@ def test_a_change_is_saved_beside_the_picture(bucket):
         )
     assert bucket.provenance(picture_id(1)) == new == {"origins": ["first", "second", "third"]}
     assert bucket.bytes(picture_id(1)) == b"data"
+
+
+def test_a_listing_of_changes_saves_requests(bucket):
+    for number in (1, 2, 3):
+        bucket.add(picture_id(number), b"data", "png", {"number": number})
+    bucket.set_provenance(picture_id(2), {"number": "changed"})
+    store = CountingStore(bucket.store)
+    bucket = PictureBucket(store, Bucket.RAW)
+    unattached = bucket.unattached()
+    assert unattached == {picture_id(2)}
+    read = {entry.picture_id: bucket.provenance(entry, unattached)["number"] for entry in bucket.entries()}
+    assert read == {picture_id(1): 1, picture_id(2): "changed", picture_id(3): 3}
+    assert store.num_calls["get"] == 1
 
 
 def test_of_a_picture_deleted_during_a_change_nothing_remains(bucket):

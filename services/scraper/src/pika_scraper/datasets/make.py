@@ -57,9 +57,11 @@ def make_dataset(context: JobContext, name: str, bucket: Bucket, where: Conditio
     gone = set(withdrawn_ids(context.store))
     candidates = [entry for entry in pictures.entries() if entry.picture_id not in gone]
 
+    unattached = pictures.unattached()
+
     def provenance(entry: PictureEntry) -> dict[str, Any] | None:
         try:
-            return pictures.provenance(entry)
+            return pictures.provenance(entry, unattached)
         except ObjectMissing:
             return None  # deleted since it was listed
 

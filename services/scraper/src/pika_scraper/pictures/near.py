@@ -5,6 +5,7 @@ real test pictures (3,239, with 59 known near duplicates) hashes at most 6 bits 
 coarse colours at most 9 of 255 apart.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,9 @@ class NearIndex:
             known = {}
         entries = list(images.entries())
         missing = [entry for entry in entries if entry.picture_id not in known]
-        for entry, provenance in in_threads(images.provenance, missing, NUM_INTAKE_THREADS):
+        unattached = images.unattached() if missing else set()
+        read = partial(images.provenance, unattached=unattached)
+        for entry, provenance in in_threads(read, missing, NUM_INTAKE_THREADS):
             known[entry.picture_id] = [provenance["perceptual_hash"], provenance["colours"]]
         for entry in entries:
             index.add(entry.picture_id, *known[entry.picture_id])

@@ -84,9 +84,11 @@ def download_provenance(query: ProvenanceQuery) -> Response:
 
 
 def _records(pictures: PictureBucket, query: ProvenanceQuery) -> Iterator[dict[str, Any]]:
+    unattached = pictures.unattached()
+
     def provenance(entry: PictureEntry) -> dict[str, Any]:
         try:
-            return pictures.provenance(entry)
+            return pictures.provenance(entry, unattached)
         except ObjectMissing:
             return {}  # deleted since it was listed
 
