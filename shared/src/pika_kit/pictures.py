@@ -227,12 +227,7 @@ def _attachable(provenance: dict[str, Any]) -> dict[str, str] | None:
     """Return provenance as metadata, which is ASCII; None if it is too long."""
     # Signatures count several blanks as one, so there are never two.
     text = json.dumps(provenance, sort_keys=True, separators=(",", ":")).replace("  ", " \\u0020")
-    metadata = {_ATTACHED: text}
-    return (
-        metadata
-        if sum(len(name) + len(value) for name, value in metadata.items()) <= MAX_METADATA_BYTES
-        else None
-    )
+    return {_ATTACHED: text} if len(_ATTACHED) + len(text) <= MAX_METADATA_BYTES else None
 
 
 def _check_id(picture_id: str) -> None:

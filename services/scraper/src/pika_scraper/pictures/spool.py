@@ -1,8 +1,8 @@
 """A local file with the squares that a scrape job has made and that `prepare` will need a moment later.
 
 A picture is thus decoded once for both. The spool is bounded and may be lost at any time: what is missing
-is read from the raw bucket and decoded again, with the same result. It is a SQLite database, because one
-row costs a tenth of a file, and because several processes can read it: of simultaneous jobs the first that
+is read from the raw bucket and decoded again, with the same result. It is a SQLite database, because a row
+costs less than a file, and because several processes can read it: of simultaneous jobs the first that
 prepares does so for all, and finds the others' squares in the same folder.
 """
 
