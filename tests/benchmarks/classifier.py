@@ -1,7 +1,7 @@
 r"""Rank a labelled pile with our classifier and three baselines; print ranking and calibration.
 
     .venv/bin/python tests/benchmarks/classifier.py --pictures POOL --labels FOLDER --truth pool_labels.csv \
-        [--scratch FOLDER] [--article] [--curve]
+        [--scratch FOLDER] [--article] [--curve N]
 
 POOL is the pile, FOLDER has the labels as trains|valids/pikachu|others, and the CSV file has the true labels
 of the pile (columns filename and label). The truth is used to judge and, with `--curve`, to simulate the
@@ -17,6 +17,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from pika_classifier.learn.augment import augment
 from pika_classifier.learn.batches import predict_in_batches
 from pika_classifier.learn.calibrate import sigmoid
 from pika_classifier.learn.data import LabelledPictures
-from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, train_head
+from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, most_informative, train_head
 from pika_classifier.learn.heads import fit_logistic, folds, log_loss
 from pika_classifier.learn.metrics import calibration_error, pr_auc, pr_curve, roc_auc
 from pika_classifier.learn.threshold import threshold_for
@@ -211,32 +212,41 @@ def article(data: Data) -> np.ndarray:
     return predict_in_batches(found.model, squares)[OUTPUT_NAME]
 
 
-def curve(data: Data) -> list[dict[str, Any]]:
-    """Compare labels selected by uncertainty with as many random ones, on the rest of the pile."""
-    found = []
+def curve(data: Data, num_seeds: int) -> list[dict[str, Any]]:
+    """Compare labels selected by uncertainty with as many random ones, on the rest of the pile.
+
+    Each is done `num_seeds` times, with other random pictures.
+    """
+    rows = []
     for is_active in (True, False):
-        rng = np.random.default_rng(0)
-        labelled = data.rows(data.is_labelled)
-        hard = np.zeros(len(labelled), bool)
-        while True:
-            trained = ours(data, labelled, hard)
-            rest = np.setdiff1d(data.rows(~data.is_labelled), labelled)
-            probabilities = trained.head.probabilities(data.features[rest])
-            if len(labelled) in BUDGETS:
-                row = {"labels": len(labelled), "chosen": "by doubt" if is_active else "by chance"}
-                found.append(row | judge(data, rest, probabilities))
-                print(json.dumps(found[-1]), flush=True)
-            if len(labelled) >= max(BUDGETS):
-                break
-            num = min(PER_ROUND, min(size for size in BUDGETS if size > len(labelled)) - len(labelled))
-            # As in `labels.queue`: where the head itself is undecided.
-            logits = trained.head.unshifted_logits(data.features[rest])
-            doubtful = rest[np.argsort(np.abs(logits))]
-            sure = num - num * RANDOM_PER_ROUND // PER_ROUND if is_active else 0
-            chance = rng.permutation(np.setdiff1d(rest, doubtful[:sure]))[: num - sure]
-            labelled = np.concatenate([labelled, doubtful[:sure], chance])
-            hard = np.concatenate([hard, np.arange(num) < sure])
-    return found
+        for seed in range(num_seeds):
+            for row in _annotate(data, is_active, seed):
+                rows.append({"chosen": "by doubt" if is_active else "by chance", "seed": seed} | row)
+                print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def _annotate(data: Data, is_active: bool, seed: int) -> Iterator[dict[str, Any]]:
+    """Answer what is asked from the truth, and yield the figures at each of BUDGETS."""
+    rng = np.random.default_rng(seed)
+    labelled = data.rows(data.is_labelled)
+    hard = np.zeros(len(labelled), bool)
+    while True:
+        trained = ours(data, labelled, hard)
+        rest = np.setdiff1d(data.rows(~data.is_labelled), labelled)
+        if len(labelled) in BUDGETS:
+            figures = judge(data, rest, trained.head.probabilities(data.features[rest]))
+            yield {"labels": len(labelled)} | figures
+        if len(labelled) >= max(BUDGETS):
+            return
+        num = min(PER_ROUND, min(size for size in BUDGETS if size > len(labelled)) - len(labelled))
+        # As `labels.queue` does with the card's `doubtful_probability`.
+        logits = trained.head.unshifted_logits(data.features[rest])
+        doubtful = rest[np.argsort(np.abs(logits - most_informative(len(labelled))))]
+        sure = num - num * RANDOM_PER_ROUND // PER_ROUND if is_active else 0
+        chance = rng.permutation(np.setdiff1d(rest, doubtful[:sure]))[: num - sure]
+        labelled = np.concatenate([labelled, doubtful[:sure], chance])
+        hard = np.concatenate([hard, np.arange(num) < sure])
 
 
 def main() -> None:
@@ -247,7 +257,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--article", action="store_true")
-    parser.add_argument("--curve", action="store_true")
+    parser.add_argument("--curve", type=int, default=0, metavar="N", help="annotate N times")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)
     with tempfile.TemporaryDirectory() as temporary:
@@ -275,7 +285,7 @@ def main() -> None:
             summary["article"] = judge(data, pool, article(data)[pool])
             print("article", json.dumps(summary["article"]))
         if arguments.curve:
-            summary["curve"] = curve(data)
+            summary["curve"] = curve(data, arguments.curve)
     print(json.dumps(summary))
 
 

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.withdrawn import withdrawn_ids
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from pika_kit.models import NoModel, Registry
 from pika_kit.runtimes import Runtime, files_of, load_runtime
 from pika_kit.settings import Settings
-from pika_kit.storage import StoreUnavailable
+from pika_kit.store_errors import StoreUnavailable
 
 FOLLOW_SECONDS = 1.0
 RETRY_SECONDS = 30.0

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.withdrawn import withdrawn_ids
 
 _VERSION = re.compile(r"v([1-9][0-9]*)")

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from redis.exceptions import RedisError
 
-from pika_kit.storage import StoreUnavailable
+from pika_kit.store_errors import StoreUnavailable
 from pika_kit.valkey import QueueUnavailable, is_queue_outage
 
 OBJECT_STORE = "the object store"

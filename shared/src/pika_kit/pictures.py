@@ -16,7 +16,8 @@ from typing import Any
 
 from pika_kit.images import CONTENT_TYPES, EXTENSIONS
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.uploads import MAX_METADATA_BYTES
 
 _Bytes = bytes  # `list` is a method below

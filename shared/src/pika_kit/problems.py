@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from pika_kit.events import TooManyWatchers
 from pika_kit.models import NoModel, UnknownVersion
 from pika_kit.queue import JobExpired, JobUnknown, OnceConflict
-from pika_kit.storage import StoreUnavailable
+from pika_kit.store_errors import StoreUnavailable
 from pika_kit.validation import described
 from pika_kit.valkey import QueueUnavailable
 

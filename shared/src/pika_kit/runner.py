@@ -34,7 +34,8 @@ from pika_kit.outages import DISK_SPACE, OBJECT_STORE, outage_behind, patiently
 from pika_kit.queue import CANCEL_KEY, SERIALIZER, Progress
 from pika_kit.settings import Settings
 from pika_kit.stages import JOBS
-from pika_kit.storage import Store, StoreUnavailable
+from pika_kit.storage import Store
+from pika_kit.store_errors import StoreUnavailable
 from pika_kit.valkey import connect_valkey
 
 _PROGRESS_INTERVAL_SECONDS = 0.4

@@ -28,7 +28,8 @@ from pika_kit.job_views import job_accepted, jobs_blueprint, once_of, start_job
 from pika_kit.problems import Problem, request_id
 from pika_kit.queue import JobQueue
 from pika_kit.settings import Settings
-from pika_kit.storage import Store, StoreUnavailable
+from pika_kit.storage import Store
+from pika_kit.store_errors import StoreUnavailable
 from pika_kit.valkey import QueueUnavailable
 
 __all__ = [

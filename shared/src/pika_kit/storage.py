@@ -17,33 +17,15 @@ import urllib3
 from minio import Minio
 from minio.commonconfig import CopySource
 from minio.credentials import StaticProvider
-from minio.error import S3Error, ServerError
-from urllib3.exceptions import HTTPError
+from minio.error import S3Error
 
 from pika_kit.json_objects import to_json, update_json
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
+from pika_kit.store_errors import ObjectMissing, translated
 from pika_kit.uploads import METADATA_PREFIX, Uploader
 
-_MISSING_CODES = {"NoSuchKey", "NoSuchBucket", "NoSuchObject", "ResourceNotFound"}
-# The store is reachable but cannot serve now: full, starting up, or throttling.
-_AWAY_CODES = {
-    *("XMinioStorageFull", "XMinioServerNotInitialized", "InternalError", "ServiceUnavailable"),
-    *("SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout", "OperationAborted"),
-}
 PROBE_SECONDS = 1.5
-
-
-class ObjectMissing(KeyError):
-    """The bucket has no object with that key."""
-
-    def __init__(self, bucket: str, key: str) -> None:
-        super().__init__(f"{bucket}/{key}")
-        self.bucket, self.key = bucket, key
-
-
-class StoreUnavailable(ConnectionError):
-    """The object store did not answer, or answered that it cannot serve now."""
 
 
 class OtherBucket(str):
@@ -91,7 +73,7 @@ class Store:
         """Create every bucket of the flow that does not exist; safe to run concurrently."""
         for bucket in Bucket:
             name = self.name(bucket)
-            with _translate(name, ""):
+            with translated(name, ""):
                 if self._exists(name):
                     continue
                 try:
@@ -111,7 +93,7 @@ class Store:
 
     def probe(self) -> None:
         """Raise StoreUnavailable or an S3Error unless the store accepts our credentials in seconds."""
-        with _translate(self._prefix, ""):
+        with translated(self._prefix, ""):
             # Every service may list buckets; after the last key there is nothing to return.
             next(iter(self._probe.list_objects(self.name(Bucket.RAW), start_after="~")), None)
 
@@ -134,7 +116,7 @@ class Store:
 
         See `Uploader.put`.
         """
-        with _translate(self.name(bucket), key):
+        with translated(self.name(bucket), key):
             return self._uploader.put(
                 self.name(bucket),
                 key,
@@ -149,7 +131,7 @@ class Store:
         self, bucket: Bucket, key: str, path: Path, content_type: str = "application/octet-stream"
     ) -> None:
         """Upload a file; large ones are split into parts."""
-        with _translate(self.name(bucket), key):
+        with translated(self.name(bucket), key):
             self._client.fput_object(self.name(bucket), key, str(path), content_type=content_type)
 
     def get(self, bucket: Bucket | OtherBucket, key: str) -> bytes:
@@ -158,7 +140,7 @@ class Store:
         Raises:
             ObjectMissing: there is no such key.
         """
-        with _translate(self.name(bucket), key):
+        with translated(self.name(bucket), key):
             response = self._client.get_object(self.name(bucket), key)
             try:
                 return bytes(response.read())
@@ -170,13 +152,13 @@ class Store:
         """Download to `path`, which appears only when complete."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with _translate(self.name(bucket), key):
+        with translated(self.name(bucket), key):
             self._client.fget_object(self.name(bucket), key, str(partial))
         partial.replace(path)
 
     def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
         """Return size, ETag, time and metadata of one object. Raises ObjectMissing."""
-        with _translate(self.name(bucket), key):
+        with translated(self.name(bucket), key):
             stat = self._client.stat_object(self.name(bucket), key)
         metadata = {
             name.lower().removeprefix(METADATA_PREFIX): value
@@ -197,7 +179,7 @@ class Store:
         self, bucket: Bucket | OtherBucket, prefix: str = "", *, start_after: str = ""
     ) -> Iterator[ObjectInfo]:
         """Iterate over all objects under `prefix` in key order, starting after the key `start_after`."""
-        with _translate(self.name(bucket), prefix):
+        with translated(self.name(bucket), prefix):
             for entry in self._client.list_objects(
                 self.name(bucket), prefix=prefix, recursive=True, start_after=start_after or None
             ):
@@ -208,12 +190,12 @@ class Store:
 
     def delete(self, bucket: Bucket, key: str) -> None:
         """Remove one object; removing a missing one is not an error."""
-        with _translate(self.name(bucket), key):
+        with translated(self.name(bucket), key):
             self._client.remove_object(self.name(bucket), key)
 
     def copy(self, source: Bucket, key: str, target: Bucket, target_key: str | None = None) -> None:
         """Copy inside the store. Raises ObjectMissing if the source does not exist."""
-        with _translate(self.name(source), key):
+        with translated(self.name(source), key):
             self._client.copy_object(self.name(target), target_key or key, CopySource(self.name(source), key))
 
     def put_json(self, bucket: Bucket, key: str, value: Any, *, only_if_absent: bool = False) -> bool:
@@ -229,7 +211,7 @@ class Store:
     def read_json(self, bucket: Bucket, key: str, default: Any) -> tuple[Any, str | None]:
         """Return a JSON object with its ETag, or `(default, None)` if there is none."""
         try:
-            with _translate(self.name(bucket), key):
+            with translated(self.name(bucket), key):
                 response = self._client.get_object(self.name(bucket), key)
                 try:
                     return json.loads(response.read()), str(response.headers["ETag"]).strip('"')
@@ -266,26 +248,6 @@ def _credentials(settings: Settings) -> StaticProvider:
     return StaticProvider(
         settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     )
-
-
-class _translate:  # noqa: N801 — reads as a statement
-    """Translate the client's two actionable errors; a class, so that generators can use it too."""
-
-    def __init__(self, bucket: str, key: str) -> None:
-        self.bucket, self.key = bucket, key
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, S3Error) and error.code in _MISSING_CODES:
-            raise ObjectMissing(self.bucket, self.key) from error
-        if isinstance(error, S3Error) and error.code in _AWAY_CODES:
-            raise StoreUnavailable(f"the object store cannot serve now: {error.code}") from error
-        if isinstance(error, ServerError | HTTPError | ConnectionError) and not isinstance(
-            error, StoreUnavailable
-        ):
-            raise StoreUnavailable(f"the object store does not answer: {type(error).__name__}") from error
 
 
 if __name__ == "__main__":  # python -m pika_kit.storage: create the buckets

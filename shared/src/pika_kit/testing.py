@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from pika_kit.json_objects import update_json
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectInfo, ObjectMissing, OtherBucket
+from pika_kit.storage import ObjectInfo, OtherBucket
+from pika_kit.store_errors import ObjectMissing
 
 
 class _Object(NamedTuple):

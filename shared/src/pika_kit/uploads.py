@@ -5,6 +5,7 @@ The `minio` client's `put_object` cannot send a condition, and its presigned URL
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from xml.etree import ElementTree
 import urllib3
 from minio import Minio
 from minio.credentials import Provider
-from minio.error import S3Error
+from minio.error import InvalidResponseError, S3Error
 from minio.signer import sign_v4_s3
 from minio.time import to_amz_date
 
@@ -74,6 +75,7 @@ class Uploader:
 
         Raises:
             S3Error: the store refused; its code says why.
+            InvalidResponseError: what refused is not a store; a proxy, for example.
         """
         headers: _Headers = {"Content-Type": content_type}
         headers |= {METADATA_PREFIX + name: value for name, value in (metadata or {}).items()}
@@ -110,7 +112,8 @@ class Uploader:
 
 def _refusal(response: urllib3.BaseHTTPResponse) -> Exception:
     """Convert the store's response to the error that the client would have raised."""
-    try:
-        return S3Error.fromxml(response)
-    except (ElementTree.ParseError, UnicodeDecodeError, ValueError):
-        return ConnectionError(f"the object store refused to write: {response.status}")
+    media_type = response.headers.get("content-type", "")
+    with suppress(ElementTree.ParseError, UnicodeDecodeError, ValueError):
+        if media_type.startswith(("application/xml", "text/xml")):
+            return S3Error.fromxml(response)
+    return InvalidResponseError(response.status, media_type, response.data.decode(errors="replace"))

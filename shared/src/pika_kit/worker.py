@@ -29,7 +29,8 @@ from pika_kit.outages import patiently
 from pika_kit.queue import RESULT_TTL_SECONDS, SERIALIZER
 from pika_kit.settings import Settings, SettingsError
 from pika_kit.stages import QueueName
-from pika_kit.storage import Store, StoreUnavailable
+from pika_kit.storage import Store
+from pika_kit.store_errors import StoreUnavailable
 from pika_kit.valkey import connect_valkey, is_queue_outage
 
 MAX_DEATHS = 3

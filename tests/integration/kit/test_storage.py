@@ -8,7 +8,8 @@ import pytest
 
 from pika_kit.models import NoModel, Registry, UnknownVersion
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store, StoreUnavailable
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing, StoreUnavailable
 from pika_kit.testing import MemoryStore, settings_for_tests
 
 

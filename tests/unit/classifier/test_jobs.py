@@ -22,7 +22,7 @@ from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.tensorflow_runtime import TensorflowRuntime
 from pika_kit.testing import CountingStore, MemoryStore, VanishingStore, settings_for_tests
 from pika_kit.withdrawn import withdraw

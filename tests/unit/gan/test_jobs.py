@@ -18,7 +18,7 @@ from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobError
 from pika_kit.stages import Bucket
-from pika_kit.storage import StoreUnavailable
+from pika_kit.store_errors import StoreUnavailable
 from pika_kit.testing import MemoryStore, VanishingStore
 from pika_kit.withdrawn import withdraw
 

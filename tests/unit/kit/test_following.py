@@ -10,7 +10,7 @@ from servers import wait_for
 from pika_kit import following
 from pika_kit.following import Follower, evict
 from pika_kit.models import NoModel, Registry
-from pika_kit.storage import StoreUnavailable
+from pika_kit.store_errors import StoreUnavailable
 from pika_kit.testing import MemoryStore, settings_for_tests
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from pika_kit.pictures import PictureBucket, is_picture_id
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.testing import CountingStore, MemoryStore
 
 

@@ -96,6 +96,9 @@ def test_without_its_file_squares_are_made_again(tmp_path, prepared):
 def test_spools_of_jobs_that_never_went_on_are_removed_and_others_stay(tmp_path, prepared):
     for job in ("old", "new"):
         Spool(tmp_path, job, CONFIG, 10**9).put(ID, prepared, PROVENANCE)
+    folder = tmp_path / "squares-old-folder"  # of a version that wrote a file for each square
+    folder.mkdir()
+    (folder / "square").write_bytes(b"square")
     long_ago = time.time() - 2 * 86_400
     for path in tmp_path.glob("squares-old*"):
         os.utime(path, (long_ago, long_ago))
@@ -104,5 +107,6 @@ def test_spools_of_jobs_that_never_went_on_are_removed_and_others_stay(tmp_path,
         "squares-new",
         "squares-own",
     }
+    assert not folder.exists()
     own.delete()
     assert not list(tmp_path.glob("squares-own*"))

@@ -89,7 +89,7 @@ class FrozenPreset:
 
     name: str
     features: FeatureSet = field(default_factory=FeatureSet)
-    colour_weight: float = 0.25
+    colour_weight: float = 0.5
     num_varied: int = 400
     num_variations: int = 3
     variation: Augmentation = field(
@@ -99,7 +99,7 @@ class FrozenPreset:
         )
     )  # fmt: skip
     invariance: float = 1.0
-    num_axes: int = 256
+    num_axes: int = 384
     num_neighbours: int = 10
     smoothing: float = 0.5
     max_graph: int = 4000

@@ -29,7 +29,7 @@ from pika_kit.images import encode_png, sheet
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.withdrawn import withdrawn_ids
 
 _LIBRARIES = ("keras", "tensorflow-cpu", "tensorflow", "tf2onnx", "onnxruntime", "numpy", "pillow")

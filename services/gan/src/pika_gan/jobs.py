@@ -33,7 +33,7 @@ from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
 from pika_kit.runner import JobCancelled, JobContext, JobError, JobInterrupted
 from pika_kit.stages import Bucket
-from pika_kit.storage import StoreUnavailable
+from pika_kit.store_errors import StoreUnavailable
 from pika_kit.tensorflow_runtime import limit_gpu_memory
 from pika_kit.withdrawn import withdrawn_ids
 

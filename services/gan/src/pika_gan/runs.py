@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 
 PREFIX = "gan/"
 CHECKPOINTS = "checkpoints/"

@@ -14,7 +14,7 @@ from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads
 from pika_kit.withdrawn import remove, withdrawn_ids
 from pika_scraper.config import NUM_INTAKE_THREADS, PrepareConfig

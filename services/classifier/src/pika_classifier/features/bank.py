@@ -22,7 +22,8 @@ from pika_classifier.serve.predictor import prepare
 from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads, usable_cores
 
 _CHUNK = 8

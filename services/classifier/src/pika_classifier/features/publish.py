@@ -9,7 +9,8 @@ from pika_classifier.features.extractor import Extractor, model_key
 from pika_classifier.features.network import build_features
 from pika_classifier.serve.predictor import INPUT_NAME
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 
 
 def ensure_extractor(store: Store, features: FeatureSet) -> Extractor:

@@ -21,7 +21,8 @@ from pika_kit.images import (
 )
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads
 from pika_kit.withdrawn import withdrawn_ids
 

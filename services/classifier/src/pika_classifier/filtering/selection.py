@@ -7,7 +7,7 @@ from typing import Any
 from pika_classifier.labels.vocabulary import CHOSEN_BY_CHANCE, OTHERS, PIKACHU
 from pika_classifier.learn.threshold import audits_needed, lower_bound
 from pika_kit.pictures import PictureBucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads
 
 _CERTIFIED = (0.95, 0.98, 0.99)

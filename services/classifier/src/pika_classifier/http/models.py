@@ -28,7 +28,7 @@ from pika_kit.job_views import JOB_STARTED
 from pika_kit.models import UnknownVersion
 from pika_kit.service import Problem, start_job, state
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.withdrawn import withdrawn_ids
 
 _TAG = Tag(name="classifier models", description="Training, filtering, versions")

@@ -29,6 +29,7 @@ _PRECISIONS = (0.8, 0.9, 0.92, 0.95, 0.98, 0.99)
 DEFAULT_PRECISION = 0.92
 """What a filter aims at unless it is told otherwise: of thirteen chosen pictures twelve show Pikachu."""
 _JACKKNIFE_REPEATS = 3
+_ASK_ABOVE = 120.0
 _ENOUGH_TYPICAL = 20
 """Of each kind; with fewer the hard ones are better than nothing."""
 
@@ -177,8 +178,7 @@ def train_head(
             "pile": {"num_pictures": len(unlabelled.ids), "share_of_pikachu": share},
             "num_typical_labels": len(typical),
             "recommended_precision": DEFAULT_PRECISION,
-            # Where the head itself is undecided, before the shift to the pile's share.
-            "doubtful_probability": float(sigmoid(np.array(shift))),
+            "doubtful_probability": float(sigmoid(np.array(shift + most_informative(len(labelled.ids))))),
             "thresholds": [
                 {
                     "precision": value,
@@ -255,6 +255,15 @@ class _Learner:
 
     def _loss(self, scores: np.ndarray) -> float:
         return _log_loss(self._truth, fit_platt(scores, self._truth).logits(scores))
+
+
+def most_informative(num_labels: int) -> float:
+    """Return the logit, before the shift to the pile's share, of the pictures whose labels teach the most.
+
+    With few labels it is above 0, where a head is undecided: there most pictures are others, of which enough
+    are known, and what is wrongly accepted lies higher up. See docs/experiments.md, "What to label next".
+    """
+    return _ASK_ABOVE / num_labels
 
 
 def _without(pile: Features, ids: tuple[str, ...]) -> Features:

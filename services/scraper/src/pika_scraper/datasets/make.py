@@ -7,7 +7,7 @@ from pika_kit import datasets
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads
 from pika_kit.withdrawn import withdrawn_ids
 

@@ -8,7 +8,8 @@ import time
 
 from pika_kit.runner import JobCancelled
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 from pika_scraper.config import LEDGER_SECONDS
 
 

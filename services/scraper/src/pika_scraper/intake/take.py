@@ -7,7 +7,7 @@ from typing import Any
 
 from pika_kit.images import EXTENSIONS, sha256
 from pika_kit.pictures import PictureBucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.withdrawn import is_withdrawn
 from pika_scraper.config import MAX_PICTURE_BYTES
 from pika_scraper.errors import Refused

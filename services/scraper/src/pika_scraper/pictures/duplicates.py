@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads
 
 NEAR_DUPLICATES = "near_duplicates/"

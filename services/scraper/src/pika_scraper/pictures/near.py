@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pika_kit.pictures import PictureBucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads
 from pika_scraper.config import NUM_INTAKE_THREADS
 from pika_scraper.pictures.pipeline import COLOUR_GRID

@@ -144,4 +144,5 @@ def _remove_abandoned(folder: Path) -> None:
     for path in folder.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                path.unlink()
+                # Before 0.3 a spool was a folder with a file for each square.
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from minio.error import S3Error
 
 from pika_kit.settings import Settings
-from pika_kit.storage import ObjectInfo, ObjectMissing, OtherBucket, Store
+from pika_kit.storage import ObjectInfo, OtherBucket, Store
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.zips import is_hidden, label
 from pika_scraper.config import MAX_PICTURE_BYTES
 from pika_scraper.errors import Refused, SourceError

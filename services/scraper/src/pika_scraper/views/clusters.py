@@ -13,7 +13,8 @@ from pika_kit.images import Pixels, decode, encode_png, sheet
 from pika_kit.pictures import PictureBucket
 from pika_kit.service import Problem, state
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing, Store
+from pika_kit.storage import Store
+from pika_kit.store_errors import ObjectMissing
 from pika_scraper.pictures.duplicates import clusters
 from pika_scraper.views.answers import ClustersAnswer
 from pika_scraper.views.images import PageQuery, PicturePath

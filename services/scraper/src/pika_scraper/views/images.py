@@ -15,7 +15,7 @@ from pika_kit.job_views import JOB_STARTED
 from pika_kit.pictures import PictureBucket, PictureEntry, is_picture_id
 from pika_kit.service import Problem, job_accepted, state
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.withdrawn import is_withdrawn
 from pika_scraper.pictures.duplicates import NEAR_DUPLICATES, record_key
 from pika_scraper.views.answers import NearDuplicatesAnswer, PicturesAnswer, UploadAnswer

@@ -18,7 +18,7 @@ from pika_kit.gates import Gate
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.service import state
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads
 from pika_scraper.intake.provenance import ORIGIN_FIELDS
 from pika_scraper.views.images import PictureBucketName

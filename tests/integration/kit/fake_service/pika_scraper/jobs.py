@@ -8,7 +8,7 @@ from typing import Any
 
 from pika_kit.runner import JobContext, JobError, JobInterrupted
 from pika_kit.stages import Bucket
-from pika_kit.storage import ObjectMissing
+from pika_kit.store_errors import ObjectMissing
 
 
 def scrape(
