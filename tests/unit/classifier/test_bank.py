@@ -289,7 +289,7 @@ def test_a_precision_decides_the_threshold_and_a_dry_run_changes_nothing(trained
 
 
 def test_a_filter_that_is_told_nothing_takes_no_picture_that_is_likely_none(trained, tmp_path, monkeypatch):
-    """38 likely ones and two unlikely ones: a mean of 0.92 would admit the unlikely ones."""
+    """38 likely ones and two unlikely ones: the recommended precision alone would admit the unlikely ones."""
     store, result, ids = trained
     everything = [*ids["pikachu"], *ids["others"]]
     said = {one: 0.999 if number < 38 else 0.2 for number, one in enumerate(sorted(everything))}

@@ -8,7 +8,7 @@ import pytest
 from pika_classifier.config import FrozenPreset
 from pika_classifier.features.bank import Features
 from pika_classifier.learn.calibrate import expected_logits, fit_platt, pile_prior, sigmoid
-from pika_classifier.learn.frozen import LabelledFeatures, train_head
+from pika_classifier.learn.frozen import LabelledFeatures, most_informative, train_head
 from pika_classifier.learn.heads import fit_logistic, folds, log_loss
 from pika_classifier.learn.metrics import calibration_error, roc_auc
 from pika_classifier.learn.projection import fit_projection
@@ -262,6 +262,13 @@ def test_too_few_typical_labels_are_no_measure():
     assert len(few.typical()) == 60
     enough = replace(few, is_hard=np.arange(60) >= 50)
     assert len(enough.typical()) == 50
+
+
+def test_the_next_labels_are_asked_for_above_the_heads_own_doubt(trained):
+    head, middle = trained[0].head, trained[0].facts["doubtful_probability"]
+    # `labels.queue` asks for the nearest probabilities: in logits, without the shift to the pile's share.
+    assert np.log(middle / (1 - middle)) - head.shift == pytest.approx(most_informative(100))
+    assert 0 < most_informative(800) < 0.2 < most_informative(100)
 
 
 def test_less_data_gives_less_certainty(trained):

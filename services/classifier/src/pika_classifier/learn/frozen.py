@@ -25,9 +25,9 @@ NUM_FOLDS = 10
 _NUM_REFERENCES = 512
 _ENOUGH_PILE = 100
 """With fewer pictures than these the pile tells nothing of its share of Pikachus."""
-_PRECISIONS = (0.8, 0.9, 0.92, 0.95, 0.98, 0.99)
-DEFAULT_PRECISION = 0.92
-"""What a filter aims at unless it is told otherwise: of thirteen chosen pictures twelve show Pikachu."""
+_PRECISIONS = (0.8, 0.9, 0.92, 0.94, 0.95, 0.98, 0.99)
+DEFAULT_PRECISION = 0.94
+"""What a filter aims at unless it is told otherwise: of seventeen chosen pictures sixteen show Pikachu."""
 _JACKKNIFE_REPEATS = 3
 _ASK_ABOVE = 120.0
 _ENOUGH_TYPICAL = 20
