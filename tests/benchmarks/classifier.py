@@ -65,6 +65,13 @@ class Data:
         return np.flatnonzero(mask)
 
 
+def default_preset() -> FrozenPreset:
+    """Return what `default` stands for."""
+    preset = PRESETS["default"]
+    assert isinstance(preset, FrozenPreset)
+    return preset
+
+
 def read(arguments: argparse.Namespace, scratch: Path) -> Data:
     """Return the pictures' features, computed or read from the scratch folder."""
     with arguments.truth.open(newline="", encoding="utf-8") as file:
@@ -78,9 +85,7 @@ def read(arguments: argparse.Namespace, scratch: Path) -> Data:
     pool = [(path, truth_of[path.name], False) for path in sorted(arguments.pictures.iterdir())]
     paths = [path for path, _, _ in labelled + pool]
     pixels = _pixels(paths, scratch)
-    preset = PRESETS["default"]
-    assert isinstance(preset, FrozenPreset)
-    features, variations = _features(pixels, len(labelled), preset, scratch)
+    features, variations = _features(pixels, len(labelled), default_preset(), scratch)
     return Data(
         [str(path) for path in paths],
         features,
@@ -140,14 +145,16 @@ def _features(
         return kept["features"], kept["variations"]
 
 
-def ours(data: Data, labelled: np.ndarray, hard: np.ndarray | None = None) -> TrainedHead:
-    """Fit the default preset on these rows' labels; the pile is everything unlabelled at the start.
+def ours(
+    data: Data, labelled: np.ndarray, hard: np.ndarray | None = None, preset: FrozenPreset | None = None
+) -> TrainedHead:
+    """Fit a preset on these rows' labels; the pile is everything unlabelled at the start.
 
     Args:
         hard: bool, which of the rows were labelled because the model was unsure about them.
+        preset: the default one if None.
     """
-    preset = PRESETS["default"]
-    assert isinstance(preset, FrozenPreset)
+    preset = preset or default_preset()
     pile = data.rows(~data.is_labelled)
     return train_head(
         LabelledFeatures(
