@@ -1,12 +1,13 @@
 r"""Rank a labelled pile with our classifier and three baselines; print ranking and calibration.
 
     .venv/bin/python tests/benchmarks/classifier.py --pictures POOL --labels FOLDER --truth pool_labels.csv \
-        [--scratch FOLDER] [--article] [--curve N]
+        [--scratch FOLDER] [--article] [--finetuned] [--curve N]
 
 POOL is the pile, FOLDER has the labels as trains|valids/pikachu|others, and the CSV file has the true labels
 of the pile (columns filename and label). The truth is used to judge and, with `--curve`, to simulate the
 annotator; nothing else learns from it. `--article` adds the preset `article`, whose epoch is selected on the
-validation labels. Features are cached in the scratch folder. The last line is a JSON object.
+validation labels, and `--finetuned` the preset `finetuned`. Features are cached in the scratch folder. The
+last line is a JSON object.
 """
 
 import argparse
@@ -26,18 +27,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from pika_classifier.config import IMAGE_SIZE, PRESETS, FrozenPreset, Preset
+from pika_classifier.config import IMAGE_SIZE, PRESETS, FinetunedPreset, FrozenPreset, Preset
 from pika_classifier.features.bank import Features
 from pika_classifier.features.extractor import FEATURES_NAME
 from pika_classifier.features.network import build_features
 from pika_classifier.features.variations import choose_varied
+from pika_classifier.finetuning import look, lower_network
 from pika_classifier.learn.augment import augment
-from pika_classifier.learn.batches import predict_in_batches
-from pika_classifier.learn.calibrate import sigmoid
+from pika_classifier.learn.batches import compiled, predict_in_batches
+from pika_classifier.learn.calibrate import logit, sigmoid
 from pika_classifier.learn.data import LabelledPictures
-from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, most_informative, train_head
+from pika_classifier.learn.finetune import Pictures, fine_tune
+from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, train_head
 from pika_classifier.learn.heads import fit_logistic, folds, log_loss
 from pika_classifier.learn.metrics import calibration_error, pr_auc, pr_curve, roc_auc
+from pika_classifier.learn.networks import finetuned_model
+from pika_classifier.learn.recommend import most_informative
 from pika_classifier.learn.threshold import threshold_for
 from pika_classifier.learn.train import train
 from pika_classifier.serve.predictor import OUTPUT_NAME, prepare
@@ -219,6 +224,38 @@ def article(data: Data) -> np.ndarray:
     return predict_in_batches(found.model, squares)[OUTPUT_NAME]
 
 
+def finetuned(data: Data, labelled: np.ndarray) -> np.ndarray:
+    """Train the preset `finetuned` on these rows' labels; return all probabilities."""
+    preset = PRESETS["finetuned"]
+    assert isinstance(preset, FinetunedPreset)
+    squares = np.load(data.pixels, mmap_mode="r")
+    trained = ours(data, labelled, preset=preset.frozen)
+    row_of = {data.names[row]: row for row in np.setdiff1d(data.rows(~data.is_labelled), labelled)}
+    pile = [row_of[name] for name in choose_varied(tuple(row_of), preset.max_pile)]
+    began = time.monotonic()
+    maps, pile_maps = look(
+        compiled(lower_network(preset)),
+        ((data.names[row], squares[row]) for row in labelled),
+        ((data.names[row], squares[row]) for row in pile),
+        preset,
+        labelled.size,
+    )
+    looked = time.monotonic()
+    head = trained.head
+    pictures = Pictures(
+        maps,
+        data.truth[labelled],
+        np.arange(labelled.size),
+        logit(trained.label_probabilities),
+        pile_maps,
+        head.platt.logits(head.scores(data.features[pile])),
+    )
+    tuned = fine_tune(pictures, preset)
+    print(f"finetuned: maps {looked - began:.0f} s, networks {time.monotonic() - looked:.0f} s")
+    model = finetuned_model(preset.frozen.features, head, preset.tap, tuned)
+    return predict_in_batches(model, squares)[OUTPUT_NAME]
+
+
 def curve(data: Data, num_seeds: int) -> list[dict[str, Any]]:
     """Compare labels selected by uncertainty with as many random ones, on the rest of the pile.
 
@@ -264,6 +301,7 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, required=True)
     parser.add_argument("--scratch", type=Path)
     parser.add_argument("--article", action="store_true")
+    parser.add_argument("--finetuned", action="store_true")
     parser.add_argument("--curve", type=int, default=0, metavar="N", help="annotate N times")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)
@@ -285,6 +323,8 @@ def main() -> None:
                 "lite0_logistic": judge(data, pool, sigmoid(plain(means, data, labelled)[pool])),
                 "colours_logistic": judge(data, pool, sigmoid(plain(colours, data, labelled)[pool])),
             }
+            if arguments.finetuned:
+                found["finetuned"] = judge(data, pool, finetuned(data, labelled)[pool])
             summary[name] = found
             for kind, figures in found.items():
                 print(name, kind, json.dumps(figures))

@@ -139,6 +139,22 @@ def build_lite(lite: Lite, size: int, taps: tuple[str, ...] = ()) -> keras.Model
     return model
 
 
+def build_top(lite: Lite, size: int, tap: str) -> keras.Model:
+    """Build the network above a feature map, with ImageNet weights and trainable: the map → "head".
+
+    Args:
+        lite, size: as for `build_lite`, whose tap of that name is its input.
+        tap: "stage1" … "stage7".
+
+    Raises:
+        FileNotFoundError: see `Lite.weights_path`.
+    """
+    pixels = keras.Input((size, size, 3), name="normalised")
+    maps = feature_maps(lite, pixels)
+    load_weights(keras.Model(pixels, maps["head"]), read_tensors(lite.weights_path()))
+    return keras.Model(maps[tap], maps["head"], name=f"{lite.name}_above_{tap}")
+
+
 def feature_maps(lite: Lite, x: keras.KerasTensor) -> dict[str, keras.KerasTensor]:
     """Compute all feature maps of normalised pictures (N, S, S, 3), by name: stage1 … stage7, head.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pika_eyes.lite import LITE0, LITE1, LITE2, build_lite
+from pika_eyes.lite import LITE0, LITE1, LITE2, build_lite, build_top
 from pika_eyes.torch_file import NotATensorFile, read_tensors
 
 REFERENCE = json.loads((Path(__file__).parent / "lite0_reference.json").read_text())
@@ -51,6 +51,14 @@ def test_maps_can_be_tapped_and_pool_to_the_features(lite):
     shifted = np.asarray(build_lite(lite, 256)(np.roll(normalised, 8, axis=2)))
     cosine = (features * shifted).sum(1) / np.linalg.norm(features, axis=1) / np.linalg.norm(shifted, axis=1)
     assert (cosine > 0.9).all()
+
+
+def test_the_network_above_a_map_continues_it_and_can_be_trained():
+    normalised = (pictures().astype(np.float32) - 127) / 128
+    lower, head = (np.asarray(found) for found in build_lite(LITE0, 256, ("stage5", "head"))(normalised))
+    top = build_top(LITE0, 256, "stage5")
+    np.testing.assert_allclose(np.asarray(top(lower)), head, atol=1e-5)
+    assert len(top.trainable_weights) == len(top.weights) > 0
 
 
 def test_widths_and_depths_are_those_of_the_published_networks():

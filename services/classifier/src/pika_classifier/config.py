@@ -109,6 +109,43 @@ class FrozenPreset:
 
 
 @dataclass(frozen=True)
+class FinetunedPreset:
+    """The last blocks of the frozen network, fine-tuned on the labels. See `learn.finetune`.
+
+    Attributes:
+        name: what the operator asks for.
+        frozen: the preset whose head is trained first; its answers and those of the networks are added.
+        tap: feature map below which the network stays frozen (`pika_eyes.lite.feature_maps`).
+        num_members: networks that each learn without a part of the labels.
+        steps, student_steps: of each member, and of the network that learns from all of them.
+        batch_size, pile_batch_size: labelled pictures per step, half of them Pikachus, and unlabelled ones.
+        learning_rate, weight_decay: AdamW's; the former falls to zero along a cosine.
+        dropout: before the last layer.
+        certainty: target of a Pikachu; 1 minus this for all others.
+        variation: of labelled pictures.
+        num_variations, max_variations: of each labelled picture, and of all of them, which bounds memory.
+        max_pile: unlabelled pictures that are learned from, which bounds memory and time.
+    """
+
+    name: str
+    frozen: FrozenPreset
+    tap: str = "stage5"
+    num_members: int = 5
+    steps: int = 150
+    student_steps: int = 300
+    batch_size: int = 16
+    pile_batch_size: int = 32
+    learning_rate: float = 3e-4
+    weight_decay: float = 1e-2
+    dropout: float = 0.2
+    certainty: float = 0.97
+    variation: Augmentation = field(default_factory=lambda: Augmentation(cutout_probability=0.2))
+    num_variations: int = 24
+    max_variations: int = 4000
+    max_pile: int = 3000
+
+
+@dataclass(frozen=True)
 class Preset:
     """Everything that a network trained by steps depends on, besides its labels and its seed.
 
@@ -149,10 +186,13 @@ class Preset:
 
 NETWORKS = ("residual", "article")
 
-PRESETS: dict[str, FrozenPreset | Preset] = {
+AnyPreset = FrozenPreset | FinetunedPreset | Preset
+
+PRESETS: dict[str, AnyPreset] = {
     preset.name: preset
     for preset in (
         FrozenPreset(name="default"),
+        FinetunedPreset(name="finetuned", frozen=FrozenPreset(name="default")),
         Preset(
             name="scratch",
             network="residual",
@@ -197,7 +237,7 @@ PRESETS: dict[str, FrozenPreset | Preset] = {
 DEFAULT_PRESET = "default"
 
 
-def preset_named(name: str | None) -> FrozenPreset | Preset:
+def preset_named(name: str | None) -> AnyPreset:
     """Return the preset of that name, or the default one for None.
 
     Raises:

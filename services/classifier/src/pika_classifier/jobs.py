@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pika_classifier.config import FeatureSet, FrozenPreset, preset_named
+from pika_classifier.config import FeatureSet, FinetunedPreset, FrozenPreset, preset_named
 from pika_classifier.filtering.borderline import save_borderline
 from pika_classifier.filtering.predictions import Predictions, histogram
 from pika_classifier.filtering.selection import Decision, apply, audited
@@ -42,6 +42,7 @@ def train(
         JobError: there are too few labels, or no such preset.
     """
     # Imported here, because a filter job does not need TensorFlow.
+    from pika_classifier.finetuning import train_finetuned
     from pika_classifier.learn.data import TooFewLabels
     from pika_classifier.training import train_by_steps, train_frozen
 
@@ -58,6 +59,8 @@ def train(
         try:
             if isinstance(chosen, FrozenPreset):
                 made = train_frozen(context, folder, chosen, seed)
+            elif isinstance(chosen, FinetunedPreset):
+                made = train_finetuned(context, folder, chosen, seed)
             else:
                 made = train_by_steps(context, folder, chosen, seed)
         except TooFewLabels as error:

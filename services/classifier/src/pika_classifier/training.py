@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pika_classifier.config import MISTAKES, FeatureSet, FrozenPreset, Preset
+from pika_classifier.config import MISTAKES, FeatureSet, FinetunedPreset, FrozenPreset, Preset
 from pika_classifier.features.bank import Bank, Features
 from pika_classifier.features.publish import ensure_extractor
 from pika_classifier.features.variations import variations_of
@@ -86,12 +86,46 @@ def train_by_steps(context: JobContext, folder: Path, preset: Preset, seed: int)
     return Made(card, [*trains.ids, *valids.ids], _faults(card))
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A frozen head and what it was trained on.
+
+    Attributes:
+        current: the labels, as `LabelSet.current`.
+        pile, known: all pictures of the images bucket, and the readable ones.
+        looking_seconds: how long features took.
+    """
+
+    current: dict[str, dict[str, Any]]
+    labelled: LabelledFeatures
+    pile: Features
+    known: Features
+    trained: TrainedHead
+    looking_seconds: float
+
+
 def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: int) -> Made:
     """Train a head on frozen features of all pictures; see `learn.frozen`.
 
     Raises:
         TooFewLabels: there are hardly any pictures of a label.
     """
+    started = time.monotonic()
+    fitted = fit_frozen(context, preset, seed)
+    context.progress(0, None, "exporting")
+    model = frozen_model(preset.features, fitted.trained.head)
+    agreement = export(model, folder / "model", some_pixels(context, fitted.labelled.ids))
+    card = {"validation": fitted.trained.validation, **fitted.trained.facts}
+    of_labels = fitted.trained.label_probabilities
+    made = cross_fitted(
+        context, folder, fitted, preset, facts=card | {"seed": seed}, label_probabilities=of_labels,
+        agreement=agreement, started=started,
+    )  # fmt: skip
+    return replace(made, probabilities=_answers(fitted.trained, fitted.pile, fitted.known))
+
+
+def fit_frozen(context: JobContext, preset: FrozenPreset, seed: int) -> Fitted:
+    """Complete the features, and train a head on them. Raises TooFewLabels."""
     started = time.monotonic()
     current = label_log.LabelSet(context.store).current()
     kinds = [label["label"] for label in current.values()]
@@ -109,28 +143,46 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
     )
     looked = time.monotonic()
     trained = train_head(labelled, known, variations, preset, seed=seed, on_progress=context.progress)
-    context.progress(0, None, "exporting")
-    model = frozen_model(preset.features, trained.head)
-    agreement = export(model, folder / "model", _some_pixels(context, labelled.ids))
-    card = _card(context, asdict(preset), seed, current, agreement) | {
-        "validation": trained.validation,
+    return Fitted(current, labelled, pile, known, trained, looked - started)
+
+
+def cross_fitted(
+    context: JobContext,
+    folder: Path,
+    fitted: Fitted,
+    preset: FrozenPreset | FinetunedPreset,
+    *,
+    facts: dict[str, Any],
+    label_probabilities: np.ndarray,
+    agreement: dict[str, float],
+    started: float,
+) -> Made:
+    """Complete the card of a model whose labels were answered by others that had not seen them.
+
+    Args:
+        facts: for the card, with the seed.
+        label_probabilities: float (N,), of the labels.
+        agreement: of the exported runtimes.
+        started: by `time.monotonic`.
+    """
+    features = preset.features if isinstance(preset, FrozenPreset) else preset.frozen.features
+    card = _card(context, asdict(preset), facts["seed"], fitted.current, agreement) | {
         "validated_on": "labels that were not chosen as hard ones, each by heads that had not seen it",
-        "recommended_threshold": trained.recommended_threshold,
-        "features": preset.features.key,
-        **trained.facts,
-        "looking_seconds": round(looked - started, 1),
-        "training_seconds": round(time.monotonic() - looked, 1),
+        "features": features.key,
+        **facts,
+        "looking_seconds": round(fitted.looking_seconds, 1),
+        "training_seconds": round(time.monotonic() - started - fitted.looking_seconds, 1),
     }
-    pictures = label_log.LabelSet(context.store).pictures
+    pictures, labelled = label_log.LabelSet(context.store).pictures, fitted.labelled
     card["mistakes"] = _draw(
         folder,
         labelled.ids,
         labelled.is_pikachu,
-        trained.label_probabilities,
-        lambda row: _pixels(pictures, labelled.ids[row]),
+        label_probabilities,
+        lambda row: read_pixels(pictures, labelled.ids[row]),
     )
-    _keep(context, folder, card, dict(zip(labelled.ids, trained.label_probabilities, strict=True)))
-    return Made(card, list(labelled.ids), _faults(card), _answers(trained, pile, known))
+    _keep(context, folder, card, dict(zip(labelled.ids, label_probabilities, strict=True)))
+    return Made(card, list(labelled.ids), _faults(card))
 
 
 def complete_bank(
@@ -169,9 +221,9 @@ def _labelled_features(bank: Features, current: dict[str, dict[str, Any]]) -> La
     )
 
 
-def _some_pixels(context: JobContext, ids: tuple[str, ...]) -> np.ndarray:
+def some_pixels(context: JobContext, ids: tuple[str, ...]) -> np.ndarray:
     pictures = label_log.LabelSet(context.store).pictures
-    compared = [_pixels(pictures, picture_id) for picture_id in ids[:_NUM_COMPARED]]
+    compared = [read_pixels(pictures, picture_id) for picture_id in ids[:_NUM_COMPARED]]
     return np.stack([pixels for pixels in compared if pixels is not None])
 
 
@@ -216,7 +268,9 @@ def _labelled_rows(
 ) -> dict[str, list[tuple[str, np.ndarray, str]]]:
     """Read rows of (id, pixels, label) by split."""
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        pixels = dict(zip(current, pool.map(lambda found: _pixels(pictures, found), current), strict=True))
+        pixels = dict(
+            zip(current, pool.map(lambda found: read_pixels(pictures, found), current), strict=True)
+        )
     rows: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
     for picture_id, label in current.items():
         found = pixels[picture_id]
@@ -225,7 +279,7 @@ def _labelled_rows(
     return rows
 
 
-def _pixels(pictures: PictureBucket, picture_id: str) -> np.ndarray | None:
+def read_pixels(pictures: PictureBucket, picture_id: str) -> np.ndarray | None:
     """Read a labelled picture; None if it was deleted."""
     try:
         return prepare(pictures.bytes(picture_id))

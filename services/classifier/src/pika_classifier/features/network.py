@@ -9,21 +9,26 @@ from pika_classifier.features.histogram import colour_histogram
 from pika_classifier.features.preprocessing import picture_input, shrink
 from pika_eyes.lite import LITES, build_lite, normalise
 
+MAPS_NAME = "maps"
 _COLOUR_SIDE = 64
 
 
-def build_features(features: FeatureSet) -> keras.Model:
-    """Build a frozen model: uint8 (N, 256, 256, 3) → float32 (N, F), all blocks concatenated.
+def build_features(features: FeatureSet, tap: str | None = None) -> keras.Model:
+    """Build a frozen model: uint8 (N, 256, 256, 3) → {"features"}, float32 (N, F), all blocks concatenated.
+
+    Args:
+        tap: also return this feature map, as "maps" (2N, h, w, C): of the pictures, then of their mirror
+            images.
 
     Raises:
         FileNotFoundError: the weights' package is not installed.
     """
     pictures = picture_input()
-    eyes = build_lite(LITES[features.lite], IMAGE_SIZE, taps=("head",))
+    eyes = build_lite(LITES[features.lite], IMAGE_SIZE, taps=("head", *([tap] if tap else [])))
     pixels = normalise(pictures)
     # One batch of both sides, so that the exported graph contains the network once.
-    maps = eyes(ops.concatenate([pixels, ops.flip(pixels, axis=2)]))
-    maps = maps[0] if isinstance(maps, list) else maps
+    seen = eyes(ops.concatenate([pixels, ops.flip(pixels, axis=2)]))
+    maps, *lower = seen if isinstance(seen, list) else [seen]
     means = ops.mean(maps, axis=(1, 2))
     squares = ops.mean(ops.square(maps - means[:, None, None, :]), axis=(1, 2))
     # The root's slope is infinite at 0, where it would magnify rounding errors.
@@ -31,7 +36,8 @@ def build_features(features: FeatureSet) -> keras.Model:
     small = shrink(pictures, _COLOUR_SIDE, 1 / 255, 0.0)
     blocks = [_both_sides(means), _both_sides(deviations), colour_histogram(small)]
     vector = ops.sqrt(ops.concatenate(blocks, axis=-1) + 1e-8)
-    model = keras.Model(pictures, {FEATURES_NAME: vector}, name="features")
+    outputs = {FEATURES_NAME: vector} | ({MAPS_NAME: lower[0]} if tap else {})
+    model = keras.Model(pictures, outputs, name="features")
     model.trainable = False
     return model
 

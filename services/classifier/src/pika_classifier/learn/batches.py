@@ -50,14 +50,14 @@ def _augmented(
 
 def predict_in_batches(model: keras.Model, pixels: np.ndarray) -> Any:
     """Run the model on uint8 (N, 256, 256, 3) in bounded memory; return an array or a dictionary."""
-    run = _compiled(model)
+    run = compiled(model)
     chunks = [run(pixels[at : at + _FEATURE_BATCH]) for at in range(0, len(pixels), _FEATURE_BATCH)]
     if isinstance(chunks[0], dict):
         return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     return np.concatenate(chunks)
 
 
-def _compiled(model: keras.Model) -> Callable[[np.ndarray], Any]:
+def compiled(model: keras.Model) -> Callable[[np.ndarray], Any]:
     """Compile the model as a function of uint8 pictures; `predict` would retrace at every call."""
     import tensorflow as tf
 

@@ -114,6 +114,13 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
     return probabilities
 
 
+def logit(probabilities: np.ndarray) -> np.ndarray:
+    """Return log(p / (1 − p)), bounded to ±16."""
+    bounded = np.clip(np.asarray(probabilities, float), 1e-7, 1 - 1e-7)
+    logits: np.ndarray = np.log(bounded / (1 - bounded))
+    return logits
+
+
 def _platt_targets(is_pikachu: np.ndarray) -> np.ndarray:
     """Return (n₊ + 1) / (n₊ + 2) and 1 / (n₋ + 2) instead of 1 and 0 (Platt 1999)."""
     truth = np.asarray(is_pikachu, bool)

@@ -17,7 +17,7 @@ from pika_classifier.learn import metrics
 from pika_classifier.learn.calibrate import Platt, expected_logits, fit_platt, pile_prior, sigmoid
 from pika_classifier.learn.heads import Head, fit_logistic, folds, log_loss
 from pika_classifier.learn.projection import Projection, fit_projection
-from pika_classifier.learn.threshold import balanced_threshold, threshold_for
+from pika_classifier.learn.recommend import recommendations
 from pika_classifier.learn.unlabelled import Smoother
 from pika_kit.queue import OnProgress
 
@@ -25,11 +25,7 @@ NUM_FOLDS = 10
 _NUM_REFERENCES = 512
 _ENOUGH_PILE = 100
 """With fewer pictures than these the pile tells nothing of its share of Pikachus."""
-_PRECISIONS = (0.8, 0.9, 0.92, 0.94, 0.95, 0.98, 0.99)
-DEFAULT_PRECISION = 0.94
-"""What a filter aims at unless it is told otherwise: of seventeen chosen pictures sixteen show Pikachu."""
 _JACKKNIFE_REPEATS = 3
-_ASK_ABOVE = 120.0
 _ENOUGH_TYPICAL = 20
 """Of each kind; with fewer the hard ones are better than nothing."""
 
@@ -89,9 +85,14 @@ class FrozenHead:
         """Map raw features (N, F) to probabilities (N,)."""
         return sigmoid(self.unshifted_logits(features) + self.shift)
 
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Map raw features (N, F) to scores (N,)."""
+        scores: np.ndarray = features @ self.weights + self.bias
+        return scores
+
     def unshifted_logits(self, features: np.ndarray) -> np.ndarray:
-        """Return probabilities (N,) for a pile with the labels' share of Pikachus."""
-        scores = features @ self.weights + self.bias
+        """Return logits (N,) for a pile with the labels' share of Pikachus."""
+        scores = self.scores(features)
         doubts = features @ self.doubts + self.doubt_biases
         variances = self.platt.variances(scores) + (doubts**2).sum(axis=1)
         return expected_logits(self.platt.logits(scores), variances)
@@ -110,7 +111,6 @@ class TrainedHead:
     head: FrozenHead
     validation: dict[str, Any]
     label_probabilities: np.ndarray
-    recommended_threshold: float
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -165,30 +165,23 @@ def train_head(
     head = replace(head, shift=shift)
     of_labels = sigmoid(platt.logits(scores)).mean(axis=0)
     everything = np.concatenate([unlabelled.values, labelled.values])
-    chosen = {value: threshold_for(head.probabilities(everything), value) for value in _PRECISIONS}
     return TrainedHead(
         head,
         metrics.report(labelled.is_pikachu[typical], of_labels[typical]),
         of_labels,
-        balanced_threshold(head.probabilities(everything)),
         {
             "penalty": penalty,
             "cross_fitted_log_loss": _log_loss(labelled.is_pikachu, platt.logits(scores)),
             "platt": {"slope": platt.slope, "offset": platt.offset},
-            "pile": {"num_pictures": len(unlabelled.ids), "share_of_pikachu": share},
             "num_typical_labels": len(typical),
-            "recommended_precision": DEFAULT_PRECISION,
-            "doubtful_probability": float(sigmoid(np.array(shift + most_informative(len(labelled.ids))))),
-            "thresholds": [
-                {
-                    "precision": value,
-                    "threshold": choice.threshold,
-                    "num_accepted": choice.num_accepted,
-                    "expected_precision": choice.expected_precision,
-                }
-                for value, choice in chosen.items()
-            ],
             "head_seconds": round(time.monotonic() - started, 1),
+            **recommendations(
+                head.probabilities(everything),
+                num_labels=len(labelled.ids),
+                num_unlabelled=len(unlabelled.ids),
+                share=share,
+                shift=shift,
+            ),
         },
     )
 
@@ -255,15 +248,6 @@ class _Learner:
 
     def _loss(self, scores: np.ndarray) -> float:
         return _log_loss(self._truth, fit_platt(scores, self._truth).logits(scores))
-
-
-def most_informative(num_labels: int) -> float:
-    """Return the logit, before the shift to the pile's share, of the pictures whose labels teach the most.
-
-    With few labels it is above 0, where a head is undecided: there most pictures are others, of which enough
-    are known, and what is wrongly accepted lies higher up. See docs/experiments.md, "What to label next".
-    """
-    return _ASK_ABOVE / num_labels
 
 
 def _without(pile: Features, ids: tuple[str, ...]) -> Features:

@@ -7,8 +7,9 @@ import numpy as np
 from keras import ops
 
 from pika_classifier.config import FeatureSet, Preset
-from pika_classifier.features.network import FEATURES_NAME, build_features
+from pika_classifier.features.network import FEATURES_NAME, MAPS_NAME, build_features
 from pika_classifier.features.preprocessing import picture_input, shrink
+from pika_classifier.learn.finetune import FineTuned
 from pika_classifier.learn.frozen import FrozenHead
 from pika_classifier.serve.predictor import NOVELTY_NAME, OUTPUT_NAME
 
@@ -91,20 +92,43 @@ def frozen_model(features: FeatureSet, head: FrozenHead) -> keras.Model:
     (ss, so), (_, oo) = head.platt.covariance
     variance = ss * ops.square(score) + 2 * so * score + oo + ops.sum(ops.square(doubts), axis=-1)
     logit = (head.platt.slope * score + head.platt.offset) / ops.sqrt(1 + math.pi / 8 * variance)
+    outputs = {
+        OUTPUT_NAME: ops.sigmoid(logit + head.shift),
+        NOVELTY_NAME: _novelty(vector, head),
+        FEATURES_NAME: vector,
+    }
+    model = keras.Model(pictures, outputs, name="is_pikachu")
+    model.trainable = False
+    return model
+
+
+def finetuned_model(features: FeatureSet, head: FrozenHead, tap: str, tuned: FineTuned) -> keras.Model:
+    """Build the exported model of a fine-tuned network: uint8 pictures → "probability" and "novelty", (N,).
+
+    Args:
+        features, head: of the frozen network, in whose features novelty is measured.
+        tap: the map that both networks share.
+        tuned: the network above it.
+    """
+    pictures = picture_input()
+    seen = build_features(features, tap)(pictures)
+    both = ops.reshape(tuned.network(seen[MAPS_NAME], training=False), (2, -1))
+    logit = tuned.slope * ops.mean(both, axis=0) + tuned.offset + tuned.shift
+    outputs = {OUTPUT_NAME: ops.sigmoid(logit), NOVELTY_NAME: _novelty(seen[FEATURES_NAME], head)}
+    model = keras.Model(pictures, outputs, name="is_pikachu")
+    model.trainable = False
+    return model
+
+
+def _novelty(vector: keras.KerasTensor, head: FrozenHead) -> keras.KerasTensor:
+    """Add the distance of features (N, F) to the nearest known picture, in units of the usual one."""
     axes, mean = head.projection.axes, head.projection.mean
     point = _linear("projection", vector, axes, -mean @ axes)
     known = head.references
     # |a − b|² = |a|² − 2 a·b + |b|²
     compared = _linear("references", point, -2 * known.T, (known**2).sum(axis=1))
     nearest = ops.min(ops.sum(ops.square(point), axis=-1, keepdims=True) + compared, axis=-1)
-    outputs = {
-        OUTPUT_NAME: ops.sigmoid(logit + head.shift),
-        NOVELTY_NAME: ops.sqrt(ops.maximum(nearest, 0.0) + 1e-6) / head.usual_distance,
-        FEATURES_NAME: vector,
-    }
-    model = keras.Model(pictures, outputs, name="is_pikachu")
-    model.trainable = False
-    return model
+    return ops.sqrt(ops.maximum(nearest, 0.0) + 1e-6) / head.usual_distance
 
 
 def _linear(name: str, x: keras.KerasTensor, kernel: np.ndarray, bias: np.ndarray) -> keras.KerasTensor:
