@@ -61,10 +61,13 @@ def test_scrape_takes_folders_zips_files_and_lists(stack, some, pictures_server,
 def test_label_train_filter_and_ask(stack, filtered, drawn):
     folder, _truth = drawn
     assert stack.cli("label")["labels"]["trains"] == {"pikachu": 24, "others": 24}
-    started = stack.cli("train", "classifier", "--no-wait")
+    stack.cli("train", "classifier", "--preset", "quickest", status=1)
+    started = stack.cli("train", "classifier", "--preset", "finetuned", "--seed", "1", "--no-wait")
     assert started["status"] in ("queued", "running")
     assert stack.cli("jobs", "cancel", started["id"])["id"] == started["id"]
-    assert stack.wait_for_job(started["id"], 60)["status"] == "cancelled"
+    cancelled = stack.wait_for_job(started["id"], 60)
+    assert cancelled["status"] == "cancelled"
+    assert cancelled["arguments"] == {"preset": "finetuned", "seed": 1, "activate": True}
     assert stack.cli("jobs", "watch", started["id"], status=1) is None
     result = stack.cli("filter", "--threshold", "0.5")["result"]
     assert result["threshold"] == 0.5

@@ -32,6 +32,18 @@ def test_saved_model_onnx_and_keras_agree(exported):
     np.testing.assert_allclose(by_onnx, np.asarray(gan.ema(latents, training=False)), atol=1e-4)
 
 
+def test_a_picture_does_not_depend_on_the_others_of_its_batch(exported):
+    model = OnnxRuntime(exported[1] / "seeds.onnx")
+    seeds, few = np.array([3, 1, 2], np.int64), np.array(0.8, np.float32)
+    together = model.run({"seeds": seeds, "truncation": few})["pictures"]
+    alone = [model.run({"seeds": seeds[row : row + 1], "truncation": few})["pictures"][0] for row in range(3)]
+    np.testing.assert_array_equal(together, alone)
+    latents = OnnxRuntime(exported[1] / "model.onnx")
+    assert len(latents.run({"latents": np.zeros((0, 16), np.float32)})["pictures"]) == 0
+    with pytest.raises(ValueError, match=r"as many rows in each input, received \{'latents': 2, 'more': 3\}"):
+        latents.run({"latents": np.zeros((2, 16), np.float32), "more": np.zeros(3)})
+
+
 def test_a_disagreement_stops_the_export(exported, tmp_path, monkeypatch):
     class Wrong(OnnxRuntime):
         def run(self, inputs):
