@@ -13,7 +13,7 @@ class Runtime(Protocol):
     """A loaded model. `run` is thread-safe."""
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Compute outputs by name from inputs by name; the first axis is the batch, a number is for all of it."""
+        """Compute outputs by name from inputs by name; the first axis is the batch, numbers are for all."""
         ...
 
 
