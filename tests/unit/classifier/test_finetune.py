@@ -58,6 +58,7 @@ def test_the_student_knows_more_than_the_frozen_head(learned):
     pictures, truth, tuned, _ = learned
     assert roc_auc(truth, pictures.pile_logits) < 0.93
     assert roc_auc(truth, tuned.pile_probabilities) > 0.97
+    assert ((tuned.pile_probabilities > 0.5) == truth).mean() > 0.9  # slope, offset and shift are right
     assert tuned.share == pytest.approx(0.5, abs=0.1)
     assert tuned.label_probabilities.shape == (24,)
     assert roc_auc(pictures.is_pikachu, tuned.label_probabilities) > 0.9

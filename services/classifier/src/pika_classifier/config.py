@@ -123,7 +123,7 @@ class FinetunedPreset:
         dropout: before the last layer.
         certainty: target of a Pikachu; 1 minus this for all others.
         variation: of labelled pictures.
-        num_variations, max_variations: of each labelled picture, and of all of them, which bounds memory.
+        num_variations, max_variations: of each labelled picture, and of all of them; many labels get fewer.
         max_pile: unlabelled pictures that are learned from, which bounds memory and time.
     """
 

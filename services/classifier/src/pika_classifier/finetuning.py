@@ -61,7 +61,7 @@ def train_finetuned(context: JobContext, folder: Path, preset: FinetunedPreset, 
     of_labels = fitted.trained.label_probabilities.copy()
     of_labels[there] = tuned.label_probabilities
     return cross_fitted(
-        context, folder, fitted, preset, facts=facts | {"seed": seed}, label_probabilities=of_labels,
+        context, folder, fitted, preset, facts=facts, seed=seed, label_probabilities=of_labels,
         agreement=agreement, started=started,
     )  # fmt: skip
 
@@ -93,16 +93,17 @@ def look(
         one of the two sides of each unlabelled picture.
     """
     num = max(1, min(preset.num_variations, preset.max_variations // max(1, num_labels)))
-    of_labels = [
-        lower(np.stack([pixels, pixels[:, ::-1], *_varied(pixels, picture_id, preset, num)]))
+    variants = (
+        np.stack([pixels, pixels[:, ::-1], *_varied(pixels, picture_id, preset, num)])
         for picture_id, pixels in labelled
-    ]
+    )
+    of_labels = [lower(several).astype(np.float16) for several in variants]
     of_pile, sides = [], (_one_side(picture_id, pixels) for picture_id, pixels in pile)
     while chunk := list(islice(sides, _CHUNK)):
         of_pile.append(lower(np.stack(chunk)).astype(np.float16))
     shape = of_labels[0].shape[1:]
     return (
-        np.stack(of_labels).astype(np.float16),
+        np.stack(of_labels),
         np.concatenate([np.zeros((0, *shape), np.float16), *of_pile]),
     )
 

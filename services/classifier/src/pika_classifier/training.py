@@ -118,7 +118,7 @@ def train_frozen(context: JobContext, folder: Path, preset: FrozenPreset, seed: 
     card = {"validation": fitted.trained.validation, **fitted.trained.facts}
     of_labels = fitted.trained.label_probabilities
     made = cross_fitted(
-        context, folder, fitted, preset, facts=card | {"seed": seed}, label_probabilities=of_labels,
+        context, folder, fitted, preset, facts=card, seed=seed, label_probabilities=of_labels,
         agreement=agreement, started=started,
     )  # fmt: skip
     return replace(made, probabilities=_answers(fitted.trained, fitted.pile, fitted.known))
@@ -152,6 +152,7 @@ def cross_fitted(
     fitted: Fitted,
     preset: FrozenPreset | FinetunedPreset,
     *,
+    seed: int,
     facts: dict[str, Any],
     label_probabilities: np.ndarray,
     agreement: dict[str, float],
@@ -160,13 +161,13 @@ def cross_fitted(
     """Complete the card of a model whose labels were answered by others that had not seen them.
 
     Args:
-        facts: for the card, with the seed.
+        facts: for the card.
         label_probabilities: float (N,), of the labels.
         agreement: of the exported runtimes.
         started: by `time.monotonic`.
     """
     features = preset.features if isinstance(preset, FrozenPreset) else preset.frozen.features
-    card = _card(context, asdict(preset), facts["seed"], fitted.current, agreement) | {
+    card = _card(context, asdict(preset), seed, fitted.current, agreement) | {
         "validated_on": "labels that were not chosen as hard ones, each by heads that had not seen it",
         "features": features.key,
         **facts,
@@ -268,9 +269,7 @@ def _labelled_rows(
 ) -> dict[str, list[tuple[str, np.ndarray, str]]]:
     """Read rows of (id, pixels, label) by split."""
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        pixels = dict(
-            zip(current, pool.map(lambda found: read_pixels(pictures, found), current), strict=True)
-        )
+        pixels = dict(zip(current, pool.map(lambda one: read_pixels(pictures, one), current), strict=True))
     rows: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
     for picture_id, label in current.items():
         found = pixels[picture_id]

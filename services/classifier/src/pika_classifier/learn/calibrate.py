@@ -6,6 +6,8 @@ import numpy as np
 
 TEMPERATURES = np.exp(np.linspace(np.log(0.2), np.log(10.0), 200))
 """The range that is searched: below, a few separable pictures would ask for certainty without end."""
+ENOUGH_PILE = 100
+"""With fewer pictures than these a pile tells nothing of its share of Pikachus."""
 _EM_STEPS = 200
 _NEWTON_STEPS = 50
 
@@ -72,7 +74,7 @@ def expected_logits(logits: np.ndarray, variances: np.ndarray) -> np.ndarray:
     return moderated
 
 
-def pile_prior(logits: np.ndarray, labelled_share: float) -> tuple[float, float]:
+def pile_prior(logits: np.ndarray, labelled_share: float) -> tuple[float | None, float]:
     """Estimate the share of Pikachus in a pile, and the shift of logits calibrated for another share.
 
     Expectation maximisation (Saerens, Latinne and Decaestecker 2002): the mean probability under a prior is
@@ -81,7 +83,12 @@ def pile_prior(logits: np.ndarray, labelled_share: float) -> tuple[float, float]
     Args:
         logits: float (N,), of the pile's pictures, calibrated for `labelled_share` Pikachus.
         labelled_share: of Pikachus among the labels.
+
+    Returns:
+        (share, shift); (None, 0.0) for fewer than ENOUGH_PILE pictures.
     """
+    if len(logits) < ENOUGH_PILE:
+        return None, 0.0
     before = np.log(labelled_share / (1 - labelled_share))
     share = labelled_share
     for _ in range(_EM_STEPS):

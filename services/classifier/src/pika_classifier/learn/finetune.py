@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from pika_classifier.config import IMAGE_SIZE, FinetunedPreset
-from pika_classifier.learn.calibrate import expected_logits, fit_platt, pile_prior, sigmoid
+from pika_classifier.learn.calibrate import ENOUGH_PILE, expected_logits, fit_platt, pile_prior, sigmoid
 from pika_classifier.learn.heads import folds
 from pika_eyes.lite import LITES, build_top
 from pika_kit.queue import OnProgress
@@ -24,8 +24,6 @@ _BOOST = 10.0
 """The last layer starts from nothing and learns ten times as fast as the blocks below it."""
 _AT_ONCE = 64
 _REPORT_EVERY = 10
-_ENOUGH_PILE = 100
-"""With fewer pictures than these the pile tells nothing of its share of Pikachus."""
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 
@@ -98,7 +96,7 @@ def fine_tune(
     truth = pictures.is_pikachu[pictures.typical]
     platt = fit_platt(label_scores[None, pictures.typical], truth)
     answers = expected_logits(platt.logits(pile_scores), platt.variances(pile_scores))
-    share, shift = pile_prior(answers, float(truth.mean())) if len(answers) >= _ENOUGH_PILE else (None, 0.0)
+    share, shift = pile_prior(answers, float(truth.mean()))
     keras.utils.set_random_seed(seed)
     student = build_network(preset)
     batches = _distilling(pictures, sigmoid(answers), preset, seed)
@@ -123,7 +121,7 @@ def _line(
 
     Over the pile (P,), which it has not memorised; over the labels (N,) only where there is hardly a pile.
     """
-    if len(answers) < _ENOUGH_PILE:
+    if len(answers) < ENOUGH_PILE:
         learned, answers = logits_of(student, pictures.labelled[:, 0]), of_labels
     return np.polyfit(learned, answers, 1)
 

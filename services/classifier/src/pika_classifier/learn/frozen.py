@@ -23,8 +23,6 @@ from pika_kit.queue import OnProgress
 
 NUM_FOLDS = 10
 _NUM_REFERENCES = 512
-_ENOUGH_PILE = 100
-"""With fewer pictures than these the pile tells nothing of its share of Pikachus."""
 _JACKKNIFE_REPEATS = 3
 _ENOUGH_TYPICAL = 20
 """Of each kind; with fewer the hard ones are better than nothing."""
@@ -161,7 +159,8 @@ def train_head(
         projection,
         *_references(x, seed),
     )
-    share, shift = _prior(head, unlabelled.values, labelled.is_pikachu[typical])
+    labelled_share = float(labelled.is_pikachu[typical].mean())
+    share, shift = pile_prior(head.unshifted_logits(unlabelled.values), labelled_share)
     head = replace(head, shift=shift)
     of_labels = sigmoid(platt.logits(scores)).mean(axis=0)
     everything = np.concatenate([unlabelled.values, labelled.values])
@@ -278,13 +277,6 @@ def _over_features(projection: Projection, weights: np.ndarray, bias: Any) -> tu
 def _log_loss(is_pikachu: np.ndarray, logits: np.ndarray) -> float:
     """Return the mean probability of several repeats' logits (R, N)."""
     return log_loss(np.tile(is_pikachu, len(logits)), logits.ravel())
-
-
-def _prior(head: FrozenHead, pile: np.ndarray, is_pikachu: np.ndarray) -> tuple[float | None, float]:
-    """Return the pile's share of Pikachus, None if it is too small to tell, and the shift of the logits."""
-    if len(pile) < _ENOUGH_PILE:
-        return None, 0.0
-    return pile_prior(head.unshifted_logits(pile), float(is_pikachu.mean()))
 
 
 def _references(x: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
