@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psutil
 import pytest
@@ -12,6 +12,7 @@ import urllib3
 from gateway import labelled_zip, squares
 from servers import free_ports, process, scripts, wait_for, worker
 
+from pika_classifier.filtering.predictions import Predictions
 from pika_kit.images import sha256
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
@@ -85,22 +86,21 @@ def test_the_way_from_labels_to_chosen_pictures(store, queue, images, stack_envi
             wait_for(
                 lambda: call("POST", f"{url}/is-pikachu", body=yellow)[0] == 200, "the model is there", 10
             )
-            _, job = call("POST", f"{url}/filter", json={"threshold": 0.5})
-            # Killed while working: the next worker takes the job over.
-            wait_for(lambda: any(store.list(Bucket.RUNS, "classifier/predictions/")), "a first batch", 60)
+            # Killed while working: the next workers take the jobs over, and share what is left.
+            jobs = [call("POST", f"{url}/filter", json={"threshold": 0.5})[1]["id"] for _ in range(2)]
+            wait_for(lambda: any(store.list(Bucket.RUNS, "classifier/predictions/")), "a first part", 60)
             _kill_children()
-        kept = sum(
-            len(store.get_json(Bucket.RUNS, found.key))
-            for found in store.list(Bucket.RUNS, "classifier/predictions/")
-        )
+        kept = len(Predictions(store, "v1", Bucket.IMAGES).read())
         assert 0 < kept < NUM_IMAGES, "it was killed in the middle"
-        with worker("classifier", stack_environment, tmp_path):
-            view = ended(queue, job["id"])
-        assert view.status == "finished", view.error
-        assert view.result["looked_at"] == NUM_IMAGES
-        assert view.result["predicted_now"] == NUM_IMAGES - kept
+        with two_workers(stack_environment, tmp_path):
+            views = [ended(queue, job_id) for job_id in jobs]
+        assert [view.status for view in views] == ["finished"] * 2, [view.error for view in views]
         chosen = set(PictureBucket(store, Bucket.PIKACHU).ids())
-        assert len(chosen) == view.result["chosen"]
+        assert [view.result["looked_at"] for view in views] == [NUM_IMAGES] * 2
+        assert [view.result["chosen"] for view in views] == [len(chosen)] * 2
+        # Parts that both process at the same moment are done twice.
+        predicted = sum(view.result["predicted_now"] for view in views)
+        assert NUM_IMAGES - kept <= predicted <= 1.1 * NUM_IMAGES
         right = sum(images[picture_id] for picture_id in chosen)
         assert right / len(chosen) > 0.9
         assert right / sum(images.values()) > 0.9
@@ -109,6 +109,16 @@ def test_the_way_from_labels_to_chosen_pictures(store, queue, images, stack_envi
         assert Registry(store, "classifier").current() == "v1"
         _check_front_end(pid)
         assert seconds < READY_SECONDS * _slowness()
+
+
+@contextmanager
+def two_workers(environment, folder):
+    """Start two workers, each with a folder of its own."""
+    with ExitStack() as stack:
+        for name in ("one", "other"):
+            (folder / name).mkdir()
+            stack.enter_context(worker("classifier", environment, folder / name))
+        yield
 
 
 def _kill_children() -> None:

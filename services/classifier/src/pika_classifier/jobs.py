@@ -168,35 +168,56 @@ def filter_bucket(
             precision = predictor.recommended_precision
             threshold = predictor.recommended_threshold if precision is None else None
     label_log.LabelSet(context.store).remove_withdrawn()
+    kept = Predictions(context.store, predictor.version, Bucket.IMAGES)
+    # Jobs on several workers predict together. Then one at a time decides, about the pictures there are by
+    # then, and makes the bucket match.
+    num_predicted = _predict(context, predictor, kept)[1]
     with context.exclusive("filter"):
+        kept.merge()
+        probabilities, num_more = _predict(context, predictor, kept)
         least = 0.0 if is_told else LIKELY
-        return _filter(context, predictor, threshold, (precision, least), dry_run)
+        report = _decide(
+            context,
+            predictor.version,
+            probabilities,
+            threshold=threshold,
+            aim=(precision, least),
+            dry_run=dry_run,
+        )
+    report["predicted_now"] = num_predicted + num_more
+    key = f"classifier/{context.job_id}/filter.json"
+    context.store.put(Bucket.RUNS, key, json.dumps(report).encode(), content_type="application/json")
+    return report
 
 
-def _filter(
+def _predict(
+    context: JobContext, predictor: Predictor, kept: Predictions
+) -> tuple[dict[str, float | None], int]:
+    return kept.complete(predictor, lambda done, total: context.progress(done, total, "classifying pictures"))
+
+
+def _decide(
     context: JobContext,
-    predictor: Predictor,
+    version: str,
+    probabilities: dict[str, float | None],
+    *,
     threshold: float | None,
     aim: tuple[float | None, float],
     dry_run: bool,
 ) -> dict[str, Any]:
-    """Predict what is missing, decide, and make the bucket match; one job at a time.
+    """Decide, make the bucket match, and return the report.
 
     Args:
         aim: without a threshold, the precision that determines it, and its lower limit.
     """
     precision, least = aim
     images, chosen = PictureBucket(context.store, Bucket.IMAGES), PictureBucket(context.store, Bucket.PIKACHU)
-    kept = Predictions(context.store, predictor.version, Bucket.IMAGES)
-    probabilities, num_predicted = kept.complete(
-        predictor, lambda done, total: context.progress(done, total, "classifying pictures")
-    )
     readable = np.array([value for value in probabilities.values() if value is not None])
     if threshold is None:
         threshold = max(threshold_for(readable, precision or 0.5).threshold, least)
     current = label_log.LabelSet(context.store).current()
     by_hand = {picture_id: label["label"] for picture_id, label in current.items()}
-    decision = Decision(predictor.version, threshold, probabilities, by_hand)
+    decision = Decision(version, threshold, probabilities, by_hand)
     changes = {"added": 0, "kept": 0, "removed": 0}
     if not dry_run:
         changes = apply(
@@ -205,19 +226,15 @@ def _filter(
             chosen,
             lambda done, total: context.progress(done, total, "making the chosen pictures' bucket agree"),
         )
-    seen = Registry(context.store, MODEL_NAME).pictures(predictor.version)
-    report = {
-        "model_version": predictor.version,
+    seen = Registry(context.store, MODEL_NAME).pictures(version)
+    return {
+        "model_version": version,
         "threshold": threshold,
         "precision": precision,
         "dry_run": dry_run,
         **decision.counts(),
         **changes,
         **decision.certainty(audited(current, seen)),
-        "predicted_now": num_predicted,
         "histogram": histogram([float(value) for value in readable]),
         "borderline": save_borderline(context.store, context.job_id, decision, images),
     }
-    key = f"classifier/{context.job_id}/filter.json"
-    context.store.put(Bucket.RUNS, key, json.dumps(report).encode(), content_type="application/json")
-    return report

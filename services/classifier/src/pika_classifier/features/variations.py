@@ -7,15 +7,15 @@ processed. The features of all others, including withdrawn ones, are deleted.
 """
 
 import hashlib
-import io
-from collections.abc import Callable
 
 import numpy as np
 
 from pika_classifier.config import IMAGE_SIZE, FrozenPreset
 from pika_classifier.features.extractor import Extractor, folder_of
 from pika_classifier.learn.augment import augment
+from pika_classifier.rows import OnCount
 from pika_classifier.serve.predictor import prepare
+from pika_kit.arrays import packed, unpacked
 from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
@@ -24,7 +24,6 @@ from pika_kit.store_errors import ObjectMissing
 from pika_kit.threads import in_threads, usable_cores
 
 _PER_OBJECT = 50
-OnCount = Callable[[int, int], None]
 
 
 def choose_varied(ids: tuple[str, ...], num: int) -> list[str]:
@@ -86,8 +85,8 @@ def _read(store: Store, prefix: str, chosen: set[str]) -> dict[str, np.ndarray]:
     """Read id → (V, F) of chosen pictures."""
     known: dict[str, np.ndarray] = {}
     for info in list(store.list(Bucket.RUNS, prefix)):
-        with np.load(io.BytesIO(store.get(Bucket.RUNS, info.key)), allow_pickle=False) as kept:
-            features = dict(zip((one.decode() for one in kept["ids"]), kept["features"], strict=True))
+        kept = unpacked(store.get(Bucket.RUNS, info.key))
+        features = dict(zip((one.decode() for one in kept["ids"]), kept["features"], strict=True))
         wanted = {picture_id: rows for picture_id, rows in features.items() if picture_id in chosen}
         if len(wanted) < len(features):
             if wanted:
@@ -99,7 +98,6 @@ def _read(store: Store, prefix: str, chosen: set[str]) -> dict[str, np.ndarray]:
 
 def _write(store: Store, prefix: str, features: dict[str, np.ndarray]) -> None:
     ids = sorted(features)
-    buffer = io.BytesIO()
-    np.savez(buffer, ids=np.array(ids, "S64"), features=np.stack([features[one] for one in ids]))
+    data = packed(ids=np.array(ids, "S64"), features=np.stack([features[one] for one in ids]))
     digest = hashlib.sha256("".join(ids).encode()).hexdigest()[:16]
-    store.put(Bucket.RUNS, f"{prefix}{digest}.npz", buffer.getvalue())
+    store.put(Bucket.RUNS, f"{prefix}{digest}.npz", data)

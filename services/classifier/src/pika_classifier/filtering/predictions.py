@@ -1,106 +1,88 @@
 """A version's predictions for the pictures of a bucket, kept so that none is predicted twice.
 
-    runs: classifier/predictions/<version>-<when published>/<bucket>/<id>.json    {picture id: probability}
+    runs: classifier/predictions/<version>-<when published>/<bucket>/    rows, see `rows`
 
-Each object is one batch, written atomically; together they are the result so far. A killed job continues
-after the last batch, and another threshold costs no prediction.
+A killed job continues with what is left, jobs on other workers share the work, and another threshold costs
+no prediction.
 """
 
-import os
-import uuid
-from collections.abc import Callable
+import math
 
 import numpy as np
 
-from pika_classifier.serve.predictor import MODEL_NAME, Predictor, prepare
-from pika_kit.images import PictureError
+from pika_classifier.rows import OnCount, Rows, RowStore, rows_of
+from pika_classifier.serve.predictor import MODEL_NAME, Predictor
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
-from pika_kit.store_errors import ObjectMissing
-from pika_kit.threads import in_threads
+from pika_kit.threads import usable_cores
 
-_BATCH = 64
-_CHUNK = 16
-_NUM_THREADS = min(os.cpu_count() or 1, 4)
-_NUM_AHEAD = _NUM_THREADS + 1  # one batch ahead; more would be discarded on interruption
+_MAX_THREADS = 4
 
 
 class Predictions:
     """One version's probabilities for one bucket."""
 
     def __init__(self, store: Store, version: str, source: Bucket) -> None:
-        self._store = store
-        self._source = source
+        self._pictures = PictureBucket(store, source)
         # Versions restart at v1 in an emptied store; the publication time distinguishes them.
         published = Registry(store, MODEL_NAME).card(version)["published_at"]
         stamp = "".join(character for character in published if character.isdigit())
-        self._prefix = f"classifier/predictions/{version}-{stamp}/{source.value}/"
+        self._rows = RowStore(store, f"classifier/predictions/{version}-{stamp}/{source.value}/")
 
     def read(self) -> dict[str, float | None]:
         """Read picture id → probability; None for an unreadable picture."""
-        probabilities: dict[str, float | None] = {}
-        for info in self._store.list(Bucket.RUNS, self._prefix):
-            probabilities.update(self._store.get_json(Bucket.RUNS, info.key))
-        return probabilities
+        return _probabilities(self._rows.read())
 
     def write(self, probabilities: dict[str, float | None]) -> None:
-        """Save one batch."""
-        self._store.put_json(Bucket.RUNS, f"{self._prefix}{uuid.uuid4().hex}.json", probabilities)
+        """Save what training has predicted."""
+        self._rows.write(
+            {
+                picture_id: np.array(math.nan if value is None else value)
+                for picture_id, value in probabilities.items()
+            }
+        )
 
-    def complete(
-        self, predictor: Predictor, on_progress: Callable[[int, int], None]
-    ) -> tuple[dict[str, float | None], int]:
-        """Predict every picture of the bucket that has no prediction yet.
+    def complete(self, predictor: Predictor, on_progress: OnCount) -> tuple[dict[str, float | None], int]:
+        """Predict every picture of the bucket that has no prediction yet; several jobs may do so at once.
 
         Args:
-            on_progress: called with (done, total) after each batch; an exception ends the work, and what was
-                done is kept.
+            on_progress: called with (done, total) pictures; an exception ends the work, and what was done is
+                kept.
 
         Returns:
-            (picture id → probability for every picture that is in the bucket now, number of new predictions).
+            (picture id → probability for every picture that is in the bucket now, number of predictions made
+            here).
         """
-        pictures = PictureBucket(self._store, self._source)
-        entries = list(pictures.entries())
-        known = self.read()
-        missing = [entry for entry in entries if entry.picture_id not in known]
-        done = len(entries) - len(missing)
-        on_progress(done, len(entries))
-        batches = (missing[at : at + _BATCH] for at in range(0, len(missing), _BATCH))
-        work = in_threads(
-            lambda part: predict_entries(pictures, predictor, part), batches, _NUM_THREADS, _NUM_AHEAD
+        entries = list(self._pictures.entries())
+        rows, num_predicted = self._rows.complete(
+            entries,
+            lambda part: _rows(self._pictures, predictor, part),
+            on_progress,
+            min(usable_cores(), _MAX_THREADS),
         )
-        for _part, batch in work:
-            self.write(batch)
-            known.update(batch)
-            done += len(batch)
-            on_progress(done, len(entries))
-        answered = [entry.picture_id for entry in entries if entry.picture_id in known]
-        return {picture_id: known[picture_id] for picture_id in answered}, len(missing)
+        answered = {entry.picture_id: rows[entry.picture_id] for entry in entries if entry.picture_id in rows}
+        return _probabilities(answered), num_predicted
+
+    def merge(self) -> None:
+        """Make later reads quick; one job at a time."""
+        self._rows.merge()
 
 
 def predict_entries(
     pictures: PictureBucket, predictor: Predictor, entries: list[PictureEntry]
 ) -> dict[str, float | None]:
-    """Yield picture id and probability, None if unreadable; few pictures are in memory at a time.
+    """Return picture id → probability, None if unreadable; pictures deleted meanwhile are left out."""
+    return _probabilities(_rows(pictures, predictor, entries))
 
-    Pictures deleted meanwhile are left out.
-    """
-    read: dict[str, float | None] = {}
-    for at in range(0, len(entries), _CHUNK):
-        pixels: dict[str, np.ndarray] = {}
-        for entry in entries[at : at + _CHUNK]:
-            try:
-                pixels[entry.picture_id] = prepare(pictures.read(entry))
-            except PictureError:
-                read[entry.picture_id] = None
-            except ObjectMissing:
-                continue  # deleted since it was listed
-        if pixels:
-            probabilities = predictor.probabilities(np.stack(list(pixels.values())))
-            read.update(zip(pixels, map(float, probabilities), strict=True))
-    return read
+
+def _rows(pictures: PictureBucket, predictor: Predictor, entries: list[PictureEntry]) -> Rows:
+    return rows_of(pictures, entries, predictor.probabilities, np.array(math.nan))
+
+
+def _probabilities(rows: Rows) -> dict[str, float | None]:
+    return {picture_id: None if np.isnan(row) else float(row) for picture_id, row in rows.items()}
 
 
 def histogram(probabilities: list[float], num_bins: int = 20) -> list[int]:
