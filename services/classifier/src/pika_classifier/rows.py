@@ -28,7 +28,7 @@ from pika_kit.threads import in_threads
 MERGED = "merged"
 _MANY = 8
 """From so many objects on, merging them saves its readers time."""
-_READERS = 8
+_STORE_THREADS = 8
 _CHUNK = 16
 _NUM_TRIES = 5
 Rows = dict[str, np.ndarray]
@@ -47,7 +47,7 @@ class RowStore:
         """Return all rows, or at least those of one part."""
         for _ in range(_NUM_TRIES):
             rows: Rows = {}
-            loaded = [one for _, one in in_threads(self._load, list(self._keys(part)), _READERS)]
+            loaded = [one for _, one in in_threads(self._load, list(self._keys(part)), _STORE_THREADS)]
             for one in loaded:
                 rows.update(one or {})
             if None not in loaded:
@@ -110,9 +110,9 @@ class RowStore:
         if len(keys) < _MANY:
             return
         merged = self.write(self.read())
-        for key in keys:
-            if key != merged:
-                self._store.delete(Bucket.RUNS, key)
+        old = [key for key in keys if key != merged]
+        for _ in in_threads(lambda key: self._store.delete(Bucket.RUNS, key), old, _STORE_THREADS):
+            pass
 
     def forget(self, gone: frozenset[str]) -> None:
         """Delete these pictures' rows, for example because they were withdrawn."""
