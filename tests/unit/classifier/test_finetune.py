@@ -14,7 +14,8 @@ from pika_classifier.learn.finetune import Pictures, fine_tune, logits_of
 from pika_classifier.learn.metrics import roc_auc
 from pika_classifier.serve.predictor import load_predictor
 from pika_kit.models import Registry
-from pika_kit.testing import MemoryStore
+from pika_kit.runner import JobError
+from pika_kit.testing import MemoryStore, VanishingStore
 
 PRESET = replace(
     PRESETS["finetuned"],
@@ -141,3 +142,13 @@ def test_it_answers_and_filters_like_any_other(published, tmp_path):
     assert filtered["predicted_now"] == filtered["looked_at"] == 28
     assert (filtered["chosen_by_label"], filtered["left_out_by_label"]) == (8, 8)
     assert filtered["chosen"] > 8
+
+
+@pytest.mark.parametrize("kinds", [["pikachu"], ["pikachu", "others"]])
+def test_labelled_pictures_that_are_deleted_meanwhile_are_named(published, tmp_path, monkeypatch, kinds):
+    """Their features are still known, so that the frozen head has learned when they are missed."""
+    store, _, ids = published
+    monkeypatch.setitem(PRESETS, "finetuned", PRESET)
+    gone = [f"pictures/{one}" for kind in kinds for one in ids[kind][:8]]
+    with pytest.raises(JobError, match=r"still exist: expected at least 2 .* 'pikachu', received 0"):
+        train(context(VanishingStore(store, *gone), tmp_path, "again"), preset="finetuned")

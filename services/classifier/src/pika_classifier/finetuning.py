@@ -12,10 +12,12 @@ from pika_classifier.config import IMAGE_SIZE, FinetunedPreset
 from pika_classifier.features.preprocessing import picture_input
 from pika_classifier.features.variations import choose_varied
 from pika_classifier.labels import log as label_log
+from pika_classifier.labels.vocabulary import OTHERS, PIKACHU
 from pika_classifier.learn import metrics
 from pika_classifier.learn.augment import augment
 from pika_classifier.learn.batches import compiled
 from pika_classifier.learn.calibrate import logit
+from pika_classifier.learn.data import check_counts
 from pika_classifier.learn.finetune import Pictures, fine_tune
 from pika_classifier.learn.networks import finetuned_model
 from pika_classifier.learn.recommend import recommendations
@@ -101,9 +103,9 @@ def look(
     of_pile, sides = [], (_one_side(picture_id, pixels) for picture_id, pixels in pile)
     while chunk := list(islice(sides, _CHUNK)):
         of_pile.append(lower(np.stack(chunk)).astype(np.float16))
-    shape = of_labels[0].shape[1:]
+    shape = lower(np.zeros((1, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)).shape[1:]
     return (
-        np.stack(of_labels),
+        np.stack(of_labels) if of_labels else np.zeros((0, num + 2, *shape), np.float16),
         np.concatenate([np.zeros((0, *shape), np.float16), *of_pile]),
     )
 
@@ -118,7 +120,11 @@ def _one_side(picture_id: str, pixels: np.ndarray) -> np.ndarray:
 
 
 def _pictures(context: JobContext, fitted: Fitted, preset: FinetunedPreset) -> tuple[Pictures, np.ndarray]:
-    """Read the pictures and look at them; also return which labels' pictures were still there, bool (N,)."""
+    """Read the pictures and look at them; also return which labels' pictures were still there, bool (N,).
+
+    Raises:
+        TooFewLabels: nearly all pictures of a label were deleted meanwhile.
+    """
     labelled, trained, known = fitted.labelled, fitted.trained, fitted.known
     row_of = {picture_id: row for row, picture_id in enumerate(known.ids)}
     unlabelled = tuple(set(known.ids) - set(labelled.ids))
@@ -141,10 +147,13 @@ def _pictures(context: JobContext, fitted: Fitted, preset: FinetunedPreset) -> t
         len(labelled.ids),
     )
     there = np.isin(labelled.ids, seen)
+    is_pikachu = labelled.is_pikachu[there]
+    counts = {PIKACHU: int(is_pikachu.sum()), OTHERS: int((~is_pikachu).sum())}
+    check_counts("labelled pictures that still exist", counts)
     of_pile = known.values[[row_of[picture_id] for picture_id in seen[len(maps) :]]]
     learned = Pictures(
         maps,
-        labelled.is_pikachu[there],
+        is_pikachu,
         np.flatnonzero(np.isin(np.flatnonzero(there), labelled.typical())),
         logit(trained.label_probabilities[there]),
         pile,
