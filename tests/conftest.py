@@ -19,8 +19,8 @@ from pika_kit.storage import Store
 @pytest.fixture(scope="session")
 def running_servers(tmp_path_factory) -> Servers:
     """One Valkey and one SeaweedFS for the whole test session."""
-    with servers(tmp_path_factory.mktemp("servers")) as found:
-        yield found
+    with servers(tmp_path_factory.mktemp("servers")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def stack_settings(stack_environment) -> Settings:
 @pytest.fixture
 def store(stack_settings) -> Store:
     """The real object store, with all buckets created."""
-    found = Store.connect(stack_settings)
-    found.ensure_buckets()
-    return found
+    store = Store.connect(stack_settings)
+    store.ensure_buckets()
+    return store
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def queue(stack_settings) -> JobQueue:
 @pytest.fixture(scope="session")
 def fragile_servers(tmp_path_factory) -> Servers:
     """Servers that tests may stop and kill; each test must leave them running."""
-    with servers(tmp_path_factory.mktemp("fragile"), is_durable=True) as found:
-        yield found
+    with servers(tmp_path_factory.mktemp("fragile"), is_durable=True) as running:
+        yield running
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def squares(num: int, *, is_yellow: bool, seed: int) -> list[bytes]:
     """Return PNGs of 256×256: a yellow disc, or a blue square."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:256, 0:256]
-    found = []
+    pictures = []
     for _ in range(num):
         picture = np.full((256, 256, 3), random.integers(180, 256, 3), np.uint8)
         down, right = rows - random.uniform(90, 166), columns - random.uniform(90, 166)
@@ -60,8 +60,8 @@ def squares(num: int, *, is_yellow: bool, seed: int) -> list[bytes]:
             picture[down**2 + right**2 < random.uniform(30, 70) ** 2] = (250, 210, 40)
         else:
             picture[np.maximum(abs(down), abs(right)) < random.uniform(30, 70)] = (50, 80, 200)
-        found.append(encode_png(picture))
-    return found
+        pictures.append(encode_png(picture))
+    return pictures
 
 
 def labelled_zip() -> bytes:
@@ -96,9 +96,7 @@ def _train(queue: JobQueue, environment: dict[str, str], folder: Path) -> None:
     ):
         job = queue.enqueue(kind, arguments)
         with worker(name, environment, folder):
-            view = wait_for(
-                lambda job=job: (found := queue.get(job.id)).is_over and found, f"{kind} ends", 240
-            )
+            view = wait_for(lambda job=job: (view := queue.get(job.id)).is_over and view, f"{kind} ends", 240)
         assert view.status == "finished", view.error
 
 

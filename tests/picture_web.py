@@ -120,14 +120,14 @@ class Hosts:
         names = [kind for kind, amount in amounts.items() for _ in range(amount)]
         random.Random(0).shuffle(names)
         good = [number for number, kind in enumerate(names) if kind == "good"]
-        found = []
+        addresses = []
         for number, kind in enumerate(names):
             # A copy is another address with the bytes of a good picture.
             shown = good[number % len(good)] if kind == "copy" else number
             query = f"?{number}" if kind == "copy" else ""
             url = f"{self.origin(kind, number)}/{kind}/{shown}.jpg{query}"
-            found.append((url, KINDS[kind][1] if kind in KINDS else "taken"))
-        return found
+            addresses.append((url, KINDS[kind][1] if kind in KINDS else "taken"))
+        return addresses
 
     def origin(self, kind: str, number: int) -> str:
         """Return the host of an address: one of many good ones, or of a few bad ones, which may block."""

@@ -36,9 +36,9 @@ class Servers:
     weed: "Server"
 
 
-def environment_on(found: Servers, folder: Path) -> dict[str, str]:
+def environment_on(running: Servers, folder: Path) -> dict[str, str]:
     """Return the environment of one test on these servers; its scratch folder is below `folder`."""
-    environment = dict(found.environment)
+    environment = dict(running.environment)
     number = next(_NUMBERS)
     environment["PIKA_BUCKET_PREFIX"] = f"test{number}-"
     environment["PIKA_VALKEY_URL"] = environment["PIKA_VALKEY_URL"].removesuffix("/0") + f"/{number}"
@@ -53,15 +53,15 @@ def free_ports(count: int) -> list[int]:
     Below the kernel's ephemeral range, where any outgoing connection could take a port between our check and
     the server's bind, and below the ports of `pikastack` itself.
     """
-    found: list[int] = []
+    ports: list[int] = []
     for port in random.SystemRandom().sample(range(10_000, 20_000), 10_000):
         placeholder = reserve(port) if is_free(port) else None
         if placeholder is not None:
             _RESERVED.append(placeholder)
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise OSError(f"expected {count} free ports between 10000 and 20000, found {len(found)}")
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise OSError(f"expected {count} free ports between 10000 and 20000, found {len(ports)}")
 
 
 def scripts() -> Path:
@@ -91,9 +91,9 @@ def wait_for(check, what: str, seconds: float = 60.0):
     """Call `check` until it returns something true, and return that."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        found = check()
-        if found:
-            return found
+        result = check()
+        if result:
+            return result
         time.sleep(0.1)
     raise TimeoutError(f"{what}: not within {seconds:g} s")
 

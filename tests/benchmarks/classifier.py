@@ -104,10 +104,10 @@ def read(arguments: argparse.Namespace, scratch: Path) -> Data:
 
 def _pixels(paths: list[Path], scratch: Path) -> Path:
     digest = hashlib.sha256("".join(map(str, paths)).encode()).hexdigest()[:16]
-    found = scratch / f"pixels-{digest}.npy"
-    if not found.exists():
+    kept = scratch / f"pixels-{digest}.npy"
+    if not kept.exists():
         squares = np.lib.format.open_memmap(
-            found.with_suffix(".part"),
+            kept.with_suffix(".part"),
             mode="w+",
             dtype=np.uint8,
             shape=(len(paths), IMAGE_SIZE, IMAGE_SIZE, 3),
@@ -115,15 +115,15 @@ def _pixels(paths: list[Path], scratch: Path) -> Path:
         for row, path in enumerate(paths):
             squares[row] = prepare(path.read_bytes())
         squares.flush()
-        found.with_suffix(".part").rename(found)
-    return found
+        kept.with_suffix(".part").rename(kept)
+    return kept
 
 
 def _features(
     pixels: Path, num_labelled: int, preset: FrozenPreset, scratch: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    found = scratch / f"{pixels.stem}-{preset.features.key}.npz"
-    if not found.exists():
+    path = scratch / f"{pixels.stem}-{preset.features.key}.npz"
+    if not path.exists():
         squares = np.load(pixels, mmap_mode="r")
         network = build_features(preset.features)
         began = time.monotonic()
@@ -145,8 +145,8 @@ def _features(
         )
         looked = predict_in_batches(network, varied)[FEATURES_NAME]
         shape = (len(chosen), preset.num_variations, -1)
-        np.savez(found, features=features, variations=looked.reshape(shape).swapaxes(0, 1))
-    with np.load(found) as kept:
+        np.savez(path, features=features, variations=looked.reshape(shape).swapaxes(0, 1))
+    with np.load(path) as kept:
         return kept["features"], kept["variations"]
 
 
@@ -175,7 +175,7 @@ def judge(data: Data, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, 
     """Compute the figures on these rows."""
     truth = data.truth[rows]
     precision, recall, _ = pr_curve(truth, probabilities)
-    found = {
+    figures = {
         "roc_auc": round(roc_auc(truth, probabilities), 4),
         "pr_auc": round(pr_auc(truth, probabilities), 4),
         "recall_at_0.98": round(float(recall[precision >= 0.98].max(initial=0.0)), 3),
@@ -184,11 +184,11 @@ def judge(data: Data, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, 
     for value in PRECISIONS:
         chosen = threshold_for(probabilities, value)
         accepted = probabilities >= chosen.threshold
-        found[f"aim_{value}"] = {
+        figures[f"aim_{value}"] = {
             "accepted": int(accepted.sum()),
             "true_precision": round(float(truth[accepted].mean()), 3) if accepted.any() else None,
         }
-    return found
+    return figures
 
 
 def plain(values: np.ndarray, data: Data, labelled: np.ndarray) -> np.ndarray:
@@ -219,9 +219,9 @@ def article(data: Data) -> np.ndarray:
 
     preset = PRESETS["article"]
     assert isinstance(preset, Preset)
-    found = train(pictures(data.is_train), pictures(data.is_labelled & ~data.is_train), preset)
-    print(f"article: {found.model.count_params()} weights, {len(found.history['loss'])} epochs")
-    return predict_in_batches(found.model, squares)[OUTPUT_NAME]
+    trained = train(pictures(data.is_train), pictures(data.is_labelled & ~data.is_train), preset)
+    print(f"article: {trained.model.count_params()} weights, {len(trained.history['loss'])} epochs")
+    return predict_in_batches(trained.model, squares)[OUTPUT_NAME]
 
 
 def finetuned(data: Data, labelled: np.ndarray) -> np.ndarray:
@@ -316,7 +316,7 @@ def main() -> None:
             trained = ours(data, labelled)
             seconds = time.monotonic() - began
             colours, means = data.features[:, 2560:], data.features[:, :1280]
-            found = {
+            by_kind = {
                 "num_labels": len(labelled),
                 "default": judge(data, pool, trained.head.probabilities(data.features[pool]))
                 | {"seconds": round(seconds, 1)},
@@ -324,9 +324,9 @@ def main() -> None:
                 "colours_logistic": judge(data, pool, sigmoid(plain(colours, data, labelled)[pool])),
             }
             if arguments.finetuned:
-                found["finetuned"] = judge(data, pool, finetuned(data, labelled)[pool])
-            summary[name] = found
-            for kind, figures in found.items():
+                by_kind["finetuned"] = judge(data, pool, finetuned(data, labelled)[pool])
+            summary[name] = by_kind
+            for kind, figures in by_kind.items():
                 print(name, kind, json.dumps(figures))
         if arguments.article:
             summary["article"] = judge(data, pool, article(data)[pool])

@@ -87,19 +87,19 @@ def measure(name: str) -> dict[str, float]:
 
 def main() -> None:
     """Measure all three and print them."""
-    found = {name: measure(name) for name in REQUESTS}
-    for name, figures in found.items():
+    measured = {name: measure(name) for name in REQUESTS}
+    for name, figures in measured.items():
         print(
             f"{name:10}  ready after {figures['ready_seconds']:.2f} s (bound {READY_BOUND_SECONDS:g})   "
             f"{figures['served_mb']} MB after 20 requests (bound {MEMORY_BOUND_MB:g})"
         )
-    worst_memory = max(figures["served_mb"] for figures in found.values())
-    worst_ready = max(figures["ready_seconds"] for figures in found.values())
+    worst_memory = max(figures["served_mb"] for figures in measured.values())
+    worst_ready = max(figures["ready_seconds"] for figures in measured.values())
     print(
         json.dumps(
             {
                 "benchmark": "front_ends",
-                "services": found,
+                "services": measured,
                 "ready_ratio_to_bound": round(worst_ready / READY_BOUND_SECONDS, 3),
                 "memory_ratio_to_bound": round(worst_memory / MEMORY_BOUND_MB, 3),
                 "num_cpus": os.cpu_count(),

@@ -78,10 +78,10 @@ def dataset_of(folder: Path, names: list[str], preset: Preset, *, figures: bool)
     side = max(128, preset.resolution)
     if figures:
         cuts = [(sha256(one), cut_out(decode(one, at_least=WORKING_SIDE).pixels, side)) for one in data]
-        found = [(key, cut.pixels) for key, cut in cuts if cut.pixels is not None]
-        pixels = np.stack([picture for _, picture in found])
+        whole = [(key, cut.pixels) for key, cut in cuts if cut.pixels is not None]
+        pixels = np.stack([picture for _, picture in whole])
         kept = choose(pixels, look("lite2", pixels).features).kept
-        pictures = [figure for figure, keep in zip(found, kept, strict=True) if keep]
+        pictures = [figure for figure, keep in zip(whole, kept, strict=True) if keep]
     else:
         pictures = [(sha256(one), square(decode(one, at_least=256).pixels, 256)) for one in data]
     return make_dataset(pictures, preset.resolution, poses=preset.poses)

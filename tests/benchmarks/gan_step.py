@@ -100,7 +100,7 @@ def main() -> None:
                 float(gan.train_step(pictures, number, 0.1)["generator_loss"])
             seconds[name].append(time.perf_counter() - began)
     done = STEPS_A_ROUND * preset.batch_size
-    rates = {name: done / statistics.median(found) for name, found in seconds.items()}
+    rates = {name: done / statistics.median(times) for name, times in seconds.items()}
     for name, rate in rates.items():
         print(f"{name}: {rate:.0f} pictures a second, {preset.batch_size / rate:.3f} s a step")
     ratios = {

@@ -27,15 +27,15 @@ BOUND_SECONDS = 0.1
 def ask(url: str, end: float) -> list[float]:
     """Return the seconds of each response, on one connection, until `end`."""
     pool = urllib3.PoolManager(maxsize=1, timeout=60, retries=False)
-    found = []
+    seconds = []
     while time.perf_counter() < end:
         began = time.perf_counter()
         status = pool.request("GET", url).status
-        found.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - began)
         if status != 200:
             raise SystemExit(f"{url} gave {status}")
         time.sleep(0.02)
-    return found
+    return seconds
 
 
 def keep_busy(url: str, end: float, statuses: list[int]) -> None:
@@ -98,10 +98,10 @@ def main() -> None:
     finally:
         child.terminate()
         child.wait(60)
-    for name, found in figures.items():
-        median, p99, largest = (round(1000 * found[key]) for key in ("median", "p99", "largest"))
-        print(f"{name:26} median {median} ms, 99 % {p99} ms, largest {largest} ms of {found['answers']}")
-    worst = max(found["p99"] for name, found in figures.items() if name.endswith("load"))
+    for name, measured in figures.items():
+        median, p99, largest = (round(1000 * measured[key]) for key in ("median", "p99", "largest"))
+        print(f"{name:26} median {median} ms, 99 % {p99} ms, largest {largest} ms of {measured['answers']}")
+    worst = max(measured["p99"] for name, measured in figures.items() if name.endswith("load"))
     ratio = round(worst / BOUND_SECONDS, 3)
     print(f"bound {1000 * BOUND_SECONDS:.0f} ms")
     summary = {"benchmark": "health_under_load", "figures": figures, "p99_ratio_to_bound": ratio}

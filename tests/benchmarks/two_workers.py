@@ -93,7 +93,7 @@ class Filter:
     def __init__(self, pictures: list[Path], labels: Path) -> None:
         config = PrepareConfig()
         prepared = [examine(path.read_bytes(), config).prepared for path in pictures]
-        self._squares = [found.square for found in prepared if found]
+        self._squares = [picture.square for picture in prepared if picture]
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             for path in sorted(labels.rglob("*.*")):

@@ -10,10 +10,10 @@ import pytest
 def until(check, seconds=20.0):
     """Call `check` until it returns something true, and return that."""
     end = time.monotonic() + seconds
-    while not (found := check()):
+    while not (result := check()):
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
-    return found
+    return result
 
 
 def chromium(folder):

@@ -35,12 +35,12 @@ def drawn(tmp_path_factory):
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
     """A stack for this test session; afterwards it is stopped, to the last process."""
-    found = Stack(tmp_path_factory.mktemp("stack") / "state", tmp_path_factory.mktemp("scraped"))
+    stack = Stack(tmp_path_factory.mktemp("stack") / "state", tmp_path_factory.mktemp("scraped"))
     try:
-        found.up("--port", "18080")
-        yield found
+        stack.up("--port", "18080")
+        yield stack
     finally:
-        found.cli("down")
+        stack.cli("down")
 
 
 @pytest.fixture(scope="session")

@@ -39,10 +39,10 @@ def test_pictures_are_asked_about(client, classifier, drawn):
     verdict = client.is_pikachu(pikachu)
     assert verdict.is_pikachu
     assert client.is_pikachu(pikachu.read_bytes(), threshold=0.999999).threshold == 0.999999
-    found = client.are_pikachu([pikachu, b"no picture", other])
-    assert [getattr(one, "is_pikachu", None) for one in found] == [True, None, False]
-    assert isinstance(found[1], ServiceError)
-    assert found[1].status == 415
+    answers = client.are_pikachu([pikachu, b"no picture", other])
+    assert [getattr(one, "is_pikachu", None) for one in answers] == [True, None, False]
+    assert isinstance(answers[1], ServiceError)
+    assert answers[1].status == 415
     with pytest.raises(ServiceError, match=r".+") as raised:
         client.is_pikachu(b"no picture")
     assert raised.value.kind == "not-a-picture"
@@ -61,6 +61,6 @@ def test_jobs_are_started_and_waited_for(client, generator):
 
 def test_a_picture_is_projected(client, generator):
     (picture,) = client.generate(seed=3)
-    found = client.project(picture.data)
-    assert found.distance < 0.05
-    assert len(found.latent) == 16
+    projection = client.project(picture.data)
+    assert projection.distance < 0.05
+    assert len(projection.latent) == 16

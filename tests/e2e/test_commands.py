@@ -91,9 +91,9 @@ def _card(stack):
 
 
 def test_models_are_listed_and_chosen(stack, generator):
-    found = stack.cli("models")
-    assert set(found) == {"classifier", "gan"}
-    version = found["gan"]["current"]
+    models = stack.cli("models")
+    assert set(models) == {"classifier", "gan"}
+    version = models["gan"]["current"]
     assert stack.cli("models", "--use", "gan", version)["current"] == version
     assert stack.cli("models", "--use", "gan", "v99", status=1) is None
 

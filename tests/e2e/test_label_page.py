@@ -6,8 +6,8 @@ NUM_KEYS = 25
 
 
 def counted(stack) -> dict[str, int]:
-    found = stack.get("/labels").json
-    return {label: found["trains"][label] + found["valids"][label] for label in ("pikachu", "others")}
+    counts = stack.get("/labels").json
+    return {label: counts["trains"][label] + counts["valids"][label] for label in ("pikachu", "others")}
 
 
 def test_a_person_labels_with_the_keyboard(stack, classifier, scraped, browser):
@@ -38,8 +38,8 @@ def test_a_person_labels_with_the_keyboard(stack, classifier, scraped, browser):
     assert counted(stack) == {"pikachu": before["pikachu"] + 1, "others": before["others"]}
     body.send_keys("p")
     until(lambda: counted(stack)["pikachu"] == before["pikachu"] + 2)
-    items = {found["id"]: found for found in stack.get("/labels?limit=1000").json["items"]}
-    assert sum(found["annotator"] == "sunny" for found in items.values()) == 1
+    items = {label["id"]: label for label in stack.get("/labels?limit=1000").json["items"]}
+    assert sum(label["annotator"] == "sunny" for label in items.values()) == 1
     assert items[first.rpartition("/")[2]]["why"] in ("uncertain", "random")
 
     # Other tests count the labels.

@@ -17,7 +17,7 @@ def test_a_killed_gan_worker_goes_on_from_its_checkpoint(stack, filtered):
     job_id = stack.start_job("/gan/train", {"preset": "tiny", "minutes": 0.8})
     wait_for(
         lambda: (
-            (found := stack.get(f"/gan/samples/{job_id}").json).get("step") and found
+            (sample := stack.get(f"/gan/samples/{job_id}").json).get("step") and sample
             if stack.request("GET", f"/gan/samples/{job_id}").status == 200
             else None
         ),
@@ -61,6 +61,6 @@ def _served(stack):
 
 def test_a_second_up_finds_the_first(stack):
     url = stack.url
-    found = stack.up()
-    assert found["ran_already"]
-    assert found["url"] == url
+    again = stack.up()
+    assert again["ran_already"]
+    assert again["url"] == url

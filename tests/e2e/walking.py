@@ -56,9 +56,9 @@ class Stack:
 
     def up(self, *arguments: str) -> dict[str, Any]:
         """Start (or find) the stack."""
-        found: dict[str, Any] = self.cli("up", "--scrape-root", str(self.scrape_root), *arguments)
-        self.url = found["url"]
-        return found
+        stack: dict[str, Any] = self.cli("up", "--scrape-root", str(self.scrape_root), *arguments)
+        self.url = stack["url"]
+        return stack
 
     def request(self, method: str, path: str, **options: Any) -> Answer:
         """Send one request, without retries."""
@@ -105,11 +105,11 @@ class Stack:
 
     def processes(self, words: str) -> list[psutil.Process]:
         """Return this stack's processes whose command line contains `words`."""
-        found = []
+        ours = []
         for process in psutil.process_iter(["cmdline", "pid"]):
             if words in " ".join(process.info["cmdline"] or []) and self._is_ours(process):
-                found.append(process)
-        return found
+                ours.append(process)
+        return ours
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:

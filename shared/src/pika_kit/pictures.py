@@ -104,11 +104,11 @@ class PictureBucket:
         """List at most `limit` pictures in the order of their ids, starting after the id `start_after`."""
         # "~" sorts after every extension, so that the named picture itself is excluded.
         after = f"pictures/{start_after}~" if start_after else ""
-        for count, found in enumerate(self.store.list(self.bucket, "pictures/", start_after=after)):
+        for count, info in enumerate(self.store.list(self.bucket, "pictures/", start_after=after)):
             if limit is not None and count >= limit:
                 return
-            picture_id, _, extension = found.key.removeprefix("pictures/").partition(".")
-            yield PictureEntry(picture_id, extension, found.size, found.etag)
+            picture_id, _, extension = info.key.removeprefix("pictures/").partition(".")
+            yield PictureEntry(picture_id, extension, info.size, info.etag)
 
     def ids(self, start_after: str = "") -> Iterator[str]:
         """Iterate over the ids in order, starting after the id `start_after`."""

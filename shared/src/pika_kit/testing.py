@@ -71,8 +71,8 @@ class MemoryStore:
 
     def age(self, bucket: Bucket, key: str, seconds: float) -> None:
         """Make an object older by the given time."""
-        found = self._objects[bucket, key]
-        self._objects[bucket, key] = found._replace(modified=found.modified - timedelta(seconds=seconds))
+        kept = self._objects[bucket, key]
+        self._objects[bucket, key] = kept._replace(modified=kept.modified - timedelta(seconds=seconds))
 
     def get(self, bucket: Bucket, key: str) -> bytes:
         """See Store."""
@@ -89,10 +89,10 @@ class MemoryStore:
     def stat(self, bucket: Bucket, key: str) -> ObjectInfo:
         """See Store."""
         try:
-            found = self._objects[bucket, key]
+            kept = self._objects[bucket, key]
         except KeyError:
             raise ObjectMissing(self.name(bucket), key) from None
-        return ObjectInfo(key, len(found.data), _etag(found.data), found.modified, found.metadata)
+        return ObjectInfo(key, len(kept.data), _etag(kept.data), kept.modified, kept.metadata)
 
     def exists(self, bucket: Bucket, key: str) -> bool:
         """See Store."""

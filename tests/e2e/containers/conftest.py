@@ -39,10 +39,10 @@ def clone(tmp_path_factory):
 @pytest.fixture(scope="session")
 def built(clone, images):
     """A project whose images are built, but which is not up."""
-    found = Project(clone, f"pikastack-test-{os.getpid()}", free_ports(1)[0], images)
-    found.make_secrets()
-    found.compose("build", "--quiet", seconds=BUILD_SECONDS)
-    return found
+    project = Project(clone, f"pikastack-test-{os.getpid()}", free_ports(1)[0], images)
+    project.make_secrets()
+    project.compose("build", "--quiet", seconds=BUILD_SECONDS)
+    return project
 
 
 @pytest.fixture(scope="session")
@@ -64,15 +64,15 @@ def another(clone, built, images):
 
     def make(*overlays, **settings):
         name = f"{built.name}-{len(made) + 1}"
-        found = Project(
+        project = Project(
             clone, name, free_ports(1)[0], images, ("docker-compose.yml", *overlays), dict(settings)
         )
-        made.append(found)
-        return found
+        made.append(project)
+        return project
 
     yield make
-    for found in made:
-        found.compose("down", "--volumes", "--timeout", "5")
+    for project in made:
+        project.compose("down", "--volumes", "--timeout", "5")
 
 
 @pytest.fixture(scope="session")
@@ -93,10 +93,10 @@ def drawn(tmp_path_factory):
 @pytest.fixture(scope="session")
 def walked(stack, drawn):
     """The results of an undisturbed pass through the whole stack."""
-    found = walk(stack, drawn)
-    assert found["taken"] > 100
-    assert found["chosen"] >= 40
-    return found
+    results = walk(stack, drawn)
+    assert results["taken"] > 100
+    assert results["chosen"] >= 40
+    return results
 
 
 @pytest.fixture(scope="session")

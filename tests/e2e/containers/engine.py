@@ -71,14 +71,14 @@ def third_party_images() -> dict[str, str]:
 
 def pinned_images() -> dict[str, str]:
     """Return variable → the image that the Compose files name by default."""
-    found = {}
+    images = {}
     for path in (CLONE / "docker-compose.yml", *CLONE.glob("compose.*.yaml")):
         for line in path.read_text(encoding="utf-8").splitlines():
             words = line.strip().removeprefix("image: ")
             if words.startswith("${PIKA_") and ":-" in words:
                 variable, image = words.removeprefix("${").removesuffix("}").split(":-", 1)
-                found[variable] = image
-    return found
+                images[variable] = image
+    return images
 
 
 def _wheel_arguments() -> list[str]:
@@ -186,7 +186,7 @@ class Project:
         """Return the CPU time that all running containers have used so far."""
         stats = [ask(f"/containers/{view['Id']}/stats?stream=false&one-shot=true")
                  for view in self.containers().values() if view["State"]["Running"]]  # fmt: skip
-        return sum(found["cpu_stats"]["cpu_usage"]["total_usage"] for found in stats) / 1e9
+        return sum(usage["cpu_stats"]["cpu_usage"]["total_usage"] for usage in stats) / 1e9
 
 
 def gateway(project, network):

@@ -54,8 +54,8 @@ def test_every_container_crashes_during_the_walk(patient, drawn, walked):
             project.crash(service)
 
     assert {service for step in CRASHES.values() for service in step} == set(ALL)
-    found = walk(stack, drawn, at=crash)
-    assert found == walked
+    results = walk(stack, drawn, at=crash)
+    assert results == walked
     restarts = project.restarts()
     assert all(restarts[service] >= 1 for service in ALL), restarts
 

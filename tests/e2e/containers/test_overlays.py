@@ -43,9 +43,9 @@ def refused(project, places):
         "    except ConnectionRefusedError: print(host, port)\n"
     )
     said = project.execute("gan", "python", "-c", script, json.dumps(places)).stdout
-    found = {(line.split()[0], int(line.split()[1])) for line in said.splitlines()}
-    assert found == {place for place in places if place[1] != 9000}
-    return found
+    reached = {(line.split()[0], int(line.split()[1])) for line in said.splitlines()}
+    assert reached == {place for place in places if place[1] != 9000}
+    return reached
 
 
 def scraper_writes_a_model(project):
@@ -124,8 +124,8 @@ def test_prometheus_and_grafana_show_the_stack(another, clone, tmp_path):
         return urllib3.request("GET", f"{grafana}/panels", timeout=30).json()
 
     def all_services_answer():
-        found = panels()["Services that answer"][0]
-        return found and float(found[0]["value"][1]) == len(SERVICES)
+        series = panels()["Services that answer"][0]
+        return series and float(series[0]["value"][1]) == len(SERVICES)
 
     wait_for(all_services_answer, "Prometheus has asked all services", 60)
     # Rates need two samples. No model exists, so the panels about pictures have no data.

@@ -64,7 +64,7 @@ def test_nothing_runs_as_root_or_with_more_than_it_needs(project):
 def test_scratch_is_on_disk_and_its_owner_may_write_there(project):
     for service in (*SERVICES, *WORKERS):
         (mount,) = [
-            found for found in project.containers()[service]["Mounts"] if found["Destination"] == "/scratch"
+            each for each in project.containers()[service]["Mounts"] if each["Destination"] == "/scratch"
         ]
         assert mount["Type"] == "volume", service
         assert project.execute(service, "sh", "-c", "echo x > /scratch/x && rm /scratch/x").returncode == 0
@@ -95,11 +95,11 @@ def test_each_container_reaches_what_it_needs_and_nothing_else(project):
     expected |= {"minio": servers | services, "valkey": servers | services}
     places = [*servers, *services, *front]
     # The gateway's own network must lead to this host; it lacks the route beyond it.
-    found = {
+    reached = {
         service: project.reaches(service, places if service == "front" else [*places, world])
         for service in LONG_RUNNING
     }
-    assert found == expected
+    assert reached == expected
 
 
 def test_secrets_are_nowhere_but_in_their_files(project, walked):
@@ -124,11 +124,11 @@ def test_secrets_are_nowhere_but_in_their_files(project, walked):
 def test_no_layer_holds_a_secret_or_more_of_the_clone_than_it_needs(project):
     for name in MEGABYTES_OVER_BASE:
         look = ["docker", "run", "--rm", "--user", "0", "--entrypoint", "sh", f"pikastack/{name}:test", "-c"]
-        found = run(
+        secrets = run(
             *look,
             "find / -xdev -name 'api-keys' -o -xdev -name '*-secret-key' -o -xdev -path '*/docker/secrets*'",
         )
-        assert found == "", name
+        assert secrets == "", name
         leftovers = (
             "ls -A /src /scratch /tmp /var/cache/uv 2>/dev/null | grep -v : ; find / -xdev -name .cache"
         )
@@ -195,10 +195,10 @@ def test_each_service_has_its_own_rights_in_store_and_queue(project, walked):
 
 def test_the_images_are_small_and_front_ends_have_no_tensorflow(project):
     base = size(BASE)
-    found = {name: (size(f"pikastack/{name}:test") - base) / MEGABYTE for name in MEGABYTES_OVER_BASE}
-    print({name: f"{megabytes:.0f} MB over its base" for name, megabytes in found.items()})
-    assert {name for name, megabytes in found.items() if megabytes > MEGABYTES_OVER_BASE[name]} == set(), (
-        found
+    sizes = {name: (size(f"pikastack/{name}:test") - base) / MEGABYTE for name in MEGABYTES_OVER_BASE}
+    print({name: f"{megabytes:.0f} MB over its base" for name, megabytes in sizes.items()})
+    assert {name for name, megabytes in sizes.items() if megabytes > MEGABYTES_OVER_BASE[name]} == set(), (
+        sizes
     )
     for name in (*SERVICES, *WORKERS):
         look = "import importlib.util as u, sys; sys.exit(u.find_spec('tensorflow') is not None)"

@@ -60,12 +60,12 @@ def ended(queue, job_id: str, seconds: float = 240) -> JobView:
 @pytest.fixture
 def images(store) -> dict[str, bool]:
     """Return picture id → whether it is yellow, for everything in the images bucket."""
-    bucket, found = PictureBucket(store, Bucket.IMAGES), {}
+    bucket, kinds = PictureBucket(store, Bucket.IMAGES), {}
     for is_yellow in (True, False):
         for data in squares(NUM_IMAGES // 2, is_yellow=is_yellow, seed=5):
             bucket.add(sha256(data), data, "png", {"source": "drawn by a test"})
-            found[sha256(data)] = is_yellow
-    return found
+            kinds[sha256(data)] = is_yellow
+    return kinds
 
 
 def test_the_way_from_labels_to_chosen_pictures(store, queue, images, stack_environment, tmp_path):
@@ -125,15 +125,15 @@ def _kill_children() -> None:
     """Send SIGKILL to this test's worker and its children."""
     own = psutil.Process().children(recursive=True)
     workers = [child for child in own if "pika_kit.worker" in " ".join(child.cmdline()[:4])]
-    for found in [child for parent in workers for child in (*parent.children(recursive=True), parent)]:
-        found.send_signal(signal.SIGKILL)
+    for member in [child for parent in workers for child in (*parent.children(recursive=True), parent)]:
+        member.send_signal(signal.SIGKILL)
 
 
 def _check_front_end(pid: int) -> None:
     """Assert that memory is below the limit and no TensorFlow library is mapped."""
-    for found in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
-        assert found.memory_info().rss < MEMORY_LIMIT
-        assert not [entry.path for entry in found.memory_maps() if "tensorflow" in entry.path]
+    for member in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        assert member.memory_info().rss < MEMORY_LIMIT
+        assert not [entry.path for entry in member.memory_maps() if "tensorflow" in entry.path]
 
 
 def _slowness() -> float:

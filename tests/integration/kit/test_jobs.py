@@ -116,7 +116,7 @@ def test_a_killed_worker_leaves_no_child_and_its_job_is_taken_up_by_the_next(job
     with fake_worker() as process:
         _progressed(jobs, job.id, 5)
         (child,) = [
-            found for found in psutil.Process(process.pid).children() if "horse" in " ".join(found.cmdline())
+            child for child in psutil.Process(process.pid).children() if "horse" in " ".join(child.cmdline())
         ]
         process.kill()
         process.wait()

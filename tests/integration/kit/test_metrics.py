@@ -8,8 +8,9 @@ from servers import service
 
 def _count(url):
     text = urllib3.request("GET", f"{url}/metrics", retries=False).data.decode()
-    found = re.findall(r'^pika_http_requests_total\{[^}]*route="/docs"[^}]*\} ([0-9.]+)$', text, re.MULTILINE)
-    return sum(map(float, found))
+    pattern = r'^pika_http_requests_total\{[^}]*route="/docs"[^}]*\} ([0-9.]+)$'
+    counts = re.findall(pattern, text, re.MULTILINE)
+    return sum(map(float, counts))
 
 
 def test_several_processes_add_up(stack_environment, store, tmp_path):

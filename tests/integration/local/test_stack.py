@@ -78,15 +78,15 @@ def stacks(tmp_path_factory, home):
     One folder's name contains a space; the other's path is longer than a socket address may be.
     """
     roots = [tmp_path_factory.mktemp("one") / "a state", tmp_path_factory.mktemp("two") / ("deep" * 20)]
-    found = [Stack(root, home) for root in roots]
+    both = [Stack(root, home) for root in roots]
     try:
         with ThreadPoolExecutor() as pool:
-            urls = [answer["url"] for answer in pool.map(Stack.up, [*found, *found])]
-        assert urls == [stack.state["url"] for stack in found] * 2
+            urls = [answer["url"] for answer in pool.map(Stack.up, [*both, *both])]
+        assert urls == [stack.state["url"] for stack in both] * 2
         assert len(set(urls)) == 2
-        yield found
+        yield both
     finally:
-        for stack in found:
+        for stack in both:
             stack.cli("down")
 
 
@@ -145,18 +145,18 @@ def test_no_secret_stands_on_a_command_line(stacks):
 
 def test_a_second_up_finds_the_first(stacks):
     supervisor = stacks[0].state["supervisor"]
-    found = stacks[0].up()
-    assert found["ran_already"]
-    assert found["other_settings"] == []
-    assert found["url"] == stacks[0].state["url"]
+    again = stacks[0].up()
+    assert again["ran_already"]
+    assert again["other_settings"] == []
+    assert again["url"] == stacks[0].state["url"]
     assert stacks[0].state["supervisor"] == supervisor
 
 
 def test_a_running_stack_with_other_settings_is_said_to_have_them(stacks, tmp_path):
     (tmp_path / "pictures").mkdir()
     root = str(tmp_path / "pictures")
-    found = stacks[0].cli("up", "--scrape-root", root, PIKA_IS_PIKACHU_THRESHOLD="0.5")
-    assert found["other_settings"] == ["PIKA_IS_PIKACHU_THRESHOLD", f"--scrape-root {root}"]
+    again = stacks[0].cli("up", "--scrape-root", root, PIKA_IS_PIKACHU_THRESHOLD="0.5")
+    assert again["other_settings"] == ["PIKA_IS_PIKACHU_THRESHOLD", f"--scrape-root {root}"]
     assert "other settings" in stacks[0].said
 
 

@@ -62,9 +62,9 @@ def drawn(tmp_path_factory):
 class Chain:
     """Run one stack's jobs in sequence, each with an outage in the middle, or with none."""
 
-    def __init__(self, found, folder, drawn):
-        self.servers = found
-        environment = environment_on(found, folder) | {"PIKA_SCRAPE_ROOTS": str(drawn)}
+    def __init__(self, servers, folder, drawn):
+        self.servers = servers
+        environment = environment_on(servers, folder) | {"PIKA_SCRAPE_ROOTS": str(drawn)}
         settings = Settings.from_environment(environment)
         self.store, self.queue = Store.connect(settings), JobQueue.connect(settings)
         self.store.ensure_buckets()
@@ -73,17 +73,17 @@ class Chain:
 
     def run(self, outages):
         """Return job → its results, in figures that do not depend on time."""
-        found = {}
+        results = {}
         with ExitStack() as stack:
             for name in ("scraper", "classifier", "gan"):
                 stack.enter_context(worker(name, self.environment, self.folder))
             for name in JOBS:
-                found[name] = self._job(name, outages.get(name))
-        found["buckets"] = {
+                results[name] = self._job(name, outages.get(name))
+        results["buckets"] = {
             bucket: _digest(PictureBucket(self.store, bucket).ids())
             for bucket in (Bucket.RAW, Bucket.IMAGES, Bucket.PIKACHU)
         }
-        return found
+        return results
 
     def _job(self, name, outage):
         job = self.queue.enqueue(name, ARGUMENTS[name])
@@ -162,9 +162,10 @@ def first_chain(fragile_servers, drawn, tmp_path_factory):
 def test_every_job_ends_with_the_result_of_an_undisturbed_run(
     fragile_servers, drawn, first_chain, tmp_path, outages
 ):
-    found = Chain(fragile_servers, tmp_path, drawn).run(outages)
+    results = Chain(fragile_servers, tmp_path, drawn).run(outages)
     for name, figures in first_chain[1].items():
-        assert found[name] == pytest.approx(figures) if _is_flat(figures) else found[name] == figures, name
+        expected = pytest.approx(figures) if _is_flat(figures) else figures
+        assert results[name] == expected, name
 
 
 def _is_flat(figures):
@@ -192,14 +193,14 @@ def test_a_hundred_clients_are_served_while_the_store_is_away(
         end = time.monotonic() + seconds
 
         def client(number):
-            found = []
+            codes = []
             while time.monotonic() < end:
-                found.append(calls[number % 2]())
-            return found
+                codes.append(calls[number % 2]())
+            return codes
 
         try:
             with ThreadPoolExecutor(100) as clients:
-                statuses = [status for found in clients.map(client, range(100)) for status in found]
+                statuses = [status for codes in clients.map(client, range(100)) for status in codes]
         finally:
             fragile_servers.weed.resume()
     assert len(statuses) >= 100

@@ -58,14 +58,14 @@ class Host(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def hosts(count: int):
     """Start several picture hosts, because each gets at most ten requests per second."""
-    found = [ThreadingHTTPServer(("127.0.0.1", 0), Host) for _ in range(count)]
-    for server in found:
+    web = [ThreadingHTTPServer(("127.0.0.1", 0), Host) for _ in range(count)]
+    for server in web:
         server.daemon_threads, server.asked = True, Counter()
         threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield found
+        yield web
     finally:
-        for server in found:
+        for server in web:
             server.shutdown()
             server.server_close()
 
@@ -73,10 +73,10 @@ def hosts(count: int):
 class Run:
     """Scrape all addresses once, into new buckets."""
 
-    def __init__(self, found, folder, places):
+    def __init__(self, running, folder, places):
         folder.mkdir()
-        self.servers, self.folder = found, folder
-        self.environment = environment_on(found, folder) | {"PIKA_FETCH_ALLOW": ",".join(places)}
+        self.servers, self.folder = running, folder
+        self.environment = environment_on(running, folder) | {"PIKA_FETCH_ALLOW": ",".join(places)}
         self.store = Store.connect(Settings.from_environment(self.environment))
         self.store.ensure_buckets()
         urls = [f"http://{places[n % len(places)]}/{n}.jpg" for n in range(NUM_PICTURES)]
@@ -107,9 +107,7 @@ class Run:
 
     def result(self, url, job_id):
         view = wait_for(
-            lambda: (
-                (found := self.view(url, job_id)) and found["status"] not in ("queued", "running") and found
-            ),
+            lambda: (job := self.view(url, job_id)) and job["status"] not in ("queued", "running") and job,
             "the job ends",
             600,
         )
@@ -132,9 +130,9 @@ class Run:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_everything_is_killed_in_turn_and_the_buckets_are_those_of_an_undisturbed_run(tmp_path):
-    with servers(tmp_path / "servers", is_durable=True) as found, hosts(16) as web:
+    with servers(tmp_path / "servers", is_durable=True) as running, hosts(16) as web:
         places = [f"127.0.0.1:{server.server_address[1]}" for server in web]
-        calm = Run(found, tmp_path / "calm", places)
+        calm = Run(running, tmp_path / "calm", places)
         with (
             service("scraper", calm.environment, calm.folder) as url,
             worker("scraper", calm.environment, calm.folder),
@@ -147,7 +145,7 @@ def test_everything_is_killed_in_turn_and_the_buckets_are_those_of_an_undisturbe
         assert asked.pop("/robots.txt") == 16
         assert set(asked.values()) == {1}
 
-        rough = Run(found, tmp_path / "rough", places)
+        rough = Run(running, tmp_path / "rough", places)
         with service("scraper", rough.environment, rough.folder) as url:
             with worker("scraper", rough.environment, rough.folder) as process:
                 job = rough.start(url)
@@ -155,13 +153,13 @@ def test_everything_is_killed_in_turn_and_the_buckets_are_those_of_an_undisturbe
                 process.kill()
             with worker("scraper", rough.environment, rough.folder):
                 rough.reach(url, job, "collecting", 600)
-                found.weed.kill()
+                running.weed.kill()
                 time.sleep(2)
-                found.weed.start()
+                running.weed.start()
                 rough.reach(url, job, "collecting", 1000)
-                found.valkey.kill()
+                running.valkey.kill()
                 time.sleep(2)
-                found.valkey.start()
+                running.valkey.start()
                 rough.reach(url, job, "collecting", 1400)
         # The front end has ended with its block; the job continues under another.
         with service("scraper", rough.environment, rough.folder) as url:

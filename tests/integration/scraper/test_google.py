@@ -87,8 +87,8 @@ def pictures(tmp_path, monkeypatch):
 
 
 def context_for(tmp_path, **settings) -> JobContext:
-    found = settings_for_tests(tmp_path / "scratch", google=True, **settings)
-    return JobContext("job", found, MemoryStore(), lambda _: None, lambda: False)
+    context = settings_for_tests(tmp_path / "scratch", google=True, **settings)
+    return JobContext("job", context, MemoryStore(), lambda _: None, lambda: False)
 
 
 @needs_chromium
@@ -112,7 +112,9 @@ def test_what_the_results_page_shows_is_fetched_by_our_own_fetcher(tmp_path, pic
     # The browser loaded only the page; only the fetcher requested pictures, robots.txt first.
     assert sorted(asked) == ["/0.png?a=1&b=2", "/1.png", "/gone.png", "/robots.txt"]
     raw = PictureBucket(context.store, Bucket.RAW)
-    origins = {origin["url"]: origin for found in raw.ids() for origin in raw.provenance(found)["origins"]}
+    origins = {
+        origin["url"]: origin for picture_id in raw.ids() for origin in raw.provenance(picture_id)["origins"]
+    }
     origin = origins[f"{host}/0.png?a=1&b=2"]
     assert (origin["source"], origin["query"], origin["note"]) == ("google", "Pokémon", "the page is a guess")
     assert origin["page"].startswith("https://pages.test/")

@@ -44,14 +44,14 @@ def running(environment, folder):
 
 def contents(store: Store) -> dict[str, str]:
     """Return key and content of what prepare and scrape write, without times and job ids."""
-    found = {}
+    texts = {}
     for bucket in (Bucket.RAW, Bucket.IMAGES):
         for info in store.list(bucket):
             text = store.get(bucket, info.key).hex()
             if info.key.endswith(".json"):
                 text = re.sub(r'"(time|job)": "[^"]*"', "", store.get(bucket, info.key).decode())
-            found[f"{bucket}/{info.key}"] = text
-    return found
+            texts[f"{bucket}/{info.key}"] = text
+    return texts
 
 
 @contextlib.contextmanager
@@ -72,13 +72,13 @@ def picture_host(pages: dict[str, tuple[int, bytes]]):
         def log_message(self, *_):
             pass
 
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=found.serve_forever, daemon=True).start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield found.server_address[1]
+        yield server.server_address[1]
     finally:
-        found.shutdown()
-        found.server_close()
+        server.shutdown()
+        server.server_close()
 
 
 def test_upload_scrape_and_look(environment, tmp_path, store):
@@ -118,7 +118,7 @@ def test_upload_scrape_and_look(environment, tmp_path, store):
             listed = call("GET", "/images?bucket=images&limit=100", 200)["pictures"]
             assert len(listed) == 8
             origins = next(f for f in listed if f["id"] == uploaded["id"])["provenance"]["origins"]
-            assert [found["source"] for found in origins] == ["upload", "folder", "folder"]
+            assert [origin["source"] for origin in origins] == ["upload", "folder", "folder"]
             assert call("GET", "/buckets", 200) == {
                 "buckets": {"raw": 9, "images": 8, "pikachu": 0},
                 "near_duplicates": 1,
@@ -192,7 +192,7 @@ def test_two_workers_on_one_bucket_lose_nothing_and_take_nothing_twice(environme
     assert sum(report["prepared"]["prepared"] for report in reports) == 40 + 80
     assert sum(report["prepared"]["near_duplicates"] for report in reports) == 20
     raw = PictureBucket(store, Bucket.RAW)
-    origins = [origin["name"] for found in raw.ids() for origin in raw.provenance(found)["origins"]]
+    origins = [origin["name"] for picture_id in raw.ids() for origin in raw.provenance(picture_id)["origins"]]
     assert len(origins) == len(set(origins)) == 180
     assert PictureBucket(store, Bucket.IMAGES).count() == 120
 

@@ -13,7 +13,7 @@ def drawn(num: int, *, is_yellow: bool, seed: int) -> list[np.ndarray]:
     """Return pictures uint8 (256, 256, 3): a yellow disc or a blue square, anywhere on a pale ground."""
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:256, 0:256]
-    found = []
+    pictures = []
     for _ in range(num):
         picture = np.full((256, 256, 3), random.integers(180, 256, 3), np.uint8)
         row, column = random.uniform(90, 166, 2)
@@ -23,8 +23,8 @@ def drawn(num: int, *, is_yellow: bool, seed: int) -> list[np.ndarray]:
             picture[down**2 + right**2 < size**2] = (250, 210, 40)
         else:
             picture[np.maximum(abs(down), abs(right)) < size] = (50, 80, 200)
-        found.append(picture)
-    return found
+        pictures.append(picture)
+    return pictures
 
 
 def put_images(store: MemoryStore, pictures: list[np.ndarray]) -> list[str]:

@@ -23,14 +23,14 @@ def picture() -> np.ndarray:
 
 
 def test_without_any_change_a_picture_stays_or_is_mirrored(picture):
-    found = {augment(picture, np.random.default_rng(seed), STILL, 256).tobytes() for seed in range(8)}
-    assert found == {picture.tobytes(), picture[:, ::-1].tobytes()}
+    results = {augment(picture, np.random.default_rng(seed), STILL, 256).tobytes() for seed in range(8)}
+    assert results == {picture.tobytes(), picture[:, ::-1].tobytes()}
 
 
 def test_half_the_size_shows_the_whole_picture(picture):
     halved = picture.reshape(128, 2, 128, 2, 3).mean((1, 3))
-    found = augment(picture, np.random.default_rng(0), STILL, 128).astype(float)
-    difference = min(np.abs(found - halved).mean(), np.abs(found[:, ::-1] - halved).mean())
+    small = augment(picture, np.random.default_rng(0), STILL, 128).astype(float)
+    difference = min(np.abs(small - halved).mean(), np.abs(small[:, ::-1] - halved).mean())
     assert difference < 2
 
 

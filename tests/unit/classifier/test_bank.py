@@ -71,10 +71,10 @@ def test_what_is_known_of_withdrawn_pictures_can_be_forgotten(memory_store, pict
 def test_variations_are_kept_for_each_picture(memory_store, pictures):
     preset = replace(PRESETS["default"], num_varied=8, num_variations=2)
     first = Counting()
-    found = variations_of(memory_store, first, preset, tuple(pictures), nothing)
-    assert (found.shape, first.num_pictures) == ((2, 8, 2752), 16)
+    features = variations_of(memory_store, first, preset, tuple(pictures), nothing)
+    assert (features.shape, first.num_pictures) == ((2, 8, 2752), 16)
     again = Counting()
-    assert np.array_equal(variations_of(memory_store, again, preset, tuple(pictures), nothing), found)
+    assert np.array_equal(variations_of(memory_store, again, preset, tuple(pictures), nothing), features)
     assert again.num_pictures == 0
     # After a scrape only new pictures are processed, and deleted ones leave nothing behind.
     more = (*pictures, *put_images(memory_store, drawn(20, is_yellow=False, seed=2)))
@@ -102,15 +102,15 @@ def test_a_stop_keeps_the_variations_that_were_looked_at(memory_store, pictures)
 
 
 def variation_objects(store):
-    found = store.list(Bucket.RUNS, "classifier/features/")
-    return [store.get(Bucket.RUNS, info.key) for info in found if "/variations/" in info.key]
+    objects = store.list(Bucket.RUNS, "classifier/features/")
+    return [store.get(Bucket.RUNS, info.key) for info in objects if "/variations/" in info.key]
 
 
 def test_every_picture_is_looked_at_once(memory_store, pictures, bank):
     extractor, seen = Counting(), []
-    found = bank.complete(extractor, lambda done, total: seen.append((done, total)))
-    assert found.ids == tuple(sorted(pictures))
-    assert found.values.shape == (20, 2752)
+    features = bank.complete(extractor, lambda done, total: seen.append((done, total)))
+    assert features.ids == tuple(sorted(pictures))
+    assert features.values.shape == (20, 2752)
     assert extractor.num_pictures == 20
     assert (seen[0], seen[-1]) == ((0, 20), (20, 20))
     more = put_images(memory_store, drawn(3, is_yellow=False, seed=2))
@@ -152,9 +152,9 @@ def test_two_at_once_share_the_work(memory_store, bank):
 def test_unreadable_and_deleted_pictures(memory_store, pictures, bank):
     images = PictureBucket(memory_store, Bucket.IMAGES)
     images.add("0" * 64, b"\x89PNG\r\n\x1a\n and no more", "png", {})
-    found = bank.complete(Counting(), nothing)
-    assert "0" * 64 in found.ids
-    assert found.readable().ids == tuple(sorted(pictures))
+    features = bank.complete(Counting(), nothing)
+    assert "0" * 64 in features.ids
+    assert features.readable().ids == tuple(sorted(pictures))
     images.delete(pictures[0])
     assert pictures[0] not in bank.read().ids
 
@@ -222,7 +222,7 @@ def test_odd_files_and_real_pictures_get_one_answer_everywhere(trained, tmp_path
     """The original, the scraper's square of it, and both runtimes agree to 1e-4."""
     files = sorted((test_data / "odd-files").iterdir())
     files += sorted((test_data / "pikachu-real" / "pool").iterdir())[::33][:100]
-    found, squares = [], []
+    originals, squares = [], []
     for path in files:
         data = path.read_bytes()
         try:
@@ -231,15 +231,15 @@ def test_odd_files_and_real_pictures_get_one_answer_everywhere(trained, tmp_path
             with pytest.raises(PictureError):
                 prepare(data)
             continue
-        found.append(prepare(data))
+        originals.append(prepare(data))
         squares.append(prepare(made.square))
-    assert len(found) > 120
+    assert len(originals) > 120
     store, result, _ = trained
     _, folder, _ = Registry(store, "classifier").fetch(result["version"], tmp_path)
     onnx, tensorflow = OnnxRuntime(folder / "model.onnx"), TensorflowRuntime(folder)
     extractor = Extractor.load(store, FeatureSet())
-    for at in range(0, len(found), 16):
-        as_found, as_square = np.stack(found[at : at + 16]), np.stack(squares[at : at + 16])
+    for at in range(0, len(originals), 16):
+        as_found, as_square = np.stack(originals[at : at + 16]), np.stack(squares[at : at + 16])
         answers = onnx.run({"pictures": as_found})
         for other in (onnx.run({"pictures": as_square}), tensorflow.run({"pictures": as_found})):
             np.testing.assert_allclose(answers["probability"], other["probability"], rtol=0, atol=1e-4)
@@ -327,8 +327,8 @@ def test_training_again_looks_at_nothing_again(trained, tmp_path, monkeypatch):
     store, _, _ = trained
     monkeypatch.setattr(Extractor, "features", lambda *_: pytest.fail("a picture was looked at again"))
     assert train(context(store, tmp_path, "again"))["version"] == "v2"
-    found = compute_features(context(store, tmp_path, "bank"))
-    assert found == {"features": FeatureSet().key, "num_pictures": 40, "unreadable": 0}
+    computed = compute_features(context(store, tmp_path, "bank"))
+    assert computed == {"features": FeatureSet().key, "num_pictures": 40, "unreadable": 0}
 
 
 def test_the_network_is_exported_once(trained):

@@ -135,17 +135,17 @@ def test_the_piles_share_is_found_and_corrects_the_probabilities(share):
     truth = rng.random(20_000) < share
     # Scores of a unit normal around ±1: the logit for equal shares is twice the score.
     scores = rng.normal(size=truth.size) + np.where(truth, 1, -1)
-    found, shift = pile_prior(2 * scores, 0.5)
-    assert found == pytest.approx(share, abs=0.02)
+    estimated, shift = pile_prior(2 * scores, 0.5)
+    assert estimated == pytest.approx(share, abs=0.02)
     assert calibration_error(truth, sigmoid(2 * scores + shift)) < 0.02
     assert calibration_error(truth, sigmoid(2 * scores)) > 0.03
 
 
 def test_the_threshold_accepts_as_many_as_the_precision_allows():
     probabilities = np.array([0.99, 0.97, 0.9, 0.5, 0.1])
-    found = threshold_for(probabilities, 0.95)
-    assert (found.num_accepted, found.expected_precision) == (3, pytest.approx(2.86 / 3))
-    assert found.threshold == pytest.approx(0.7)
+    recommended = threshold_for(probabilities, 0.95)
+    assert (recommended.num_accepted, recommended.expected_precision) == (3, pytest.approx(2.86 / 3))
+    assert recommended.threshold == pytest.approx(0.7)
     nothing = threshold_for(probabilities, 0.995)
     assert (nothing.num_accepted, nothing.expected_precision) == (0, None)
     assert nothing.threshold > 0.99
@@ -162,9 +162,9 @@ def test_the_balanced_threshold_has_the_best_expected_f1():
 
 
 def test_equal_probabilities_are_accepted_together():
-    found = threshold_for(np.array([0.99, 0.9, 0.9, 0.9]), 0.94)
-    assert found.num_accepted == 1
-    assert 0.9 < found.threshold < 0.99
+    recommended = threshold_for(np.array([0.99, 0.9, 0.9, 0.9]), 0.94)
+    assert recommended.num_accepted == 1
+    assert 0.9 < recommended.threshold < 0.99
 
 
 @pytest.mark.parametrize(
@@ -212,16 +212,16 @@ def trained(hidden_world):
 
 
 def test_the_head_ranks_and_its_probabilities_hold_in_the_pile(trained):
-    found, pile, truth = trained
-    probabilities = found.head.probabilities(pile)
+    learned, pile, truth = trained
+    probabilities = learned.head.probabilities(pile)
     assert roc_auc(truth, probabilities) > 0.97
     assert calibration_error(truth, probabilities) < 0.06
-    assert found.facts["pile"]["share_of_pikachu"] == pytest.approx(truth.mean(), abs=0.05)
-    chosen = next(row for row in found.facts["thresholds"] if row["precision"] == 0.9)
+    assert learned.facts["pile"]["share_of_pikachu"] == pytest.approx(truth.mean(), abs=0.05)
+    chosen = next(row for row in learned.facts["thresholds"] if row["precision"] == 0.9)
     accepted = probabilities >= chosen["threshold"]
     assert truth[accepted].mean() == pytest.approx(0.9, abs=0.06)
     assert accepted.sum() > 0.7 * truth.sum()
-    assert found.validation["num_pictures"] == 100
+    assert learned.validation["num_pictures"] == 100
 
 
 def test_hard_labels_teach_and_do_not_tell_how_sure_the_head_may_be(hidden_world, trained, monkeypatch):
@@ -245,15 +245,15 @@ def test_hard_labels_teach_and_do_not_tell_how_sure_the_head_may_be(hidden_world
     monkeypatch.setattr("pika_classifier.learn.frozen.fit_platt", recording)
     features = Features(tuple(f"p{n}" for n in range(700)), pile[:700])
     preset = FrozenPreset("test", repeats=2, penalties=(1e-1,))
-    found = train_head(labelled, features, np.zeros((0, 0, WIDTH), np.float32), preset)
-    assert seen[-1][0] == found.facts["num_typical_labels"] == found.validation["num_pictures"] == 100
+    learned = train_head(labelled, features, np.zeros((0, 0, WIDTH), np.float32), preset)
+    assert seen[-1][0] == learned.facts["num_typical_labels"] == learned.validation["num_pictures"] == 100
     np.testing.assert_array_equal(seen[-1][1], is_pikachu)
-    assert found.label_probabilities.shape == (250,)
+    assert learned.label_probabilities.shape == (250,)
     # The logits are calibrated for the share of Pikachus among the typical labels.
-    assert found.facts["pile"]["share_of_pikachu"] == pytest.approx(truth[:700].mean(), abs=0.06)
+    assert learned.facts["pile"]["share_of_pikachu"] == pytest.approx(truth[:700].mean(), abs=0.06)
     alone = LabelledFeatures(labelled.ids[:100], values, is_pikachu)
     untaught = train_head(alone, features, np.zeros((0, 0, WIDTH), np.float32), preset)
-    assert not np.allclose(found.head.weights, untaught.head.weights, rtol=0.01)
+    assert not np.allclose(learned.head.weights, untaught.head.weights, rtol=0.01)
 
 
 def test_too_few_typical_labels_are_no_measure():
@@ -273,7 +273,7 @@ def test_the_next_labels_are_asked_for_above_the_heads_own_doubt(trained):
 
 
 def test_less_data_gives_less_certainty(trained):
-    found, pile, _ = trained
-    head = found.head
+    learned, pile, _ = trained
+    head = learned.head
     sure = sigmoid(head.platt.logits(pile @ head.weights + head.bias) + head.shift)
     assert head.probabilities(pile).max() < sure.max()

@@ -20,10 +20,10 @@ def test_the_interval_of_roc_auc_holds_the_truth_about_as_often_as_it_says():
     distance, rng = 1.0, np.random.default_rng(0)
     # Of two normals with variance 1: Φ(distance / √2).
     expected = 0.5 * (1 + math.erf(distance / 2))
-    found = [intervals.interval(roc_auc, *drawn_scores(rng, 40, distance)) for _ in range(100)]
-    covered = sum(low <= expected <= high for low, high in found)
+    bounds = [intervals.interval(roc_auc, *drawn_scores(rng, 40, distance)) for _ in range(100)]
+    covered = sum(low <= expected <= high for low, high in bounds)
     assert 88 <= covered <= 99
-    assert np.mean([high - low for low, high in found]) == pytest.approx(0.21, abs=0.03)
+    assert np.mean([high - low for low, high in bounds]) == pytest.approx(0.21, abs=0.03)
 
 
 def test_the_interval_narrows_with_the_labels():
@@ -43,9 +43,9 @@ def test_pairs_see_a_difference_that_both_intervals_overlap_for():
     other = base + 0.35 * truth
     alone = [intervals.interval(roc_auc, truth, scores) for scores in (base, other)]
     assert alone[0][1] > alone[1][0]
-    found = compare(truth, base, other)["roc_auc"]
-    assert found["is_clear"]
-    assert found["value"] == pytest.approx(roc_auc(truth, other) - roc_auc(truth, base))
+    difference = compare(truth, base, other)["roc_auc"]
+    assert difference["is_clear"]
+    assert difference["value"] == pytest.approx(roc_auc(truth, other) - roc_auc(truth, base))
     assert not compare(truth, base, base + rng.normal(scale=0.05, size=base.size))["roc_auc"]["is_clear"]
 
 

@@ -75,8 +75,8 @@ def test_the_trainer_the_savedmodel_and_onnx_agree(tmp_path):
     model = serving_model(logit_model(build(PRESETS["tiny"]), mirror=True), 0.5)
     pixels = np.random.default_rng(1).integers(0, 256, (5, 256, 256, 3), np.uint8)
     assert max(export(model, tmp_path, pixels).values()) <= 1e-4
-    found = Predictor(OnnxRuntime(tmp_path / "model.onnx"), "v1").probabilities(pixels)
-    np.testing.assert_allclose(found, predict_in_batches(model, pixels)["probability"], atol=1e-4)
+    probabilities = Predictor(OnnxRuntime(tmp_path / "model.onnx"), "v1").probabilities(pixels)
+    np.testing.assert_allclose(probabilities, predict_in_batches(model, pixels)["probability"], atol=1e-4)
 
 
 def test_the_articles_network_is_a_preset_too(trained, copy, tmp_path, monkeypatch):
@@ -152,14 +152,14 @@ def test_a_filter_shows_the_pictures_on_both_sides_of_its_threshold(trained, cop
     filter_bucket(context(copy, tmp_path, "first"), dry_run=True, threshold=0.5)
     labelled = set(LabelSet(copy).current())
     said = Predictions(copy, "v1", Bucket.IMAGES).read()
-    values = sorted(value for found, value in said.items() if found not in labelled)
+    values = sorted(value for picture_id, value in said.items() if picture_id not in labelled)
     threshold = (values[len(values) // 2 - 1] + values[len(values) // 2]) / 2
     report = filter_bucket(context(copy, tmp_path, "second"), dry_run=True, threshold=threshold)
     for name, is_above in (("accepted.png", True), ("left-out.png", False)):
         shown = report["borderline"][name]
         assert 1 < len(shown) <= 16
-        assert not labelled.intersection(found["id"] for found in shown)
-        distances = [found["probability"] - threshold for found in shown]
+        assert not labelled.intersection(picture["id"] for picture in shown)
+        distances = [picture["probability"] - threshold for picture in shown]
         assert all((distance >= 0) == is_above for distance in distances)
         assert distances == sorted(distances, key=abs)
         before = decode(load_sheet(copy, "second", name)).pixels
@@ -206,9 +206,9 @@ def test_a_filter_that_was_stopped_goes_on_where_it_was(trained, copy, tmp_path)
 
 
 def _copy_of(store: MemoryStore) -> MemoryStore:
-    found = MemoryStore()
-    found._objects = dict(store._objects)
-    return found
+    copied = MemoryStore()
+    copied._objects = dict(store._objects)
+    return copied
 
 
 def test_pictures_that_are_deleted_meanwhile_do_not_fail_a_filter(trained, copy, tmp_path):
@@ -251,7 +251,7 @@ def test_filtering_again_asks_the_store_little(trained, copy, tmp_path):
     report = filter_bucket(context(counting, tmp_path), threshold=0.5)
     assert report["kept"] == report["chosen"] > 10
     # The number of store calls does not grow with the number of pictures.
-    num_shown = sum(len(found) for found in report["borderline"].values())
+    num_shown = sum(len(shown) for shown in report["borderline"].values())
     assert num_shown <= 32
     assert counting.num_calls["get"] <= 20 + num_shown
     assert counting.num_calls["put"] <= 4
@@ -277,9 +277,9 @@ def test_what_the_model_doubts_most_comes_next(trained, copy, tmp_path):
     store = copy
     predictor = load_predictor(settings_for_tests(tmp_path), store)
     labelled = LabelSet(store).current()
-    found = choose_next(store, labelled, predictor, 3, seed=0)
-    assert found["order"] == "uncertain"
-    doubts = [abs(picture["probability"] - 0.5) for picture in found["pictures"]]
+    chosen = choose_next(store, labelled, predictor, 3, seed=0)
+    assert chosen["order"] == "uncertain"
+    doubts = [abs(picture["probability"] - 0.5) for picture in chosen["pictures"]]
     everything = choose_next(store, labelled, predictor, 12, seed=0)
     least = sorted(abs(picture["probability"] - 0.5) for picture in everything["pictures"])
     assert len(least) == 12

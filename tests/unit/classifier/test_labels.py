@@ -63,14 +63,14 @@ def test_the_latest_label_holds_and_the_log_keeps_all(labels, memory_store, ids)
 
 
 def held(labels: LabelSet) -> dict[str, str]:
-    return {found: label["label"] for found, label in labels.current().items()}
+    return {picture_id: label["label"] for picture_id, label in labels.current().items()}
 
 
 def test_undo_appends_and_brings_the_label_before_back(labels, memory_store, ids):
     labels.add([Label(ids[0], "pikachu", "trains")], "ann")
     labels.add([Label(ids[0], "others", "valids"), Label(ids[1], "others", "trains")], "ann")
     undone = labels.undo("ann")
-    assert [found["id"] for found in undone["labels"]] == ids[:2]
+    assert [label["id"] for label in undone["labels"]] == ids[:2]
     assert held(labels) == {ids[0]: "pikachu"}
     labels.undo("ann")
     assert labels.current() == {}
@@ -81,8 +81,8 @@ def test_undo_appends_and_brings_the_label_before_back(labels, memory_store, ids
 
 def test_undo_leaves_other_annotators_labels_alone(labels, ids):
     labels.add([Label(ids[0], "pikachu", "trains")], "ann")
-    labels.add([Label(found, "others", "trains") for found in ids[1:]], "bob")
-    assert [found["id"] for found in labels.undo("ann")["labels"]] == [ids[0]]
+    labels.add([Label(picture_id, "others", "trains") for picture_id in ids[1:]], "bob")
+    assert [label["id"] for label in labels.undo("ann")["labels"]] == [ids[0]]
     with pytest.raises(NothingToUndo):
         labels.undo("ann")
     assert held(labels) == dict.fromkeys(ids[1:], "others")
@@ -93,7 +93,7 @@ def test_an_import_in_several_parts_is_taken_back_as_a_whole(labels, ids):
     labels.add([Label(ids[0], "pikachu", "trains")], "ann", unit="import-1")
     labels.add([Label(ids[1], "pikachu", "trains")], "bob", unit="import-1")
     labels.add([Label(ids[2], "pikachu", "trains")], "ann", unit="import-1")
-    assert {found["id"] for found in labels.undo("ann")["labels"]} == {ids[0], ids[2]}
+    assert {label["id"] for label in labels.undo("ann")["labels"]} == {ids[0], ids[2]}
     assert held(labels) == {ids[0]: "others", ids[1]: "pikachu"}
 
 
@@ -167,7 +167,7 @@ def test_a_zip_in_the_articles_layout_is_imported(labels):
     assert {name: report[name] for name in ("files", "imported", "unchanged", "duplicates", "refused")} == {
         "files": 7, "imported": 2, "unchanged": 0, "duplicates": 1, "refused": 4,
     }  # fmt: skip
-    reasons = {found["file"].rpartition("/")[2]: found["reason"] for found in report["refused_files"]}
+    reasons = {refused["file"].rpartition("/")[2]: refused["reason"] for refused in report["refused_files"]}
     assert reasons == {
         "contradiction.png": "contradiction",
         "broken.jpg": "damaged",
@@ -186,24 +186,24 @@ def test_what_is_no_zip_changes_nothing(labels, memory_store):
 
 
 def test_without_a_model_chance_decides_what_is_next(memory_store, ids):
-    found = choose_next(memory_store, {ids[0]: {}}, None, 5, seed=0)
-    assert found["order"] == "random"
-    assert {picture["id"] for picture in found["pictures"]} == set(ids[1:])
-    assert found["unlabelled"] == 2
+    chosen = choose_next(memory_store, {ids[0]: {}}, None, 5, seed=0)
+    assert chosen["order"] == "random"
+    assert {picture["id"] for picture in chosen["pictures"]} == set(ids[1:])
+    assert chosen["unlabelled"] == 2
 
 
 def test_disagreements_name_who_said_what(labels, ids):
     labels.add([Label(ids[0], "pikachu", "trains"), Label(ids[1], "pikachu", "trains")], "ann")
     labels.add([Label(ids[0], "others", "trains"), Label(ids[1], "others", "trains")], "bob")
     labels.add([Label(ids[1], "others", "trains")], "ann")  # ann's turn again
-    (found,) = labels.disagreements()
-    assert found["id"] == ids[0]
-    assert [(said["annotator"], said["label"]) for said in found["labels"]] == [
+    (disagreement,) = labels.disagreements()
+    assert disagreement["id"] == ids[0]
+    assert [(said["annotator"], said["label"]) for said in disagreement["labels"]] == [
         ("ann", "pikachu"),
         ("bob", "others"),
     ]
     labels.undo("bob")
-    assert [found["id"] for found in labels.disagreements()] == []
+    assert [disagreement["id"] for disagreement in labels.disagreements()] == []
 
 
 def test_what_is_exported_is_imported_again(labels, memory_store, ids):
@@ -217,7 +217,7 @@ def test_what_is_exported_is_imported_again(labels, memory_store, ids):
     other = LabelSet(MemoryStore())
     report = import_zip(file.getvalue(), other, "bob")
     assert (report.imported, report.refused) == (2, [])
-    kept = {found: (label["label"], label["split"]) for found, label in other.current().items()}
+    kept = {picture_id: (label["label"], label["split"]) for picture_id, label in other.current().items()}
     assert kept == {ids[0]: ("pikachu", "trains"), ids[1]: ("others", "valids")}
 
 
@@ -237,10 +237,10 @@ def test_a_leased_picture_is_nobody_elses_for_a_while(memory_store, ids):
 def test_withdrawn_pictures_leave_the_set_and_do_not_come_back(labels, memory_store, ids):
     data = encode_png(drawn(1, is_yellow=True, seed=9)[0])
     zipped = as_zip({"trains/pikachu/a.png": data})
-    labels.add([Label(found, "pikachu", "trains") for found in ids], "ann")
+    labels.add([Label(picture_id, "pikachu", "trains") for picture_id in ids], "ann")
     import_zip(zipped, labels, "ann")
-    for found in (ids[0], sha256(data)):
-        withdraw(memory_store, found, "")
+    for picture_id in (ids[0], sha256(data)):
+        withdraw(memory_store, picture_id, "")
     assert set(labels.current()) == set(ids[1:])
     assert labels.remove_withdrawn() == sorted([ids[0], sha256(data)])
     assert labels.remove_withdrawn() == []

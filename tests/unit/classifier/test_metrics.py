@@ -38,11 +38,11 @@ def test_equal_scores_are_one_point_of_the_curve():
 
 
 def test_a_score_at_the_threshold_passes():
-    found = metrics.at_threshold(TRUTH, SCORES, 0.7)
-    assert found["num_passed"] == 3
-    assert found["precision"] == pytest.approx(2 / 3)
-    assert found["recall"] == pytest.approx(2 / 3)
-    assert found["accuracy"] == pytest.approx(3 / 5)
+    figures = metrics.at_threshold(TRUTH, SCORES, 0.7)
+    assert figures["num_passed"] == 3
+    assert figures["precision"] == pytest.approx(2 / 3)
+    assert figures["recall"] == pytest.approx(2 / 3)
+    assert figures["accuracy"] == pytest.approx(3 / 5)
 
 
 def test_precision_of_nothing_is_none():
@@ -72,8 +72,8 @@ def test_separable_pictures_do_not_ask_for_certainty():
 
 def test_the_recommended_threshold_lies_between_the_last_yes_and_the_first_no():
     truth = np.array([1, 1, 1, 0, 0], bool)
-    found = metrics.recommended_threshold(truth, np.array([0.9, 0.8, 0.7, 0.5, 0.1]))
-    assert found == pytest.approx(0.6)
+    threshold = metrics.recommended_threshold(truth, np.array([0.9, 0.8, 0.7, 0.5, 0.1]))
+    assert threshold == pytest.approx(0.6)
 
 
 def test_a_wrong_yes_weighs_more_than_a_missed_pikachu():

@@ -25,9 +25,9 @@ def labelled(num: int, seed: int) -> LabelledPictures:
 def test_shrinking_takes_the_mean_of_blocks():
     pictures = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), np.uint8)
     inputs = picture_input()
-    found = keras.Model(inputs, shrink(inputs, 64, 1 / 128, -127 / 128))(pictures)
+    small = keras.Model(inputs, shrink(inputs, 64, 1 / 128, -127 / 128))(pictures)
     means = pictures.reshape(2, 64, 4, 64, 4, 3).astype(float).mean((2, 4))
-    np.testing.assert_allclose(np.asarray(found), (means - 127) / 128, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(small), (means - 127) / 128, atol=1e-5)
 
 
 def test_the_residual_network_gives_one_logit_for_each_picture():

@@ -20,7 +20,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 def test_a_circle_stands_where_what_is_said_meets_what_is_true():
     plot = ElementTree.fromstring(reliability_plot(TRUTH, SAID))
-    told = [found.findtext(f"{_SVG}title") for found in plot.iter(f"{_SVG}circle")]
+    told = [circle.findtext(f"{_SVG}title") for circle in plot.iter(f"{_SVG}circle")]
     assert told == [
         "2 pictures: said 0.12, true 0.00",
         "1 pictures: said 0.40, true 1.00",

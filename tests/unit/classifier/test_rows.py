@@ -95,8 +95,8 @@ def test_a_job_that_is_overtaken_computes_nothing_again(memory_store, rows, entr
             rows.merge()
         return compute(part)
 
-    found, num = RowStore(memory_store, PREFIX).complete(entries, counted, nothing, 1)
-    assert found == compute(entries)
+    rows_there, num = RowStore(memory_store, PREFIX).complete(entries, counted, nothing, 1)
+    assert rows_there == compute(entries)
     assert num == sum(calls.values()) <= 5
 
 

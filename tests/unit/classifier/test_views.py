@@ -101,14 +101,14 @@ def test_a_precision_that_the_card_does_not_list_is_told(client, yellow):
 def test_pictures_to_audit_are_random_ones_that_the_model_accepts(client, trained):
     accepted = json.loads(client.get("/labels/next?mode=audit&threshold=0.5&count=100").data)
     assert accepted["order"] == "audit"
-    assert {found["why"] for found in accepted["pictures"]} == {"audit"}
-    assert {found["id"] for found in accepted["pictures"]} <= set(trained[2]["pikachu"][14:])
-    assert all(found["probability"] >= 0.5 for found in accepted["pictures"])
+    assert {picture["why"] for picture in accepted["pictures"]} == {"audit"}
+    assert {picture["id"] for picture in accepted["pictures"]} <= set(trained[2]["pikachu"][14:])
+    assert all(picture["probability"] >= 0.5 for picture in accepted["pictures"])
 
 
 def test_every_form_gives_the_same_answer(client, yellow):
     text = base64.b64encode(yellow).decode()
-    found = [
+    answers = [
         client.post("/is-pikachu", data=yellow, content_type="image/png").get_json(),
         client.post("/is-pikachu", data=yellow, content_type="application/x-www-form-urlencoded").get_json(),
         *client.post("/is-pikachu", **files(yellow)).get_json(),
@@ -117,15 +117,15 @@ def test_every_form_gives_the_same_answer(client, yellow):
         client.post("/is-pikachu", json={"image": base64.encodebytes(yellow).decode()}).get_json(),
         client.post("/is-pikachu", json={"images": [text]}).get_json()[0],
     ]
-    assert {answer["probability"] for answer in found} == {found[0]["probability"]}
+    assert {answer["probability"] for answer in answers} == {answers[0]["probability"]}
 
 
 def test_many_are_answered_in_order_and_a_broken_one_has_its_own_problem(client, yellow, blue):
     answer = client.post("/is-pikachu?threshold=0.5", **files(yellow, blue, yellow[:200], b"", blue, b"text"))
     body = answer.get_json()
     assert answer.status_code == 200
-    assert [found.get("is_pikachu") for found in body] == [True, False, None, None, False, None]
-    problems = [found["problem"] for found in body if "problem" in found]
+    assert [answer.get("is_pikachu") for answer in body] == [True, False, None, None, False, None]
+    problems = [answer["problem"] for answer in body if "problem" in answer]
     assert [problem["reason"] for problem in problems] == ["damaged", "empty", "not_a_picture"]
     assert all(problem["request_id"] == answer.headers["X-Request-Id"] for problem in problems)
 
@@ -133,7 +133,7 @@ def test_many_are_answered_in_order_and_a_broken_one_has_its_own_problem(client,
 def test_more_than_a_batch_keeps_its_order(client, yellow, blue):
     sent = [yellow if number % 3 == 0 else blue for number in range(40)]
     body = client.post("/is-pikachu?threshold=0.5", **files(*sent)).get_json()
-    assert [found["is_pikachu"] for found in body] == [number % 3 == 0 for number in range(40)]
+    assert [answer["is_pikachu"] for answer in body] == [number % 3 == 0 for number in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_a_body_that_is_no_zip_is_a_problem(empty):
 def test_two_annotators_are_given_different_pictures(client):
     def asked(annotator):
         body = json.loads(client.get(f"/labels/next?count=5&annotator={annotator}").data)
-        return {found["id"] for found in body["pictures"]}
+        return {picture["id"] for picture in body["pictures"]}
 
     ann, bob = asked("ann"), asked("bob")
     assert len(ann) == len(bob) == 5
@@ -324,7 +324,7 @@ def test_the_cards_plots_are_served(client):
 
 def publish_with_answers(store, folder, answers, run_id):
     """A version with the answers to labels that a training job stores."""
-    truth = [found < "8" for found in answers]
+    truth = [picture_id < "8" for picture_id in answers]
     validation = metrics.report(np.array(truth), np.array(list(answers.values())))
     card = {"preset": {"name": "default"}, "validation": validation, "recommended_threshold": 0.5}
     version = Registry(store, "classifier").publish(folder, card, run_id=run_id)

@@ -65,8 +65,8 @@ class Machine:
 
     def levels(self, root):
         """Return the failed checks: name → level."""
-        found = preflight.check(root, self.run)
-        return {finding.name: finding.level for finding in found if finding.level != OK}
+        findings = preflight.check(root, self.run)
+        return {finding.name: finding.level for finding in findings if finding.level != OK}
 
 
 @pytest.fixture
@@ -96,9 +96,9 @@ def test_a_good_machine_has_nothing_in_the_way(machine, root, capsys):
 )
 def test_what_is_missing_or_too_old_is_named_with_a_remedy(machine, root, program, answer, name, remedy):
     machine.answers[program] = answer
-    (found,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
-    assert (found.name, found.level) == (name, PROBLEM)
-    assert remedy in found.remedy
+    (failure,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
+    assert (failure.name, failure.level) == (name, PROBLEM)
+    assert remedy in failure.remedy
 
 
 def test_memory_and_disk_that_are_short_are_a_warning(machine, root, monkeypatch):
@@ -148,9 +148,9 @@ def test_a_card_is_tried_in_the_container_that_wants_it(machine, root):
 def test_names_that_nothing_reads_are_told(machine, root):
     with (root / ".env").open("a") as env:
         env.write("PIKA_PROT=80\n# PIKA_OLD=1\nMY_OWN=1\n")
-    (found,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
-    assert found.level == WARNING
-    assert found.message == "nothing reads PIKA_PROT"
+    (failure,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
+    assert failure.level == WARNING
+    assert failure.message == "nothing reads PIKA_PROT"
 
 
 def test_secrets_are_made_once_and_never_replaced(tmp_path):
@@ -184,9 +184,9 @@ def test_a_secret_that_is_no_good_is_named_but_not_told(machine, root, text):
     path = root / preflight.FOLDER / "s3-gan-secret-key"
     path.chmod(0o644)
     path.write_text(text)
-    (found,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
-    assert (found.name, found.level) == ("s3-gan-secret-key", PROBLEM)
-    assert "words" not in found.message
+    (failure,) = [finding for finding in preflight.check(root, machine.run) if finding.level != OK]
+    assert (failure.name, failure.level) == ("s3-gan-secret-key", PROBLEM)
+    assert "words" not in failure.message
 
 
 def test_a_secret_that_is_missing_a_folder_or_unreadable_in_a_container_is_found(machine, root):

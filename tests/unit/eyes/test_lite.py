@@ -16,7 +16,7 @@ REFERENCE = json.loads((Path(__file__).parent / "lite0_reference.json").read_tex
 def pictures() -> np.ndarray:
     """Two pictures by formula, which any program can reproduce."""
     rows, columns = np.mgrid[0:256, 0:256] / 256
-    found = []
+    pictures = []
     for k in range(2):
         waves = np.stack(
             [
@@ -26,8 +26,8 @@ def pictures() -> np.ndarray:
             ],
             -1,
         )
-        found.append(np.clip(np.rint(127.5 + 60 * waves), 0, 255).astype(np.uint8))
-    return np.stack(found)
+        pictures.append(np.clip(np.rint(127.5 + 60 * waves), 0, 255).astype(np.uint8))
+    return np.stack(pictures)
 
 
 def test_features_are_those_of_the_reference():
@@ -45,7 +45,7 @@ def test_maps_can_be_tapped_and_pool_to_the_features(lite):
     """Wrong strides, widths or weights would not give similar features for a picture and its shifted copy."""
     normalised = (pictures().astype(np.float32) - 127) / 128
     features = np.asarray(build_lite(lite, 256)(normalised))
-    stage3, head = (np.asarray(found) for found in build_lite(lite, 256, taps=("stage3", "head"))(normalised))
+    stage3, head = (np.asarray(maps) for maps in build_lite(lite, 256, taps=("stage3", "head"))(normalised))
     assert stage3.shape[:3] == (2, 32, 32)
     np.testing.assert_allclose(head.mean(axis=(1, 2)), features, atol=1e-5)
     shifted = np.asarray(build_lite(lite, 256)(np.roll(normalised, 8, axis=2)))
@@ -55,7 +55,7 @@ def test_maps_can_be_tapped_and_pool_to_the_features(lite):
 
 def test_the_network_above_a_map_continues_it_and_can_be_trained():
     normalised = (pictures().astype(np.float32) - 127) / 128
-    lower, head = (np.asarray(found) for found in build_lite(LITE0, 256, ("stage5", "head"))(normalised))
+    lower, head = (np.asarray(maps) for maps in build_lite(LITE0, 256, ("stage5", "head"))(normalised))
     top = build_top(LITE0, 256, "stage5")
     np.testing.assert_allclose(np.asarray(top(lower)), head, atol=1e-5)
     assert len(top.trainable_weights) == len(top.weights) > 0

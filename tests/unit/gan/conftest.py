@@ -24,13 +24,13 @@ def some_pictures(num: int, size: int = 32) -> list[tuple[str, np.ndarray]]:
     """(id, uint8 (size, size, 3)): discs of many colours, sizes and places on plain grounds."""
     random = np.random.default_rng(7)
     rows, columns = np.mgrid[0:size, 0:size]
-    found = []
+    pictures = []
     for _ in range(num):
         picture = np.full((size, size, 3), random.integers(100, 256, 3), np.uint8)
         row, column, radius = random.uniform(0.3, 0.7, 3) * size
         picture[(rows - row) ** 2 + (columns - column) ** 2 < (radius / 2) ** 2] = random.integers(0, 200, 3)
-        found.append((hashlib.sha256(picture.tobytes()).hexdigest(), picture))
-    return found
+        pictures.append((hashlib.sha256(picture.tobytes()).hexdigest(), picture))
+    return pictures
 
 
 @pytest.fixture(scope="session")

@@ -33,10 +33,10 @@ two = spread.update(
 )
 for name, value in one.items():
     np.testing.assert_allclose(two[name], value, rtol=1e-4, err_msg=name)
-expected, found = alone.state(), spread.state()
-assert set(expected) == set(found)
+expected, of_both = alone.state(), spread.state()
+assert set(expected) == set(of_both)
 for name, array in expected.items():
-    difference = np.abs(found[name].astype(float) - array)
+    difference = np.abs(of_both[name].astype(float) - array)
     assert np.quantile(difference, 0.95) < 1e-4, name
 for variable in (*spread.generator.weights, *spread.ema.weights, *spread.heads.weights):
     values = [part.numpy() for part in variable.value.values]

@@ -21,24 +21,24 @@ def scene(ground, *, size=200, centre=(120, 70), radius=40, colour=YELLOW):
 
 @pytest.mark.parametrize("ground", [(255, 255, 255), BLUE, (20, 20, 20)])
 def test_a_figure_on_a_plain_ground_is_laid_on_white_and_centred(ground):
-    found = cut_out(scene(ground), 64).pixels
-    assert found.shape == (64, 64, 3)
-    is_yellow = (np.abs(found.astype(int) - YELLOW) < 30).all(axis=2)
+    figure = cut_out(scene(ground), 64).pixels
+    assert figure.shape == (64, 64, 3)
+    is_yellow = (np.abs(figure.astype(int) - YELLOW) < 30).all(axis=2)
     rows, columns = np.nonzero(is_yellow)
     # 92 % of the side, in the middle.
     assert rows.max() - rows.min() == pytest.approx(0.92 * 64, abs=4)
     assert abs(rows.mean() - 31.5) < 1.5
     assert abs(columns.mean() - 31.5) < 1.5
-    assert (found[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()
+    assert (figure[[0, 0, -1, -1], [0, -1, 0, -1]] == 255).all()
 
 
 def test_what_the_ground_encloses_stays_and_crumbs_go():
     picture = scene((255, 255, 255))
     picture[115:125, 65:75] = 255  # a white eye inside
     picture[5:9, 180:184] = 0  # a speck in the corner
-    found = cut_out(picture, 64).pixels
-    assert (found[30:34, 30:34] > 240).all()
-    assert (found[31, 4:8] < 250).any()  # the speck did not enlarge the box
+    figure = cut_out(picture, 64).pixels
+    assert (figure[30:34, 30:34] > 240).all()
+    assert (figure[31, 4:8] < 250).any()  # the speck did not enlarge the box
 
 
 def test_why_there_is_no_figure():
@@ -55,11 +55,11 @@ def test_odd_figures_and_hardly_yellow_ones_are_left_out():
     white = np.stack([cut_out(scene((255, 255, 255), colour=(180, 180, 180)), 32).pixels] * 5)
     features = random.random((55, 40))
     features[7] += 10  # unlike all others
-    found = choose(np.concatenate([yellow, white]), features)
-    assert found.left_out == {"hardly_yellow": 5, "not_typical": 8}
-    assert found.kept.sum() == 42
-    assert not found.kept[7]
-    assert not found.kept[50:].any()
+    chosen = choose(np.concatenate([yellow, white]), features)
+    assert chosen.left_out == {"hardly_yellow": 5, "not_typical": 8}
+    assert chosen.kept.sum() == 42
+    assert not chosen.kept[7]
+    assert not chosen.kept[50:].any()
     assert yellow_share(yellow[0]) > 0.9
     assert yellow_share(white[0]) == 0
 

@@ -29,22 +29,22 @@ def draw():
 def test_a_drawn_picture_is_found_again(draw):
     latent = latents_of([12_345], DIM)
     target = draw(latent)[0]
-    found = project(draw, target, DIM)
-    assert found.distance < 0.01
-    np.testing.assert_allclose(found.picture, target, atol=0.05)
+    projection = project(draw, target, DIM)
+    assert projection.distance < 0.01
+    np.testing.assert_allclose(projection.picture, target, atol=0.05)
     nearest_seed = min(
         np.sqrt(np.square(picture - target).mean()) / 2 for picture in draw(latents_of(list(range(192)), DIM))
     )
-    assert found.distance < nearest_seed / 5
+    assert projection.distance < nearest_seed / 5
     assert max(draw.calls) <= 192
     assert sum(draw.calls) < 800
 
 
 def test_a_picture_that_cannot_be_drawn_gives_the_nearest_and_its_distance(draw):
     target = np.ones((SIZE, SIZE, 3), np.float32)
-    found = project(draw, target, DIM)
-    assert 0.05 < found.distance < 1
-    assert np.isfinite(found.latent).all()
-    np.testing.assert_allclose(draw(found.latent[None])[0], found.picture)
+    projection = project(draw, target, DIM)
+    assert 0.05 < projection.distance < 1
+    assert np.isfinite(projection.latent).all()
+    np.testing.assert_allclose(draw(projection.latent[None])[0], projection.picture)
     again = project(draw, target, DIM)
-    np.testing.assert_array_equal(again.latent, found.latent)
+    np.testing.assert_array_equal(again.latent, projection.latent)

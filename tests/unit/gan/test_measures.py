@@ -134,5 +134,5 @@ def test_distances():
     pictures[1] = 10
     assert mean_pairwise_distance(pictures) == pytest.approx(10)
     assert mean_pairwise_distance(pictures[:1]) == 0
-    found = distances(np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[0.0, 0.0], [0.0, 4.0]]))
-    np.testing.assert_allclose(found, [[0, 4], [5, 3]])
+    lengths = distances(np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[0.0, 0.0], [0.0, 4.0]]))
+    np.testing.assert_allclose(lengths, [[0, 4], [5, 3]])

@@ -146,6 +146,6 @@ def test_the_compiled_step_gives_what_the_plain_one_gives(coarse_first):
     plain, compiled = Gan(coarse_first), Gan(dataclasses.replace(coarse_first, xla=True))
     for step, fraction in enumerate((0.1, 0.7)):
         expected = plain.train_step(real, step, fraction)
-        found = compiled.train_step(real, step, fraction)
+        figures = compiled.train_step(real, step, fraction)
         for name, value in expected.items():
-            assert float(found[name]) == pytest.approx(float(value), rel=1e-2, abs=1e-3), name
+            assert float(figures[name]) == pytest.approx(float(value), rel=1e-2, abs=1e-3), name

@@ -143,7 +143,7 @@ def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
     """Both players' gradients, each from a separate tape, without the step's shortcuts."""
     gan = Gan(dataclasses.replace(tiny, loss=loss), seed=3)
     gamma = None if weight is None else tf.constant(weight)
-    found = gan.criticise(gan.discriminator, pictures, gamma)
+    criticised = gan.criticise(gan.discriminator, pictures, gamma)
     real, fake = pictures[:2], pictures[2:]
     variables = gan.discriminator.trainable_variables
 
@@ -160,14 +160,14 @@ def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
                 squares = tf.reduce_sum(inner.gradient(total, part) ** 2, axis=(1, 2, 3))
                 objective += 0.5 * weight * tf.reduce_mean(squares)
     expected = tape.gradient(objective, variables)
-    for variable, one, other in zip(variables, found.gradients, expected, strict=True):
+    for variable, one, other in zip(variables, criticised.gradients, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=variable.path)
     with tf.GradientTape() as tape:
         tape.watch(fake)
         wish = tf.reduce_mean(GENERATOR[loss](logits(real), logits(fake)))
-    np.testing.assert_allclose(found.wanted, tape.gradient(wish, fake), rtol=1e-3, atol=1e-7)
-    assert set(found.figures) >= {"discriminator_loss", "generator_loss", "real_logit", "fake_logit"}
-    assert ("r1" in found.figures) == (weight is not None)
+    np.testing.assert_allclose(criticised.wanted, tape.gradient(wish, fake), rtol=1e-3, atol=1e-7)
+    assert set(criticised.figures) >= {"discriminator_loss", "generator_loss", "real_logit", "fake_logit"}
+    assert ("r1" in criticised.figures) == (weight is not None)
 
 
 def test_a_step_moves_the_generator_along_its_own_gradient(tiny):

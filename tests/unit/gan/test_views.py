@@ -30,9 +30,9 @@ class FakeQueue:
 
 
 def app_over(store, state_dir):
-    found = create_app(settings_for_tests(state_dir), store=store, queue=FakeQueue())
-    conformance.install(found)
-    return found
+    app = create_app(settings_for_tests(state_dir), store=store, queue=FakeQueue())
+    conformance.install(app)
+    return app
 
 
 @pytest.fixture
@@ -314,19 +314,19 @@ def test_the_interface_describes_itself(client):
 
 def test_a_picture_is_projected_to_a_latent_that_draws_nearly_it(client):
     picture = client.get("/generate?seed=300").data
-    found = client.post("/project", data=picture, content_type="image/png").get_json()
-    assert found["model_version"] == "v1"
-    assert len(found["latent"]) == 16
-    assert found["distance"] < 0.02
-    drawn = client.post("/generate", json={"latents": [found["latent"]]}).data
-    assert drawn == base64.b64decode(found["b64_json"])
+    projection = client.post("/project", data=picture, content_type="image/png").get_json()
+    assert projection["model_version"] == "v1"
+    assert len(projection["latent"]) == 16
+    assert projection["distance"] < 0.02
+    drawn = client.post("/generate", json={"latents": [projection["latent"]]}).data
+    assert drawn == base64.b64decode(projection["b64_json"])
     apart = decode(drawn).pixels.astype(int) - decode(picture).pixels
     assert np.abs(apart).mean() < 8
     for form in (
         {"json": {"image": base64.b64encode(picture).decode()}},
         {"data": {"file": (io.BytesIO(picture), "one.png")}},
     ):
-        assert client.post("/project", **form).get_json()["latent"] == found["latent"]
+        assert client.post("/project", **form).get_json()["latent"] == projection["latent"]
 
 
 def test_what_cannot_be_projected_is_told(client):

@@ -98,7 +98,7 @@ def test_a_batch_in_parts_gives_the_gradients_of_its_parts():
     )
     for name, value in one.items():
         assert float(two[name]) == pytest.approx(float(value), rel=1e-4), name
-    for expected, found in zip(
+    for expected, summed in zip(
         half.generator.trainable_variables, whole.generator.trainable_variables, strict=True
     ):
-        np.testing.assert_allclose(found, expected, atol=2e-4, err_msg=expected.path)
+        np.testing.assert_allclose(summed, expected, atol=2e-4, err_msg=expected.path)

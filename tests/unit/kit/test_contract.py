@@ -17,12 +17,12 @@ class NoQueue:
 @pytest.fixture(scope="module")
 def apps(tmp_path_factory):
     """Each service's application, over an empty store."""
-    found = {}
+    apps = {}
     for name in SERVICES:
         create_app = importlib.import_module(f"pika_{name}.app").create_app
         settings = settings_for_tests(tmp_path_factory.mktemp(name))
-        found[name] = create_app(settings, store=MemoryStore(), queue=NoQueue())
-    return found
+        apps[name] = create_app(settings, store=MemoryStore(), queue=NoQueue())
+    return apps
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_what_is_not_in_the_document_is_refused(apps, method, path, options, sta
     assert answer.status_code == status, answer.text
     assert answer.content_type == "application/problem+json"
     if where is not None:
-        assert [found["where"] for found in answer.get_json()["errors"]] == [where]
+        assert [error["where"] for error in answer.get_json()["errors"]] == [where]
 
 
 def test_errors_are_few_and_in_plain_words(apps):
@@ -169,10 +169,10 @@ def test_errors_are_few_and_in_plain_words(apps):
 
 
 def test_an_unknown_version_is_the_same_problem_in_both_services(apps):
-    found = []
+    types = []
     for name in ("classifier", "gan"):
         client = apps[name].test_client()
         answers = [client.get(f"/{name}/models/{which}") for which in ("v9", "current")]
         assert [answer.status_code for answer in answers] == [404, 503]
-        found.append([answer.get_json()["type"] for answer in answers])
-    assert found[0] == found[1]
+        types.append([answer.get_json()["type"] for answer in answers])
+    assert types[0] == types[1]

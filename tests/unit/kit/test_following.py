@@ -36,14 +36,14 @@ def store():
 
 @pytest.fixture
 def registry(store, tmp_path):
-    found = Registry(store, "gan")
+    registry = Registry(store, "gan")
     folder = tmp_path / "model"
     (folder / "saved_model").mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"onnx")
     (folder / "saved_model" / "large.pb").write_bytes(b"x" * 1000)
-    found.publish(folder, {}, run_id="first")
-    found.publish(folder, {}, run_id="second", activate=False)
-    return found
+    registry.publish(folder, {}, run_id="first")
+    registry.publish(folder, {}, run_id="second", activate=False)
+    return registry
 
 
 @pytest.fixture

@@ -106,8 +106,8 @@ def test_long_provenance_that_an_interrupted_add_left_can_be_kept(bucket):
 
 def test_listing_goes_on_after_a_picture(bucket):
     ids = sorted(picture_id(number) for number in range(20))
-    for found in ids:
-        bucket.add(found, b"data", "png", {})
+    for one in ids:
+        bucket.add(one, b"data", "png", {})
     assert list(bucket.ids()) == ids
     assert list(bucket.ids(start_after=ids[4])) == ids[5:]
     page = list(bucket.entries(start_after=ids[4], limit=3))

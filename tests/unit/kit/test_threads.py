@@ -16,9 +16,9 @@ def test_results_come_in_order_or_as_they_are_finished():
         return number * number
 
     assert list(in_threads(slow_first, range(20), 4)) == [(n, n * n) for n in range(20)]
-    found = list(as_finished(slow_first, range(20), 4))
-    assert sorted(found) == [(n, n * n) for n in range(20)]
-    assert found[-1] == (0, 0)
+    results = list(as_finished(slow_first, range(20), 4))
+    assert sorted(results) == [(n, n * n) for n in range(20)]
+    assert results[-1] == (0, 0)
 
 
 @pytest.mark.parametrize("run", [in_threads, as_finished])
@@ -71,7 +71,7 @@ def test_a_slow_group_holds_two_threads_and_the_others_go_ahead():
     for item, _ in as_finished(work, items, 8, group=lambda item: item[0]):
         finished.append(item)
         if len(finished) == 200:
-            assert all(found[0] != "slow" for found in finished)
+            assert all(item[0] != "slow" for item in finished)
             release.set()
     assert sorted(finished) == sorted(items)
     assert max(most.values()) <= 2

@@ -130,9 +130,9 @@ def test_a_directory_of_too_many_entries_is_refused_before_they_are_read(monkeyp
 def test_a_zip_by_its_path_is_closed_with_it_and_also_where_it_is_none(tmp_path):
     def open_here() -> int:
         targets = []
-        for found in Path("/proc/self/fd").iterdir():
+        for descriptor in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
-                targets.append(os.readlink(found))
+                targets.append(os.readlink(descriptor))
         return sum(target.startswith(str(tmp_path)) for target in targets)
 
     (tmp_path / "good.zip").write_bytes(zipped({"a": b"x"}).getvalue())

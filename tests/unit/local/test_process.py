@@ -165,8 +165,8 @@ def test_what_is_exported_does_not_replace_a_parts_own_settings(monkeypatch):
     monkeypatch.setenv("PIKA_S3_URL_FILE", "/another/store")
     monkeypatch.setenv("PIKA_MODEL_RUNTIME", "tensorflow")
     own = {"PIKA_VALKEY_URL_FILE": "secrets/valkey-url", "PIKA_S3_URL": "http://127.0.0.1:1"}
-    found = environment_of(Part("part", 0, ["true"], lambda _pid: None, own))
-    assert {name: value for name, value in found.items() if name.startswith("PIKA_")} == own | {
+    environment = environment_of(Part("part", 0, ["true"], lambda _pid: None, own))
+    assert {name: value for name, value in environment.items() if name.startswith("PIKA_")} == own | {
         "PIKA_MODEL_RUNTIME": "tensorflow"
     }
 

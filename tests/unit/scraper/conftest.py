@@ -32,9 +32,9 @@ def make_picture():
 @pytest.fixture
 def root(tmp_path):
     """The folder that scrapes may read."""
-    found = tmp_path / "root"
-    found.mkdir()
-    return found
+    root = tmp_path / "root"
+    root.mkdir()
+    return root
 
 
 @pytest.fixture
@@ -60,5 +60,5 @@ def make_context(memory_store, root, tmp_path):
 @pytest.fixture(scope="session")
 def decoders():
     """One real decoding process for all tests."""
-    with Decoders(1) as found:
-        yield found
+    with Decoders(1) as decoders:
+        yield decoders

@@ -31,9 +31,7 @@ NOT_PUBLIC = [
     "localhost", "", "127.0.0.1:80",
 ]  # fmt: skip
 
-NUMERIC = [
-    found for found in NOT_PUBLIC if found not in ("localhost", "", "127.0.0.1:80") and "%" not in found
-]
+NUMERIC = [host for host in NOT_PUBLIC if host not in ("localhost", "", "127.0.0.1:80") and "%" not in host]
 FETCHER = Fetcher()
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001:81b::200e"]
@@ -92,7 +90,7 @@ def redirecting():
         server.shutdown()
 
 
-@pytest.mark.parametrize("host", HOSTS + [f"[{found}]" if ":" in found else found for found in NUMERIC])
+@pytest.mark.parametrize("host", HOSTS + [f"[{number}]" if ":" in number else number for number in NUMERIC])
 def test_an_address_is_refused_in_every_spelling_through_a_redirect(redirecting, host):
     place, asked, fetcher = redirecting
     asked.clear()
@@ -107,7 +105,7 @@ def test_an_address_is_refused_in_every_spelling_through_a_redirect(redirecting,
 
 def test_the_suite_of_addresses_has_sixty_forms_that_are_resolved_for_real():
     refused = []
-    for host in dict.fromkeys(HOSTS + [f"[{found}]" if ":" in found else found for found in NUMERIC]):
+    for host in dict.fromkeys(HOSTS + [f"[{number}]" if ":" in number else number for number in NUMERIC]):
         with pytest.raises(Refused) as caught:
             FETCHER.fetch(f"http://{host}/")
         refused += [host] if caught.value.code == "address_refused" else []
@@ -203,5 +201,5 @@ def test_the_operators_pairs_are_let_through_with_their_port_only():
 
 
 def test_resolve_gives_each_address_once():
-    found = resolve("127.0.0.1", 80)
-    assert found == ["127.0.0.1"]
+    resolved = resolve("127.0.0.1", 80)
+    assert resolved == ["127.0.0.1"]

@@ -14,9 +14,9 @@ from targets import TARGETS, corpus
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_corpus_raises_nothing_unexpected(name):
-    found = corpus(name)
-    assert len(found) > 20
-    for file_name, data in found.items():
+    files = corpus(name)
+    assert len(files) > 20
+    for file_name, data in files.items():
         began = time.process_time()
         TARGETS[name](data)
         assert time.process_time() - began < 5.0, file_name

@@ -123,9 +123,9 @@ def test_over_http(app, chosen, make_context, memory_store):
     jobs.dataset(make_context(), **arguments)
     assert client.get("/datasets").json == {"datasets": [{"name": "free", "versions": ["v1"]}]}
     withdraw(memory_store, IDS[2], "")
-    found = client.get("/datasets/free/v1").json
-    assert found["pictures"] == [IDS[0], IDS[3], IDS[4]]
-    assert (found["num_pictures"], found["withdrawn"]) == (4, 1)
+    dataset = client.get("/datasets/free/v1").json
+    assert dataset["pictures"] == [IDS[0], IDS[3], IDS[4]]
+    assert (dataset["num_pictures"], dataset["withdrawn"]) == (4, 1)
     assert client.get("/datasets/free/v2").status_code == 404
 
 

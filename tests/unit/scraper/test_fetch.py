@@ -112,13 +112,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server():
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    found.daemon_threads = True
-    thread = threading.Thread(target=found.serve_forever, daemon=True)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield found
-    found.shutdown()
-    found.server_close()
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
@@ -137,9 +137,9 @@ def make_fetcher(port):
     """A fetcher for which pictures.test is the local server; pauses are recorded instead of waited for."""
 
     def make(resolver=lambda *_: ["127.0.0.1"], **limits) -> Fetcher:
-        found = Fetcher((f"pictures.test:{port}",), FetchLimits(**limits), resolver, pauses.append)
-        found.pauses = pauses
-        return found
+        fetcher = Fetcher((f"pictures.test:{port}",), FetchLimits(**limits), resolver, pauses.append)
+        fetcher.pauses = pauses
+        return fetcher
 
     pauses: list[float] = []
     return make

@@ -72,9 +72,10 @@ def test_a_blurred_picture_is_told_from_the_sharp_one():
 
 
 def test_the_box_is_where_the_figure_stands():
-    found = inspect(Image.fromarray(on_ground((250, 245, 220), (60, 20, 140, 80))), 200, 100, "png", CONFIG)
-    assert found.background == [250, 245, 220]
-    assert found.box == pytest.approx([0.3, 0.2, 0.7, 0.8], abs=0.011)
+    picture = Image.fromarray(on_ground((250, 245, 220), (60, 20, 140, 80)))
+    inspected = inspect(picture, 200, 100, "png", CONFIG)
+    assert inspected.background == [250, 245, 220]
+    assert inspected.box == pytest.approx([0.3, 0.2, 0.7, 0.8], abs=0.011)
     assert inspect(Image.fromarray(NOISE), 100, 100, "png", CONFIG).box is None
     assert inspect(Image.new("RGB", (50, 50), (7, 7, 7)), 50, 50, "png", CONFIG).box is None
 

@@ -70,7 +70,7 @@ def test_of_near_duplicates_the_largest_is_kept_and_the_others_are_told(
     assert record["duplicate_of"] == kept
     assert record["distance"] <= CONFIG.near_duplicate_bits
     assert {sample["duplicate_of"] for sample in report["samples"]["near_duplicate"]} == {kept}
-    assert all(PictureBucket(memory_store, Bucket.RAW).has(found) for found in copies)
+    assert all(PictureBucket(memory_store, Bucket.RAW).has(picture_id) for picture_id in copies)
 
 
 def test_a_copy_that_comes_later_is_found_with_and_without_the_saved_index(
@@ -106,10 +106,10 @@ def test_interrupted_anywhere_it_ends_with_the_same_bucket(
     monkeypatch.setattr("pika_kit.runner._PROGRESS_INTERVAL_SECONDS", 0.0)
     monkeypatch.setattr("pika_scraper.prepare.NUM_INTAKE_THREADS", 2)
     originals = [make_picture(number, (200 + number, 200)) for number in range(12)]
-    data = originals + [smaller(found, (100 + n, 90 + n)) for n, found in enumerate(originals)]
+    data = originals + [smaller(original, (100 + n, 90 + n)) for n, original in enumerate(originals)]
     raw = PictureBucket(memory_store, Bucket.RAW)
-    for number, found in enumerate(data):
-        take_here(raw, found, make_origin("folder", name=f"{number}") | {"time": "then"})
+    for number, picture in enumerate(data):
+        take_here(raw, picture, make_origin("folder", name=f"{number}") | {"time": "then"})
     prepare_bucket(make_context(), decoders)
     undisturbed = {
         info.key: memory_store.get(Bucket.IMAGES, info.key) for info in memory_store.list(Bucket.IMAGES)

@@ -28,21 +28,21 @@ def raw(memory_store):
 @pytest.fixture
 def folder(root, make_picture):
     """Good, duplicate, damaged, foreign and hidden files."""
-    found = root / "pictures"
-    (found / "deep" / ".hidden").mkdir(parents=True)
-    (found / "a.png").write_bytes(make_picture(1))
-    (found / "b has a JPEG.png").write_bytes(make_picture(2, name="JPEG"))
-    (found / "deep" / "ピカチュウ").write_bytes(make_picture(1))
-    (found / "cut.png").write_bytes(make_picture(3)[:200])
-    (found / "empty.jpg").write_bytes(b"")
-    (found / "page.jpg").write_bytes(b"<html>404</html>")
-    (found / ".DS_Store").write_bytes(b"x")
-    (found / "deep" / ".hidden" / "c.png").write_bytes(make_picture(4))
+    pictures = root / "pictures"
+    (pictures / "deep" / ".hidden").mkdir(parents=True)
+    (pictures / "a.png").write_bytes(make_picture(1))
+    (pictures / "b has a JPEG.png").write_bytes(make_picture(2, name="JPEG"))
+    (pictures / "deep" / "ピカチュウ").write_bytes(make_picture(1))
+    (pictures / "cut.png").write_bytes(make_picture(3)[:200])
+    (pictures / "empty.jpg").write_bytes(b"")
+    (pictures / "page.jpg").write_bytes(b"<html>404</html>")
+    (pictures / ".DS_Store").write_bytes(b"x")
+    (pictures / "deep" / ".hidden" / "c.png").write_bytes(make_picture(4))
     (root.parent / "outside.png").write_bytes(make_picture(5))
-    (found / "link.png").symlink_to(root.parent / "outside.png")
-    (found / "inner-link.png").symlink_to(found / "a.png")
-    os.mkfifo(found / "pipe.png")
-    return found
+    (pictures / "link.png").symlink_to(root.parent / "outside.png")
+    (pictures / "inner-link.png").symlink_to(pictures / "a.png")
+    os.mkfifo(pictures / "pipe.png")
+    return pictures
 
 
 def contents(store) -> dict[tuple[str, str], bytes]:
@@ -117,7 +117,7 @@ def test_squares_that_waited_are_those_that_are_made_anew(
     at_once = contents(memory_store)
     # What was found twice is read again, with both origins.
     assert len(decoded) == (1 if room else 2)
-    for _, key in [found for found in at_once if found[0] == "images"]:
+    for _, key in [place for place in at_once if place[0] == "images"]:
         memory_store.delete(Bucket.IMAGES, key)
     again = jobs.prepare(make_context())
     assert contents(memory_store) == at_once
@@ -190,7 +190,7 @@ def test_a_zip_is_taken_by_its_entries(root, make_context, make_picture, raw):
     report = jobs.scrape(make_context(), source="zip", location="some.zip", then_prepare=False)
     assert (report["taken"], report["refused_by_reason"]) == (3, {"not_a_picture": 1})
     assert report["skipped"] == {"hidden": 1}
-    names = {raw.provenance(found)["origins"][0]["name"] for found in raw.ids()}
+    names = {raw.provenance(picture_id)["origins"][0]["name"] for picture_id in raw.ids()}
     assert names == {"some.zip/x/a.png", "some.zip/../../b.jpg"}
 
 
@@ -268,7 +268,7 @@ def test_a_file_that_is_no_list_of_addresses_is_not_disclosed(root, make_context
     assert report["samples"]["bad_url"] == ["line 1", "line 2"]
     with pytest.raises(JobError) as raised:
         jobs.scrape(make_context(publish=told.append), source="urls", location="notes.csv")
-    kept = [memory_store.get(bucket, found.key) for bucket in Bucket for found in memory_store.list(bucket)]
+    kept = [memory_store.get(bucket, info.key) for bucket in Bucket for info in memory_store.list(bucket)]
     assert secret not in f"{report} {raised.value} {told} {kept}"
 
 
@@ -298,11 +298,12 @@ def test_the_same_bytes_in_many_threads_are_saved_once_with_every_origin(raw, ma
     data = make_picture(1)
     origins = [make_origin("upload", name=f"{number}.png") for number in range(24)]
     outcomes = [
-        found.outcome for _, found in in_threads(lambda origin: take_here(raw, data, origin), origins, 8)
+        taken.outcome for _, taken in in_threads(lambda origin: take_here(raw, data, origin), origins, 8)
     ]
     assert sorted(outcomes) == ["exact_duplicate"] * 23 + ["taken"]
     (picture_id,) = raw.ids()
-    assert {found["name"] for found in raw.provenance(picture_id)["origins"]} == {o["name"] for o in origins}
+    kept = raw.provenance(picture_id)["origins"]
+    assert {origin["name"] for origin in kept} == {origin["name"] for origin in origins}
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -315,12 +316,13 @@ def test_processes_that_find_the_same_picture_at_once_keep_every_origin(
     origins = [make_origin("upload", name=f"{number}.png") for number in range(24)]
     known = set() if listed else None
     outcomes = [
-        found.outcome
-        for _, found in in_threads(lambda origin: take_here(raw, data, origin, known), origins, 12)
+        taken.outcome
+        for _, taken in in_threads(lambda origin: take_here(raw, data, origin, known), origins, 12)
     ]
     assert outcomes.count("taken") == 1
     (picture_id,) = raw.ids()
-    assert {found["name"] for found in raw.provenance(picture_id)["origins"]} == {o["name"] for o in origins}
+    kept = raw.provenance(picture_id)["origins"]
+    assert {origin["name"] for origin in kept} == {origin["name"] for origin in origins}
 
 
 def test_a_picture_that_was_deleted_since_the_bucket_was_listed_is_taken_anew(raw, make_picture):
@@ -329,7 +331,7 @@ def test_a_picture_that_was_deleted_since_the_bucket_was_listed_is_taken_anew(ra
     raw.delete(first.picture_id)
     again = take_here(raw, data, make_origin("upload", name="b.png"), known={first.picture_id})
     assert again.outcome == "taken"
-    assert [found["name"] for found in raw.provenance(first.picture_id)["origins"]] == ["b.png"]
+    assert [origin["name"] for origin in raw.provenance(first.picture_id)["origins"]] == ["b.png"]
 
 
 def test_results_come_in_order_and_an_error_comes_at_its_turn():

@@ -79,10 +79,10 @@ class Catalogues(BaseHTTPRequestHandler):
             }
             for place in range(start, min(start + 3, self.server.num_results))
         ]
-        found = {"query": {"pages": sorted(pages, key=lambda page: page["pageid"])}}
+        body = {"query": {"pages": sorted(pages, key=lambda page: page["pageid"])}}
         if start + 3 < self.server.num_results:
-            found["continue"] = {"gsroffset": start + 3, "continue": "gsroffset||"}
-        return found
+            body["continue"] = {"gsroffset": start + 3, "continue": "gsroffset||"}
+        return body
 
     retry_after = None
 
@@ -138,7 +138,7 @@ def scrape(make_context, catalogues):
 
 def origins(store):
     raw = PictureBucket(store, Bucket.RAW)
-    return [origin for found in raw.ids() for origin in raw.provenance(found)["origins"]]
+    return [origin for picture_id in raw.ids() for origin in raw.provenance(picture_id)["origins"]]
 
 
 def test_openverse_is_asked_page_by_page_and_what_it_tells_is_kept(scrape, catalogues, memory_store):
@@ -150,8 +150,8 @@ def test_openverse_is_asked_page_by_page_and_what_it_tells_is_kept(scrape, catal
     }
     pages = [asked for path, asked, _ in catalogues.asked if path == "/v1/images/"]
     assert [(page["q"], page["page"]) for page in pages] == [("Pikachu", str(number)) for number in (1, 2, 3)]
-    found = {origin["url"]: origin for origin in origins(memory_store)}
-    second = found[f"{catalogues.url}/picture/1"]
+    by_url = {origin["url"]: origin for origin in origins(memory_store)}
+    second = by_url[f"{catalogues.url}/picture/1"]
     assert second | {"time": None, "job": None} == {
         "source": "openverse",
         "query": "Pikachu",
@@ -166,7 +166,7 @@ def test_openverse_is_asked_page_by_page_and_what_it_tells_is_kept(scrape, catal
         "note": None,
     }
     # A script is not accepted as an address.
-    assert found[f"{catalogues.url}/picture/0"]["page"] is None
+    assert by_url[f"{catalogues.url}/picture/0"]["page"] is None
 
 
 def test_openverse_gives_240_for_a_query_and_that_is_told(scrape, catalogues):
@@ -282,8 +282,8 @@ def test_an_address_that_shows_another_picture_is_remembered_for_that_one(
 ):
     scrape("openverse", queries=["Pikachu"])
     raw = PictureBucket(memory_store, Bucket.RAW)
-    for found in list(raw.ids()):
-        raw.delete(found)
+    for picture_id in list(raw.ids()):
+        raw.delete(picture_id)
     catalogues.picture = lambda number: make_picture(100 + number, (80, 64))
     assert scrape("openverse", queries=["Pikachu"])["taken"] == 7
     fetched = len(catalogues.asked)

@@ -43,7 +43,7 @@ def test_after_a_month_an_address_is_asked_again_and_forgotten_at_the_next_savin
     for url in URLS:
         seen.note(url, "b" * 64)
     seen.save()
-    kept = [memory_store.get_json(Bucket.RAW, found.key) for found in memory_store.list(Bucket.RAW, "seen/")]
+    kept = [memory_store.get_json(Bucket.RAW, info.key) for info in memory_store.list(Bucket.RAW, "seen/")]
     assert sum(len(shard) for shard in kept) == len(URLS)
 
 

@@ -64,7 +64,7 @@ def test_a_bucket_is_taken_and_taken_again(memory_store, make_context, make_pict
     assert (report["taken"], report["refused_by_reason"]) == (2, {"not_a_picture": 1})
     assert report["skipped"] == {"hidden": 1}
     raw = PictureBucket(memory_store, Bucket.RAW)
-    names = {raw.provenance(found)["origins"][0]["name"] for found in raw.ids()}
+    names = {raw.provenance(picture_id)["origins"][0]["name"] for picture_id in raw.ids()}
     assert names == {"archive/2018/a.png", "archive/2018/b.jpg"}
     again = jobs.scrape(
         make_context(scrape_buckets=("archive",)), source="bucket", location="archive", then_prepare=False

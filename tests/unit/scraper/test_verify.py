@@ -25,14 +25,14 @@ CONFIG = PrepareConfig()
 
 def children() -> list[psutil.Process]:
     """The decoding processes of this test process."""
-    found = []
+    pictures = []
     for child in psutil.Process().children():
         try:
             if any("intake.decoder" in word for word in child.cmdline()):
-                found.append(child)
+                pictures.append(child)
         except psutil.Error:
             continue
-    return found
+    return pictures
 
 
 def large_png() -> bytes:
@@ -150,9 +150,10 @@ def test_the_child_has_no_keys_and_nothing_of_ours_open(make_picture, monkeypatc
         fresh.examine(make_picture(1))
         (child,) = [child for child in children() if child.pid not in before]
         assert "do-not-tell" not in Path(f"/proc/{child.pid}/environ").read_text()
-        targets = [os.readlink(found) for found in Path(f"/proc/{child.pid}/fd").iterdir()]
+        targets = [os.readlink(link) for link in Path(f"/proc/{child.pid}/fd").iterdir()]
         assert held.name not in targets
-        assert sum(found.startswith("socket:") for found in targets) == 2  # standard input, and its duplicate
+        # Standard input, and its duplicate.
+        assert sum(target.startswith("socket:") for target in targets) == 2
 
 
 def test_a_child_makes_room_for_a_new_one_after_some_pictures(make_picture):

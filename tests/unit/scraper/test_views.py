@@ -43,9 +43,9 @@ class NotingQueue:
 @pytest.fixture
 def app(memory_store, root, tmp_path):
     settings = settings_for_tests(tmp_path / "state", scrape_roots=(root,), max_upload_bytes=3_000_000)
-    found = create_app(settings, store=memory_store, queue=NotingQueue())
-    conformance.install(found)
-    return found
+    app = create_app(settings, store=memory_store, queue=NotingQueue())
+    conformance.install(app)
+    return app
 
 
 @pytest.fixture
@@ -115,15 +115,16 @@ def test_many_files_are_answered_in_the_order_sent(client, make_picture):
     answer = client.post("/images", data=sent)
     assert answer.status_code == 201
     listed = answer.json["pictures"]
-    assert [found["name"] for found in listed] == [
+    assert [entry["name"] for entry in listed] == [
         "a.png",
         "ピカチュウ.jpg",
         "page.html",
         "cut.png",
         "b.webp",
     ]
-    assert [found.get("duplicate") for found in listed] == [False, True, None, None, False]
-    assert [found.get("problem", {}).get("status") for found in listed] == [None, None, 415, 422, None]
+    assert [entry.get("duplicate") for entry in listed] == [False, True, None, None, False]
+    statuses = [entry.get("problem", {}).get("status") for entry in listed]
+    assert statuses == [None, None, 415, 422, None]
     counts = {key: answer.json[key] for key in ("looked_at", "taken", "exact_duplicates", "refused")}
     assert counts == {"looked_at": 5, "taken": 2, "exact_duplicates": 1, "refused": 2}
     assert answer.json["refused_by_reason"] == {"not_a_picture": 1, "damaged": 1}
@@ -141,7 +142,7 @@ def test_what_is_too_much_for_one_request_is_refused_by_name(
 ):
     monkeypatch.setattr("pika_scraper.views.uploads.RequestLimits", lambda: limits)
     answer = client.post("/images", data=files(*[(f"{seed}.png", make_picture(seed)) for seed in range(4)]))
-    outcomes = [found.get("problem", {}).get("reason", "taken") for found in answer.json["pictures"]]
+    outcomes = [picture.get("problem", {}).get("reason", "taken") for picture in answer.json["pictures"]]
     assert outcomes == ["taken"] * (2 if reason == "request_too_large" else 0) + [reason] * (
         2 if reason == "request_too_large" else 4
     )
@@ -164,7 +165,7 @@ def test_uploads_whose_job_never_ran_are_deleted_by_the_next_job(make_context, m
         memory_store.put(Bucket.RAW, f"uploads/{name}.zip", b"PK")
     memory_store.age(Bucket.RAW, "uploads/old.zip", 8 * 86_400)
     jobs.scrape(make_context(), source="folder", location="none")
-    assert [found.key for found in memory_store.list(Bucket.RAW, "uploads/")] == ["uploads/new.zip"]
+    assert [info.key for info in memory_store.list(Bucket.RAW, "uploads/")] == ["uploads/new.zip"]
 
 
 def test_pictures_are_prepared_on_request(client, make_picture, enqueued):
@@ -202,8 +203,8 @@ def test_a_zip_among_other_files_has_its_own_answer(client, make_picture, enqueu
         ("a.png", make_picture(1)), ("many.zip", many), ("few.zip", few), ("broken.zip", b"PK\x03\x04")
     )
     listed = client.post("/images", data=sent).json["pictures"]
-    assert [found["name"] for found in listed] == ["a.png", "many.zip", "inside.png", "broken.zip"]
-    assert [found.get("problem", {}).get("reason") for found in listed] == [
+    assert [entry["name"] for entry in listed] == ["a.png", "many.zip", "inside.png", "broken.zip"]
+    assert [entry.get("problem", {}).get("reason") for entry in listed] == [
         None,
         "zip-not-alone",
         None,
@@ -226,7 +227,7 @@ def test_an_oversized_body_is_413_and_no_files_are_422(client):
 def test_nothing_is_ignored(client, make_picture):
     answer = client.post("/images", data={"note": "a field"}, content_type="multipart/form-data")
     assert answer.status_code == 422
-    assert [found["where"] for found in answer.json["errors"]] == ["note"]
+    assert [error["where"] for error in answer.json["errors"]] == ["note"]
     answer = client.post("/images?prepared=true", data=make_picture(1))
     assert answer.status_code == 422
     assert answer.json["errors"] == [
@@ -246,7 +247,7 @@ def test_pages_of_a_bucket_come_with_provenance(client, make_picture):
         seen += page["pictures"]
         cursor = page["next_cursor"]
     assert cursor is None
-    assert [found["id"] for found in seen] == ids
+    assert [picture["id"] for picture in seen] == ids
     assert seen[0]["provenance"]["origins"][0]["source"] == "upload"
     assert client.get("/images").json == {"bucket": "images", "pictures": [], "next_cursor": None}
     assert client.get("/images?bucket=models").status_code == 422
@@ -279,8 +280,8 @@ def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_
     prepare_bucket(make_context(), decoders)
     first, second = sorted([kept, other])
     page = client.get("/images/near-duplicates").json
-    (found,) = page["near_duplicates"]
-    assert {found["id"], found["duplicate_of"]} == {first, second}
+    (pair,) = page["near_duplicates"]
+    assert {pair["id"], pair["duplicate_of"]} == {first, second}
     assert page["next_cursor"] is None
     counts = client.get("/buckets").json
     assert counts == {"buckets": {"raw": 2, "images": 1, "pikachu": 0}, "near_duplicates": 1}
@@ -288,8 +289,8 @@ def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_
     assert clusters["next_cursor"] is None
     (cluster,) = clusters["clusters"]
     assert (cluster["id"], [near["id"] for near in cluster["near_duplicates"]]) == (
-        found["duplicate_of"],
-        [found["id"]],
+        pair["duplicate_of"],
+        [pair["id"]],
     )
     seen = client.get(cluster["sheet"])
     picture = images.decode(seen.data)
@@ -297,7 +298,7 @@ def test_near_duplicates_and_counts_can_be_looked_at(client, make_picture, make_
     # Both tiles show the same picture, one of them after JPEG's losses.
     left, right = picture.pixels[:, :192].astype(int), picture.pixels[:, 194:].astype(int)
     assert np.abs(left - right).mean() < 8
-    assert client.get(f"/images/clusters/{found['id']}").status_code == 404
+    assert client.get(f"/images/clusters/{pair['id']}").status_code == 404
     assert client.get(f"/images/clusters?cursor={cluster['id']}").json["clusters"] == []
 
 

@@ -17,12 +17,12 @@ from pika_scraper.intake.provenance import make_origin
 @pytest.fixture
 def folder(root, make_picture):
     """Two pictures, and a smaller copy of the first."""
-    found = root / "pictures"
-    found.mkdir()
-    (found / "large.png").write_bytes(make_picture(1, (400, 300)))
-    (found / "small.jpg").write_bytes(make_picture(1, (200, 150), "JPEG"))
-    (found / "other.png").write_bytes(make_picture(2, (90, 90)))
-    return found
+    pictures = root / "pictures"
+    pictures.mkdir()
+    (pictures / "large.png").write_bytes(make_picture(1, (400, 300)))
+    (pictures / "small.jpg").write_bytes(make_picture(1, (200, 150), "JPEG"))
+    (pictures / "other.png").write_bytes(make_picture(2, (90, 90)))
+    return pictures
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def ids(folder, make_context, memory_store):
     """Return name → id, after a scrape that has prepared them."""
     jobs.scrape(make_context(), source="folder", location="pictures")
     raw = PictureBucket(memory_store, Bucket.RAW)
-    return {raw.provenance(found)["origins"][0]["name"].split("/")[1]: found for found in raw.ids()}
+    names = {picture_id: raw.provenance(picture_id)["origins"][0]["name"] for picture_id in raw.ids()}
+    return {name.split("/")[1]: picture_id for picture_id, name in names.items()}
 
 
 def images(store) -> set[str]:
@@ -111,8 +112,9 @@ def test_over_http(client, ids, memory_store):
     large, small, other = ids["large.png"], ids["small.jpg"], ids["other.png"]
     answer = client.delete(f"/images/{large}?reason=by+request")
     assert answer.status_code == 200
-    (found,) = answer.json["withdrawn"]
-    assert (found["id"], found["reason"], found["removed_from"]) == (large, "by request", ["raw", "images"])
+    (withdrawal,) = answer.json["withdrawn"]
+    assert (withdrawal["id"], withdrawal["reason"]) == (large, "by request")
+    assert withdrawal["removed_from"] == ["raw", "images"]
     assert (answer.json["promoted"], answer.json["job"]["name"]) == ([small], "prepare")
     assert client.get(f"/images/{large}").status_code == 404
     many = client.post("/images/withdrawals", json={"ids": [other, "f" * 64]}).json

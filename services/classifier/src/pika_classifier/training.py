@@ -272,9 +272,9 @@ def _labelled_rows(
         pixels = dict(zip(current, pool.map(lambda one: read_pixels(pictures, one), current), strict=True))
     rows: dict[str, list[tuple[str, np.ndarray, str]]] = {split: [] for split in SPLITS}
     for picture_id, label in current.items():
-        found = pixels[picture_id]
-        if found is not None:
-            rows[label["split"]].append((picture_id, found, label["label"]))
+        square = pixels[picture_id]
+        if square is not None:
+            rows[label["split"]].append((picture_id, square, label["label"]))
     return rows
 
 

@@ -70,12 +70,12 @@ def project(draw: Draw, target: np.ndarray, latent_dim: int) -> Projection:
         jacobian = (seen(moved) - residual) / STEP  # (latent_dim, compared)
         tried = latent + _steps(jacobian, residual, latent)
         residuals = seen(tried)
-        found = costs(tried, residuals)
-        best = int(found.argmin())
-        if not found[best] < cost:
+        tried_costs = costs(tried, residuals)
+        best = int(tried_costs.argmin())
+        if not tried_costs[best] < cost:
             break
-        gain = (cost - found[best]) / cost
-        latent, residual, cost = tried[best], residuals[best], float(found[best])
+        gain = (cost - tried_costs[best]) / cost
+        latent, residual, cost = tried[best], residuals[best], float(tried_costs[best])
         if gain < ENOUGH:
             break
     distance = float(np.sqrt(np.square(residual).mean())) / 2

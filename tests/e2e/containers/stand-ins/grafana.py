@@ -24,13 +24,13 @@ def read(kind: str, key: str) -> list[dict]:
 def panels() -> dict[str, list]:
     """Return title → the data source's response to each query."""
     sources = {source["uid"]: source["url"] for source in read("datasources", "datasources")}
-    found = {}
+    responses = {}
     for provider in read("dashboards", "providers"):
         for path in pathlib.Path(provider["options"]["path"]).glob("*.json"):
             for panel in json.loads(path.read_text())["panels"]:
                 url = sources[panel["datasource"]["uid"]]
-                found[panel["title"]] = [ask(url, target["expr"]) for target in panel.get("targets", [])]
-    return found
+                responses[panel["title"]] = [ask(url, target["expr"]) for target in panel.get("targets", [])]
+    return responses
 
 
 def ask(url: str, expression: str) -> list:

@@ -71,8 +71,8 @@ def describe_intake(report: dict[str, Any]) -> str:
     lines += [f"    skipped, {why}: {count}" for why, count in skipped.items() if count]
     if report.get("repeated"):
         lines.append(f"    named more than once: {report['repeated']}")
-    for name, found in (report.get("by_source") or {}).items():
-        lines += [f"    {name}, {query!r}: {why}" for query, why in found["stopped"].items()]
+    for name, of_source in (report.get("by_source") or {}).items():
+        lines += [f"    {name}, {query!r}: {why}" for query, why in of_source["stopped"].items()]
     return "\n".join(lines)
 
 

@@ -71,4 +71,4 @@ def _in_env_file(path: Path) -> dict[str, str]:
     except OSError:
         return {}
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip(): found for name, value in pairs if (found := value.strip().strip("\"'"))}
+    return {name.strip(): text for name, value in pairs if (text := value.strip().strip("\"'"))}

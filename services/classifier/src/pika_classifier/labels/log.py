@@ -117,14 +117,14 @@ class LabelSet:
             NothingToUndo: the annotator has no active entry.
         """
         while True:
-            own = [(name, found) for name, found in self._in_force() if found["annotator"] == annotator]
+            own = [(name, entry) for name, entry in self._in_force() if entry["annotator"] == annotator]
             if not own:
                 raise NothingToUndo(f"no label of {annotator!r} is left to take back")
             unit = own[-1][1].get("unit")
             chosen = [item for item in own if item is own[-1] or (unit and item[1].get("unit") == unit)]
-            undone = [(name, found) for name, found in chosen if self._toggle(name, "undo", annotator)]
+            undone = [(name, entry) for name, entry in chosen if self._toggle(name, "undo", annotator)]
             if undone:  # otherwise another request was faster, and the state has changed
-                labels = [label for _, found in undone for label in found["labels"]]
+                labels = [label for _, entry in undone for label in entry["labels"]]
                 return {"entries": [name for name, _ in undone], "labels": labels, "annotator": annotator}
 
     def restore(self, entry_id: str, annotator: str) -> dict[str, Any]:

@@ -74,13 +74,13 @@ class Spool:
 
     def provenance(self, picture_id: str) -> dict[str, Any] | None:
         """Return the raw provenance of a picture that this job or a simultaneous one has kept, or None."""
-        found = self._look_up("SELECT provenance FROM squares WHERE id = ?", picture_id)
-        return json.loads(found[0][0]) if found else None
+        rows = self._look_up("SELECT provenance FROM squares WHERE id = ?", picture_id)
+        return json.loads(rows[0][0]) if rows else None
 
     def prepared(self, picture_id: str) -> Prepared | None:
         """Return what this job or a simultaneous one has kept, or None."""
-        found = self._look_up("SELECT facts, square FROM squares WHERE id = ?", picture_id)
-        return Prepared(square=found[0][1], **json.loads(found[0][0])) if found else None
+        rows = self._look_up("SELECT facts, square FROM squares WHERE id = ?", picture_id)
+        return Prepared(square=rows[0][1], **json.loads(rows[0][0])) if rows else None
 
     def forget(self, picture_id: str) -> None:
         """Drop a picture whose provenance has changed, even if a thread is about to keep it."""

@@ -71,8 +71,8 @@ def search(catalogue: Catalogue, query: str) -> Iterator[Found]:
         # The search order is in `index`; the pages themselves are ordered by number.
         known = [page for page in pages if isinstance(page, dict)]
         for page in sorted(known, key=lambda page: page.get("index") or 0):
-            if found := _found(page):
-                yield found
+            if candidate := _found(page):
+                yield candidate
         following = document.get("continue")
         if not isinstance(following, dict) or not following:
             raise Exhausted("there are no more results")

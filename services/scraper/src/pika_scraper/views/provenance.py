@@ -92,13 +92,13 @@ def _records(pictures: PictureBucket, query: ProvenanceQuery) -> Iterator[dict[s
         except ObjectMissing:
             return {}  # deleted since it was listed
 
-    for entry, found in in_threads(provenance, pictures.entries(), _NUM_THREADS):
-        facts = {name: found.get(name) for name in _PICTURE_FIELDS} | {"id": entry.picture_id}
-        for origin in found.get("origins") or [{}]:
+    for entry, record in in_threads(provenance, pictures.entries(), _NUM_THREADS):
+        facts = {name: record.get(name) for name in _PICTURE_FIELDS} | {"id": entry.picture_id}
+        for origin in record.get("origins") or [{}]:
             is_left_out = (
                 origin.get("source") in query.without_source or origin.get("licence") in query.without_licence
             )
-            if found and not is_left_out:
+            if record and not is_left_out:
                 yield facts | {name: origin.get(name) for name in ORIGIN_FIELDS}
 
 
