@@ -1,5 +1,6 @@
 """Training publishes a model whose runtimes agree; filtering is idempotent and resumes."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -203,6 +204,23 @@ def test_a_filter_that_was_stopped_goes_on_where_it_was(trained, copy, tmp_path)
     # The parts in progress at the interruption have been saved too.
     assert 0 < resumed["predicted_now"] <= 100 - seen[-1] < 100
     assert resumed["chosen"] == whole["chosen"]
+
+
+def test_a_filter_that_waited_decides_about_the_pictures_there_are_by_then(trained, copy, tmp_path):
+    """The other filter has chosen a picture that came after the first look of the one that waits."""
+    waiting, late = context(copy, tmp_path), []
+
+    @contextmanager
+    def exclusive(_what):
+        late.extend(put_images(copy, drawn(1, is_yellow=True, seed=78)))
+        filter_bucket(context(copy, tmp_path, "other"), threshold=0.01)
+        assert late[0] in pikachu(copy)
+        yield
+
+    waiting.exclusive = exclusive
+    report = filter_bucket(waiting, threshold=0.01)
+    assert late[0] in pikachu(copy)
+    assert (report["looked_at"], report["removed"], report["predicted_now"]) == (41, 0, 40)
 
 
 def _copy_of(store: MemoryStore) -> MemoryStore:

@@ -155,12 +155,7 @@ def filter_bucket(
             raise JobError(f"{name}: expected a number between 0 and 1, received {value}")
     if threshold is not None and precision is not None:
         raise JobError("expected a threshold or a precision, received both")
-    try:
-        predictor = load_predictor(context.settings, context.store, model_version)
-    except NoModel as error:
-        raise JobError(f"{error}: train one first (POST /classifier/train)") from error
-    except UnknownVersion as error:
-        raise JobError(f"model_version: there is no {error.args[0]!r}") from error
+    predictor = _load(context, model_version)
     is_told = threshold is not None or precision is not None
     if not is_told:
         threshold = context.settings.is_pikachu_threshold
@@ -188,6 +183,15 @@ def filter_bucket(
     key = f"classifier/{context.job_id}/filter.json"
     context.store.put(Bucket.RUNS, key, json.dumps(report).encode(), content_type="application/json")
     return report
+
+
+def _load(context: JobContext, model_version: str | None) -> Predictor:
+    try:
+        return load_predictor(context.settings, context.store, model_version)
+    except NoModel as error:
+        raise JobError(f"{error}: train one first (POST /classifier/train)") from error
+    except UnknownVersion as error:
+        raise JobError(f"model_version: there is no {error.args[0]!r}") from error
 
 
 def _predict(

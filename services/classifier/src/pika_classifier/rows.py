@@ -92,6 +92,7 @@ class RowStore:
         left = [name for name, listed in parts.items() if any(e.picture_id not in known for e in listed)]
         if not left:
             return rows, 0
+        del rows  # many features are a gigabyte, which would be in memory twice below
         random.shuffle(left)
         num_computed = 0
         # One part ahead; more would be discarded on interruption.
