@@ -141,7 +141,7 @@ class VanishingStore(MemoryStore):
     Args:
         store: the original.
         prefixes: what the deleted objects' keys begin with.
-        only: the one way of reading that no longer finds them, "get" or "stat"; None means both.
+        only: the way of reading before which they are deleted, "get" or "stat"; None means either.
     """
 
     def __init__(self, store: MemoryStore, *prefixes: str, only: str | None = None) -> None:
@@ -161,6 +161,7 @@ class VanishingStore(MemoryStore):
 
     def _vanish(self, bucket: Bucket, key: str, way: str) -> None:
         if key.startswith(self._prefixes) and self._only in (None, way):
+            self.delete(bucket, key)
             raise ObjectMissing(self.name(bucket), key)
 
 

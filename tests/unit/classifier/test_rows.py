@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from classifier_samples import drawn, put_images
 
-from pika_classifier.rows import RowStore
+from pika_classifier.rows import RowStore, rows_of
 from pika_kit.arrays import packed
 from pika_kit.images import sha256
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.stages import Bucket
-from pika_kit.store_errors import ObjectMissing
+from pika_kit.store_errors import ObjectMissing, StoreUnavailable
 from pika_kit.testing import MemoryStore
 
 PREFIX = "classifier/rows/images/"
@@ -132,6 +132,29 @@ def test_two_at_once_share_the_work(memory_store):
         one.join()
     assert calls.keys() == compute(entries).keys()
     assert sum(calls.values()) <= 480  # a part that both process at once is done twice
+
+
+def test_rows_that_do_not_come_back_are_an_outage(memory_store, entries):
+    """A store that has just restarted and lists incompletely must not cost a picture its answer."""
+
+    class Forgetful(RowStore):
+        def _keys(self, part=None):
+            return (key for key in super()._keys(part) if part is not None or "/merged/" in key)
+
+    with pytest.raises(StoreUnavailable, match="40 of 40 rows"):
+        Forgetful(memory_store, PREFIX).complete(entries, compute, nothing, 2)
+
+
+def test_only_a_picture_that_is_no_longer_listed_counts_as_deleted(memory_store, entries):
+    class Reluctant(PictureBucket):
+        def read(self, entry):
+            raise ObjectMissing("images", entry.picture_id)
+
+    pictures = Reluctant(memory_store, Bucket.IMAGES)
+    with pytest.raises(StoreUnavailable, match=f"{entries[0].picture_id}.* is listed"):
+        rows_of(pictures, entries[:1], len, np.array(np.nan))
+    pictures.delete(entries[0].picture_id)
+    assert rows_of(pictures, entries[:1], len, np.array(np.nan)) == {}
 
 
 def test_features_of_an_earlier_version_are_read(memory_store, rows):

@@ -22,7 +22,7 @@ from pika_kit.images import PictureError
 from pika_kit.pictures import PictureBucket, PictureEntry
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
-from pika_kit.store_errors import ObjectMissing
+from pika_kit.store_errors import ObjectMissing, StoreUnavailable
 from pika_kit.threads import in_threads
 
 MERGED = "merged"
@@ -94,16 +94,17 @@ class RowStore:
             return rows, 0
         del rows  # many features are a gigabyte, which would be in memory twice below
         random.shuffle(left)
-        num_computed = 0
+        num_computed, expected = 0, known
         # One part ahead; more would be discarded on interruption.
         work = in_threads(
             lambda name: self._work(name, parts[name], compute), left, num_threads, num_threads + 1
         )
-        for name, num in work:
+        for name, (num, there) in work:
             num_computed += num
             done += sum(entry.picture_id not in known for entry in parts[name])
+            expected = expected | there
             on_progress(done, len(entries))
-        return self.read(), num_computed
+        return self._read_back(expected), num_computed
 
     def merge(self) -> None:
         """Replace many objects by one. Others may read and complete meanwhile, but not merge."""
@@ -129,14 +130,32 @@ class RowStore:
 
     def _work(
         self, name: str, entries: list[PictureEntry], compute: Callable[[list[PictureEntry]], Rows]
-    ) -> int:
-        """Process the pictures of one part that nobody has processed yet; return how many there were."""
+    ) -> tuple[int, set[str]]:
+        """Process the pictures of one part that nobody has processed yet.
+
+        Returns:
+            (how many there were, ids of the part that have a row now).
+        """
         known = self.read(name)
         missing = [entry for entry in entries if entry.picture_id not in known]
         rows = compute(missing) if missing else {}
         if rows:
             self.write(rows, name)
-        return len(missing)
+        return len(missing), {entry.picture_id for entry in entries} & (known.keys() | rows.keys())
+
+    def _read_back(self, expected: set[str]) -> Rows:
+        """Read all rows, and see that the expected ones are among them.
+
+        Raises:
+            StoreUnavailable: they are not; a store that has just restarted may list incompletely.
+        """
+        rows = self.read()
+        lost = expected - rows.keys()
+        if lost:
+            raise StoreUnavailable(
+                f"{len(lost)} of {len(expected)} rows in {self._prefix} are not listed, such as {min(lost)}"
+            )
+        return rows
 
     def _keys(self, part: str | None = None) -> Iterator[str]:
         folders = [""] if part is None else [f"{part}/", f"{MERGED}/"]
@@ -172,6 +191,9 @@ def rows_of(
     Args:
         compute: prepared pictures (N, H, W, 3) → (N, …).
         unreadable: the row of a picture that cannot be decoded. One that was deleted meanwhile has no row.
+
+    Raises:
+        StoreUnavailable: a picture is listed, and yet cannot be read.
     """
     rows: Rows = {}
     for at in range(0, len(entries), _CHUNK):
@@ -181,8 +203,9 @@ def rows_of(
                 pixels[entry.picture_id] = prepare(pictures.read(entry))
             except PictureError:
                 rows[entry.picture_id] = unreadable
-            except ObjectMissing:
-                continue
+            except ObjectMissing as error:
+                if pictures.has(entry.picture_id):
+                    raise StoreUnavailable(f"{error} is listed, and yet not there") from error
         if pixels:
             rows.update(zip(pixels, compute(np.stack(list(pixels.values()))), strict=True))
     return rows
