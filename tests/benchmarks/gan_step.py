@@ -4,8 +4,8 @@
 
 The plain way: the critic's update with separate passes over real and generated pictures, then the generator's
 update with another pass through both networks, each with a tape; the same losses, penalties, augmentation,
-optimisers and average. Both omit the projected critic. They are measured alternately in one process. The last
-line is a JSON object.
+optimisers and average. Both omit the projected critic and the upsampler. They are measured alternately in one
+process. The last line is a JSON object.
 """
 
 import argparse
@@ -85,7 +85,10 @@ def main() -> None:
     parser.add_argument("--preset", default="cpu-64")
     parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
-    preset = dataclasses.replace(preset_named(arguments.preset), coarse_share=0.0, projected_ratio=0.0)
+    preset = preset_named(arguments.preset)
+    preset = dataclasses.replace(
+        preset, resolution=preset.critic_size, upsample_every=0, coarse_share=0.0, projected_ratio=0.0
+    )
     steps = {"ours": Gan(preset), "plain": Plain(preset)}
     size = preset.resolution
     pictures = np.random.default_rng(0).integers(0, 256, (preset.batch_size, size, size, 3), np.uint8)

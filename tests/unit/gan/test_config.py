@@ -25,6 +25,20 @@ def test_channels_must_fit_the_resolution():
         dataclasses.replace(PRESETS["cpu-32"], resolution=48)
 
 
+def test_an_upsampler_leaves_the_last_level_to_itself():
+    upsampled = dataclasses.replace(PRESETS["cpu-32"], resolution=64, upsample_every=4)
+    assert (upsampled.critic_size, PRESETS["cpu-32"].critic_size) == (32, 32)
+    with pytest.raises(ValueError, match="expected 4 levels for 32 px, received 5"):
+        dataclasses.replace(upsampled, generator_channels=(8,) * 5)
+    for preset, change, told in (
+        (PRESETS["cpu-32"], {"upsample_every": -1}, "0 or more steps"),
+        (PRESETS["article"], {"upsample_every": 2}, "received 2 and article"),
+        (PRESETS["cpu-32"], {"upsample_every": 2, "resolution": 8}, "16 px or more, received 8"),
+    ):
+        with pytest.raises(ValueError, match=f"upsample_every: expected .*{told}"):
+            dataclasses.replace(preset, **change)
+
+
 def test_bfloat16_is_used_only_where_the_processor_has_it(tmp_path):
     new, old = tmp_path / "new", tmp_path / "old"
     new.write_text("flags : fma avx2 avx512_bf16 amx_bf16")

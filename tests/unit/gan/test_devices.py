@@ -13,10 +13,13 @@ processor = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 from pika_gan.presets import PRESETS
-from pika_gan.schedule import inputs_of, noise_of, settings_at
+from pika_gan.schedule import inputs_of, noise_of, pair_noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 
-tiny = dataclasses.replace(PRESETS["tiny"], projected_ratio=0.5, projected_size=32)
+tiny = dataclasses.replace(
+    PRESETS["tiny"], projected_ratio=0.5, projected_size=32,
+    upsample_every=1, generator_channels=(16, 16), discriminator_channels=(16, 16),
+)
 both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert both.num_replicas_in_sync == 2
 spread = Gan(dataclasses.replace(tiny, batch_size=8), seed=1, strategy=both)
@@ -30,6 +33,10 @@ one = alone.update(inputs_of(real, (latents, draws), settings), **kinds)
 noise = np.concatenate([latents] * 2), np.concatenate([draws[:4], draws[:4], draws[4:], draws[4:]])
 two = spread.update(
     inputs_of(np.concatenate([real] * 2), noise, settings), **kinds
+)
+one["pairs"] = alone.learn_pairs(real, pair_noise_of(alone.preset, 1, 0))
+two["pairs"] = spread.learn_pairs(
+    np.concatenate([real] * 2), np.concatenate([pair_noise_of(alone.preset, 1, 0)] * 2)
 )
 for name, value in one.items():
     np.testing.assert_allclose(two[name], value, rtol=1e-4, err_msg=name)

@@ -1,10 +1,13 @@
 """The exported files agree, and are not published if they do not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from pika_gan import export as exporting
 from pika_gan.latents import latents_of
+from pika_gan.networks import projected
 from pika_gan.step_tensorflow import Gan
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.tensorflow_runtime import TensorflowRuntime
@@ -42,6 +45,24 @@ def test_a_picture_does_not_depend_on_the_others_of_its_batch(exported):
     assert len(latents.run({"latents": np.zeros((0, 16), np.float32)})["pictures"]) == 0
     with pytest.raises(ValueError, match=r"as many rows in each input, received \{'latents': 2, 'more': 3\}"):
         latents.run({"latents": np.zeros((2, 16), np.float32), "more": np.zeros(3)})
+
+
+def test_an_upsampler_and_a_critic_of_half_the_size_are_in_the_files(tiny, tmp_path):
+    """Requests and critics deal in whole pictures, whatever size the networks inside look at."""
+    few = {"generator_channels": (16, 16), "discriminator_channels": (16, 16)}
+    preset = dataclasses.replace(tiny, upsample_every=1, projected_ratio=1.0, projected_size=32, **few)
+    gan = Gan(preset)
+    random = np.random.default_rng(0)
+    for weight in gan.ema.weights:
+        weight.assign(weight + random.uniform(0.0, 0.1, weight.shape))
+    critic = projected.build_critic(preset, gan.eyes, gan.heads)
+    assert exporting.export(gan.ema, tmp_path, critic) <= 1e-4
+    latents = latents_of([3, 1], 16)
+    pictures = OnnxRuntime(tmp_path / "model.onnx").run({"latents": latents})["pictures"]
+    assert pictures.shape == (2, 16, 16, 3)
+    assert np.abs(pictures).max() <= 1
+    scores = OnnxRuntime(tmp_path / "critic.onnx").run({"pictures": pictures})["scores"]
+    np.testing.assert_allclose(scores, gan.realism(gan.draw(latents)), atol=0.02)
 
 
 def test_a_disagreement_stops_the_export(exported, tmp_path, monkeypatch):

@@ -15,9 +15,12 @@ import numpy as np
 from pika_gan.augment import NUM_DRAWS
 from pika_gan.config import Preset
 from pika_gan.latents import generator_for
+from pika_gan.networks.upsampler import noise_size
 
 GENTLER = 0.5
 """After each roll-back learning rates are multiplied by it, and γ is divided by it."""
+_UPSAMPLER_RATE_END = 0.05
+"""Final share of the upsampler's learning rate."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class StepSettings:
         colour_strength: scale of its colour changes.
         is_coarse: whether to work at half the resolution.
         with_heads: whether the projected critic takes part.
+        upsampler_rate: learning rate of the upsampler; None if it does not learn at this step.
     """
 
     generator_rate: float
@@ -43,6 +47,7 @@ class StepSettings:
     colour_strength: float
     is_coarse: bool
     with_heads: bool
+    upsampler_rate: float | None
 
 
 class StepInputs(NamedTuple):
@@ -96,6 +101,11 @@ def settings_at(
         * (preset.colour_strength_end + (1 - preset.colour_strength_end) * cosine),
         is_coarse=fraction < preset.coarse_share,
         with_heads=preset.projected_ratio > 0 and fraction >= max(preset.projected_from, preset.coarse_share),
+        upsampler_rate=(
+            preset.upsampler_learning_rate * (_UPSAMPLER_RATE_END + (1 - _UPSAMPLER_RATE_END) * cosine)
+            if preset.upsample_every and step % preset.upsample_every == 0
+            else None
+        ),
     )
 
 
@@ -125,3 +135,11 @@ def noise_of(
     num = num or preset.batch_size
     latents = random.standard_normal((num, preset.latent_dim), np.float32)
     return latents, random.random((2 * num, NUM_DRAWS), np.float32)
+
+
+def pair_noise_of(preset: Preset, seed: int, step: int, attempt: int = 0) -> np.ndarray:
+    """Return the upsampler's random numbers of one step, float32 (N, noise_size), see `upsampler.noisy`."""
+    random = generator_for(seed, 5, attempt, step)
+    noise = random.standard_normal((preset.batch_size, noise_size(preset.critic_size)), np.float32)
+    noise[:, 0] = random.random(preset.batch_size, np.float32)
+    return noise

@@ -15,8 +15,8 @@ from keras import ops
 from pika_gan import augment
 from pika_gan.config import Preset
 from pika_gan.latents import generator_for, to_uint8
-from pika_gan.networks import build_discriminator, build_generator, coarse_parts, projected
-from pika_gan.schedule import StepInputs, inputs_of, noise_of, settings_at
+from pika_gan.networks import base_of, build_discriminator, build_generator, coarse_parts, halved, projected
+from pika_gan.schedule import StepInputs, inputs_of, noise_of, pair_noise_of, settings_at
 
 # Far above the norms of a sound run: only keeps one extreme batch from spoiling Adam's moments.
 GRADIENT_NORM_LIMIT = 1e3
@@ -27,8 +27,9 @@ class GanState(ABC):
     """Generator, discriminator, optimisers, and `ema`, the averaged float32 copy that is shown and exported.
 
     Attributes:
-        parts: "full" and, with a coarse share, "coarse": the generator and the discriminator of that size.
+        parts: "full" and, with a coarse share, "coarse": what draws and the discriminator of that size.
         eyes, heads: the frozen and trained parts of the projected critic, or None.
+        upsampler: the generator's part that doubles the size, learned from pairs, or None.
         is_fine: whether the run has reached full size.
     """
 
@@ -41,9 +42,10 @@ class GanState(ABC):
         self.ema = build_generator(preset, precision="float32")
         for average, weight in self.ema_pairs():
             average.assign(weight)
-        self.parts = {"full": (self.generator, self.discriminator)}
+        base = base_of(self.generator)
+        self.parts = {"full": (base, self.discriminator)}
         if preset.coarse_share:
-            self.parts["coarse"] = coarse_parts(self.generator, self.discriminator)
+            self.parts["coarse"] = coarse_parts(base, self.discriminator)
         self.is_fine = keras.Variable(not preset.coarse_share, trainable=False, dtype="bool")
         betas = {"beta_1": preset.adam_beta_1, "beta_2": preset.adam_beta_2}
         self.generator_optimizer = keras.optimizers.Adam(preset.generator_learning_rate, **betas)
@@ -55,7 +57,13 @@ class GanState(ABC):
             self.heads = projected.build_heads(self.eyes)
             self.heads_optimizer = keras.optimizers.Adam(preset.projected_learning_rate, **betas)
             self.heads_optimizer.build(self.heads.trainable_variables)
-        self.generator_optimizer.build(self.generator.trainable_variables)
+        self.upsampler: Any = None
+        if preset.upsample_every:
+            self.upsampler = self.generator.get_layer("upsampler")
+            self.fine_eyes = projected.build_eyes(preset, preset.resolution)
+            self.upsampler_optimizer = keras.optimizers.Adam(preset.upsampler_learning_rate, beta_1=0.5)
+            self.upsampler_optimizer.build(self.upsampler.trainable_variables)
+        self.generator_optimizer.build(base.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     def train_step(
@@ -88,7 +96,13 @@ class GanState(ABC):
         if self.heads is not None:
             self.heads_optimizer.learning_rate.assign(settings.heads_rate)
         noise = noise_of(self.preset, self.seed, step, attempt, len(pictures))
-        return self.update(
+        figures = {}
+        if settings.upsampler_rate is not None:
+            self.upsampler_optimizer.learning_rate.assign(settings.upsampler_rate)
+            figures["pair_loss"] = self.learn_pairs(
+                pictures, pair_noise_of(self.preset, self.seed, step, attempt)
+            )
+        return figures | self.update(
             inputs_of(pictures, noise, settings),
             is_coarse=settings.is_coarse,
             with_penalty=settings.penalty_weight is not None,
@@ -100,6 +114,18 @@ class GanState(ABC):
         self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool, with_heads: bool
     ) -> dict[str, Any]:
         """Run the step itself: at full or half size, with or without penalty and projected critic."""
+
+    @abstractmethod
+    def learn_pairs(self, pictures: np.ndarray, noise: np.ndarray) -> Any:
+        """Update the upsampler once on real pictures uint8 (N, S, S, 3), and return its loss.
+
+        `noise`: see `upsampler.noisy`.
+        """
+
+    def seen_by_critics(self, pictures: Any) -> Any:
+        """Convert real pictures uint8 (N, S, S, 3) to float32 in [-1, 1] of the critics' size."""
+        real = ops.cast(pictures, "float32") / 127.5 - 1.0
+        return halved(real) if self.preset.upsample_every else real
 
     def augmented(self, pictures: Any, draws: Any, inputs: StepInputs) -> Any:
         """Augment pictures by the preset's recipe."""
@@ -145,7 +171,7 @@ class GanState(ABC):
     def score(self, pictures: np.ndarray) -> np.ndarray:
         """Return D's logits (N,) for uint8 (N, S, S, 3), not augmented; shows how far it has overfitted."""
         starts = range(0, len(pictures), DRAWN_AT_ONCE)
-        parts = [pictures[i : i + DRAWN_AT_ONCE].astype(np.float32) / 127.5 - 1.0 for i in starts]
+        parts = [self.seen_by_critics(pictures[i : i + DRAWN_AT_ONCE]) for i in starts]
         return np.concatenate(
             [ops.convert_to_numpy(self.discriminator(part, training=False)) for part in parts]
         )
@@ -157,7 +183,7 @@ class GanState(ABC):
 
     def realism(self, pictures: np.ndarray) -> np.ndarray:
         """Return the projected critic's scores (N,) for uint8 (N, S, S, 3), not augmented; high for real."""
-        critic = projected.build_critic(self.eyes, self.heads)
+        critic = projected.build_critic(self.preset, self.eyes, self.heads)
         starts = range(0, len(pictures), DRAWN_AT_ONCE)
         parts = [pictures[i : i + DRAWN_AT_ONCE].astype(np.float32) / 127.5 - 1.0 for i in starts]
         return np.concatenate([ops.convert_to_numpy(critic(part, training=False)) for part in parts])
@@ -180,6 +206,8 @@ class GanState(ABC):
         if self.heads is not None:
             parts["heads"] = self.heads.variables
             parts["heads_optimizer"] = self.heads_optimizer.variables
+        if self.upsampler is not None:
+            parts["upsampler_optimizer"] = self.upsampler_optimizer.variables
         return {f"{part}/{i:04d}": v for part, variables in parts.items() for i, v in enumerate(variables)}
 
     def state(self) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from jax import numpy as jnp
 
 from pika_gan import losses
 from pika_gan.config import Preset
-from pika_gan.networks import halved, projected
+from pika_gan.networks import halved, projected, upsampler
 from pika_gan.schedule import StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
@@ -31,6 +31,7 @@ class Gan(GanState):
         self._named = self.variables()
         self._names = {id(variable): name for name, variable in self._named.items()}
         self._step = jax.jit(self._step_body, static_argnames=("part", "with_penalty", "with_heads"))
+        self._pairs = jax.jit(self._pairs_body)
         self._draw = jax.jit(lambda *values: self.ema.stateless_call(*values, training=False)[0])
 
     def update(
@@ -75,7 +76,7 @@ class Gan(GanState):
     ) -> tuple[list[Any], list[Any], list[Any], Values, dict[str, Any]]:
         """Return the gradients of generator, discriminator and heads, changed state, and the figures."""
         generator, discriminator = self.parts[part]
-        real = inputs.pictures.astype("float32") / 127.5 - 1.0
+        real = self.seen_by_critics(inputs.pictures)
         if part == "coarse":
             real = halved(real)
         num = real.shape[0]
@@ -99,6 +100,29 @@ class Gan(GanState):
             wanted = projected.combined(wanted, wish, self.preset.projected_ratio)
             changed |= self._named_values(self.heads.non_trainable_variables, fixed)
         return back(wanted)[0], for_discriminator, for_heads, changed, figures
+
+    def learn_pairs(self, pictures: np.ndarray, noise: np.ndarray) -> Any:
+        """See `GanState.learn_pairs`."""
+        variables = [*self.upsampler.variables, *self.upsampler_optimizer.variables]
+        names = {self._names[id(variable)] for variable in variables}
+        changed, loss = self._pairs({name: self._named[name].value for name in names}, pictures, noise)
+        for name, value in changed.items():
+            self._named[name].assign(value)
+        return loss
+
+    def _pairs_body(self, values: Values, pictures: Any, noise: Any) -> tuple[Values, Any]:
+        frozen: tuple[list[Any], list[Any]] = [], [v.value for v in self.fine_eyes.non_trainable_variables]
+        expected = pictures.astype("float32") / 127.5 - 1.0
+        given = upsampler.noisy(halved(expected), noise)
+        expected_maps, _ = self.fine_eyes.stateless_call(*frozen, expected, training=False)
+
+        def loss_of(trained: list[Any]) -> Any:
+            received, _ = self.upsampler.stateless_call(trained, [], given, training=True)
+            maps, _ = self.fine_eyes.stateless_call(*frozen, received, training=False)
+            return upsampler.pair_loss(received, expected, maps, expected_maps)
+
+        loss, gradients = jax.value_and_grad(loss_of)(self._of(values, self.upsampler.trainable_variables))
+        return self._applied(values, self.upsampler_optimizer, gradients, self.upsampler), loss
 
     def _project(
         self, values: Values, real_seen: Any, fake_seen: Any

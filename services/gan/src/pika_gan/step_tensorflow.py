@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from pika_gan import losses
 from pika_gan.config import Preset
-from pika_gan.networks import halved, projected
+from pika_gan.networks import halved, projected, upsampler
 from pika_gan.schedule import StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
@@ -66,6 +66,7 @@ class Gan(GanState):
             super().__init__(preset, seed)
         # On a CPU XLA is slower and takes long to compile. It compiles for a single device only.
         self._step = tf.function(self._step_body, jit_compile=self.preset.xla and replicas == 1)
+        self._pairs = tf.function(self._pairs_body, jit_compile=self.preset.xla and replicas == 1)
         self._see = tf.function(lambda latents: self.ema(latents, training=True))
         self._draw = tf.function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
 
@@ -133,7 +134,7 @@ class Gan(GanState):
     ) -> tuple[list[Any], list[Any], list[Any], dict[str, Any]]:
         """Return the gradients of generator, discriminator and heads, and the figures."""
         generator, discriminator = self.parts[part]
-        real = tf.cast(inputs.pictures, tf.float32) / 127.5 - 1.0
+        real = self.seen_by_critics(inputs.pictures)
         if part == "coarse":
             real = halved(real)
         num = tf.shape(real)[0]
@@ -152,6 +153,26 @@ class Gan(GanState):
             fake_seen, generator.trainable_variables, output_gradients=tf.stop_gradient(wanted)
         )
         return for_generator, criticised.gradients, for_heads, figures
+
+    def learn_pairs(self, pictures: np.ndarray, noise: np.ndarray) -> Any:
+        """See `GanState.learn_pairs`."""
+        return self._pairs(tf.constant(pictures), tf.constant(noise))
+
+    def _pairs_body(self, pictures: Any, noise: Any) -> Any:
+        def on_one_device(pictures: Any, noise: Any) -> Any:
+            expected = tf.cast(_share(pictures), tf.float32) / 127.5 - 1.0
+            given = upsampler.noisy(halved(expected), _share(noise))
+            expected_maps = self.fine_eyes(expected, training=False)
+            with tf.GradientTape() as tape:
+                received = self.upsampler(given, training=True)
+                maps = self.fine_eyes(received, training=False)
+                loss = upsampler.pair_loss(received, expected, maps, expected_maps)
+            gradients = tape.gradient(loss, self.upsampler.trainable_variables)
+            self._apply(self.upsampler_optimizer, gradients, self.upsampler)
+            return loss
+
+        each = self._strategy.run(on_one_device, (pictures, noise))
+        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None)
 
     def _project(self, real_seen: Any, fake_seen: Any) -> tuple[Any, list[Any], Any]:
         """Return the projected critic's ∂(generator loss)/∂picture, its heads' gradients and their loss."""
@@ -244,22 +265,22 @@ class Gan(GanState):
 
 def _share_of(inputs: StepInputs) -> StepInputs:
     """Return this device's share of a batch that is distributed over several."""
-    context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
-    if replicas == 1:
-        return inputs
-
-    def share(array: Any) -> Any:
-        num = tf.shape(array)[0] // replicas
-        start = context.replica_id_in_sync_group * num
-        return array[start : start + num]
-
     real_draws, fake_draws = tf.split(inputs.draws, 2)
     return inputs._replace(
-        pictures=share(inputs.pictures),
-        latents=share(inputs.latents),
-        draws=tf.concat([share(real_draws), share(fake_draws)], axis=0),
+        pictures=_share(inputs.pictures),
+        latents=_share(inputs.latents),
+        draws=tf.concat([_share(real_draws), _share(fake_draws)], axis=0),
     )
+
+
+def _share(array: Any) -> Any:
+    """Return this device's rows of an array."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return array
+    num = tf.shape(array)[0] // context.num_replicas_in_sync
+    start = context.replica_id_in_sync_group * num
+    return array[start : start + num]
 
 
 def logits_and_input_gradients(discriminator: keras.Model, pictures: Any) -> tuple[Any, Any]:

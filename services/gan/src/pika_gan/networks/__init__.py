@@ -33,6 +33,12 @@ def build_discriminator(preset: Preset) -> keras.Model:
     return residual.build_discriminator(preset)
 
 
+def base_of(generator: keras.Model) -> keras.Model:
+    """Return the part that critics train: all of a generator, except an upsampler."""
+    names = {layer.name for layer in generator.layers}
+    return generator.get_layer(fastgan.BASE) if fastgan.BASE in names else generator
+
+
 def coarse_parts(generator: keras.Model, discriminator: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Return the parts of both that work at half the resolution, sharing weights (`coarse_share`)."""
     return fastgan.coarse_generator(generator), residual.coarse_discriminator(discriminator)

@@ -11,7 +11,9 @@ import keras
 from keras import layers, ops
 
 from pika_gan.config import Preset
+from pika_gan.networks.upsampler import build_upsampler
 
+BASE = "base"
 COARSE = "coarse_rgb"
 BATCH_NORM_MOMENTUM = 0.9  # runs are short: a few thousand steps
 
@@ -19,9 +21,22 @@ BATCH_NORM_MOMENTUM = 0.9  # runs are short: a few thousand steps
 def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
     """Build the generator: latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
 
+    With an upsampler it contains the layers BASE, which draws at half the size, and "upsampler".
     `precision` overrides the preset's.
     """
     policy = precision or preset.resolved().precision
+    base = _build_base(preset, policy)
+    if not preset.upsample_every:
+        return base
+    upsampler = build_upsampler(preset.critic_size, policy)
+    latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
+    pictures = ops.clip(upsampler(base(latents)), -1.0, 1.0)
+    return keras.Model(latents, pictures, name=f"generator_{preset.resolution}")
+
+
+def _build_base(preset: Preset, policy: str) -> keras.Model:
+    """Build what critics train: latents → pictures of their size."""
+    full = preset.critic_size
     channels = preset.generator_channels
     latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
 
@@ -35,11 +50,11 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
         x = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(x)
         x = layers.Conv2D(width * 2, 3, padding="same", use_bias=False, dtype=policy)(x)
         x = gated_linear_unit(batch_norm(x, policy))  # (N, size, size, width)
-        if size == max(4, preset.resolution // 8):
+        if size == max(4, full // 8):
             low, low_at = x, size
-        if size == preset.resolution and low_at < size:
+        if size == full and low_at < size:
             x = skip_layer_excitation(x, low, policy)
-        if size == preset.resolution // 2 and preset.coarse_share:
+        if size == full // 2 and preset.coarse_share:
             coarse = layers.Conv2D(3, 3, padding="same", dtype="float32", name=COARSE)(ops.cast(x, "float32"))
     # The last level adds nothing to the coarse picture until it is trained.
     initializer = "glorot_uniform" if coarse is None else "zeros"
@@ -49,7 +64,7 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
     if coarse is not None:
         x = x + layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(coarse)
     pictures = layers.Activation("tanh", dtype="float32", name="pictures")(x)
-    return keras.Model(latents, pictures, name=f"generator_{preset.resolution}")
+    return keras.Model(latents, pictures, name=BASE if preset.upsample_every else f"generator_{full}")
 
 
 def coarse_generator(generator: keras.Model) -> keras.Model:
