@@ -85,9 +85,8 @@ def main() -> None:
     parser.add_argument("--preset", default="cpu-64")
     parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
-    preset = preset_named(arguments.preset)
     preset = dataclasses.replace(
-        preset, resolution=preset.critic_size, upsample_every=0, coarse_share=0.0, projected_ratio=0.0
+        preset_named(arguments.preset), upsample_every=0, coarse_share=0.0, projected_ratio=0.0
     )
     steps = {"ours": Gan(preset), "plain": Plain(preset)}
     size = preset.resolution

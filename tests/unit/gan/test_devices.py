@@ -16,10 +16,7 @@ from pika_gan.presets import PRESETS
 from pika_gan.schedule import inputs_of, noise_of, pair_noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 
-tiny = dataclasses.replace(
-    PRESETS["tiny"], projected_ratio=0.5, projected_size=32,
-    upsample_every=1, generator_channels=(16, 16), discriminator_channels=(16, 16),
-)
+tiny = dataclasses.replace(PRESETS["tiny"], projected_ratio=0.5, projected_size=32, upsample_every=1)
 both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert both.num_replicas_in_sync == 2
 spread = Gan(dataclasses.replace(tiny, batch_size=8), seed=1, strategy=both)

@@ -19,8 +19,7 @@ def test_shapes(name):
     generator, discriminator = build_generator(preset), build_discriminator(preset)
     assert generator.input_shape == (None, preset.latent_dim)
     assert generator.output_shape == (None, size, size, 3)
-    seen = preset.critic_size
-    assert discriminator.input_shape == (None, seen, seen, 3)
+    assert discriminator.input_shape == (None, size, size, 3)
     assert discriminator.output_shape == (None,)
 
 

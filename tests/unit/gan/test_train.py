@@ -78,13 +78,11 @@ def test_an_interrupted_run_resumes_with_the_same_curve(whole, dataset, tiny, tm
     assert result.evaluation.kid == whole[1].evaluation.kid
 
 
-FEWER_LEVELS = {"generator_channels": (16, 16), "discriminator_channels": (16, 16)}
-
-
-@pytest.mark.parametrize("change", [{"coarse_share": 0.25}, {"upsample_every": 3} | FEWER_LEVELS])
-def test_a_run_resumes_in_each_of_its_parts(dataset, tiny, tmp_path, change):
+def test_a_run_resumes_in_each_of_its_parts(dataset, tiny, tmp_path):
     """Half size, full size, upsampler, projected critic: interrupted in each part and at each transition."""
-    recipe = dataclasses.replace(tiny, projected_ratio=1.0, projected_from=0.5, projected_size=32, **change)
+    recipe = dataclasses.replace(
+        tiny, coarse_share=0.25, upsample_every=3, projected_ratio=1.0, projected_from=0.5, projected_size=32
+    )
     train(dataset, recipe, tmp_path / "whole", steps=12)
     for stop in (2, 3, 5, 6, 8):
 
@@ -98,8 +96,7 @@ def test_a_run_resumes_in_each_of_its_parts(dataset, tiny, tmp_path, change):
     assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
     lines = [line for line in RunLog.read(tmp_path / "parts") if line["kind"] == "train"]
     assert [line["step"] for line in lines if "heads_loss" in line] == list(range(7, 13))
-    pairs = [line["step"] for line in lines if "pair_loss" in line]
-    assert pairs == ([1, 4, 7, 10] if "upsample_every" in change else [])
+    assert [line["step"] for line in lines if "pair_loss" in line] == [1, 4, 7, 10]
     resumed, expected = (
         checkpoints.load(checkpoints.path_of(tmp_path / name / "checkpoints", 12))[0]
         for name in ("parts", "whole")

@@ -20,7 +20,7 @@ Precision = Literal["auto", "float32", "mixed_bfloat16"]
 
 @dataclass(frozen=True)
 class Preset:
-    """One recipe. Channel tuples go from 4×4 up to `critic_size`, also for the discriminator."""
+    """One recipe. Channel tuples go from 4×4 up to `resolution`, also for the discriminator."""
 
     name: str
     resolution: int
@@ -38,9 +38,9 @@ class Preset:
     penalty_weight_end: float = 0.05  # γ at the planned end; it falls along a cosine
     penalty_every: int = 1  # steps between penalties; the weight is multiplied by it
 
-    upsample_every: int = 0  # steps between those of a network that learns the last doubling; 0 for none
+    upsample_every: int = 0  # steps between those of the network that draws the details; 0 for none
     upsampler_learning_rate: float = 5e-4
-    coarse_share: float = 0.0  # first share of the run, at half the critics' size
+    coarse_share: float = 0.0  # first share of the run, at half the resolution
     projected_ratio: float = 0.0  # gradient of the projected critic, as a multiple of the pixels'; 0 for none
     projected_from: float = 0.0  # completed share of the run from which on it takes part
     projected_size: int = 96  # side at which its frozen network sees pictures, a multiple of 32
@@ -90,25 +90,20 @@ class Preset:
         if not 0 <= self.coarse_share < 1:
             raise ValueError(f"coarse_share: expected 0 to 1, received {self.coarse_share}")
         has_coarse_parts = (self.architecture, self.discriminator) == ("fastgan", "residual")
-        if self.coarse_share and not (has_coarse_parts and self.critic_size >= 16):
+        if self.coarse_share and not (has_coarse_parts and self.resolution >= 16):
             raise ValueError("coarse_share: expected the residual discriminator of fastgan, at 16 px or more")
         if self.projected_ratio < 0 or self.projected_size % 32:
             raise ValueError(
                 "projected_ratio, projected_size: expected 0 or more and a multiple of 32, received "
                 f"{self.projected_ratio} and {self.projected_size}"
             )
-        levels = self.critic_size.bit_length() - 2  # the first level is 4×4
+        levels = self.resolution.bit_length() - 2  # the first level is 4×4
         for field in ("generator_channels", "discriminator_channels"):
             received = len(getattr(self, field))
             if received != levels:
                 raise ValueError(
-                    f"{field}: expected {levels} levels for {self.critic_size} px, received {received}"
+                    f"{field}: expected {levels} levels for {self.resolution} px, received {received}"
                 )
-
-    @property
-    def critic_size(self) -> int:
-        """Side of the pictures that critics see: half of what is drawn if the last doubling is learned."""
-        return self.resolution // 2 if self.upsample_every else self.resolution
 
     def resolved(self) -> Preset:
         """Return the preset with `precision` resolved for this machine."""

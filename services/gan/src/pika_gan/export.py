@@ -53,7 +53,7 @@ def export_best(preset: Preset, best: Path, folder: Path) -> float:
             eyes = projected.build_eyes(preset)
             heads = projected.build_heads(eyes)
             _restore(heads, arrays, "heads")
-            critic = projected.build_critic(preset, eyes, heads)
+            critic = projected.build_critic(eyes, heads)
         return export(generator, folder, critic)
     done = subprocess.run(
         [sys.executable, "-m", __name__, json.dumps(preset.to_json()), str(best), str(folder)],

@@ -140,6 +140,6 @@ def noise_of(
 def pair_noise_of(preset: Preset, seed: int, step: int, attempt: int = 0) -> np.ndarray:
     """Return the upsampler's random numbers of one step, float32 (N, noise_size), see `upsampler.noisy`."""
     random = generator_for(seed, 5, attempt, step)
-    noise = random.standard_normal((preset.batch_size, noise_size(preset.critic_size)), np.float32)
+    noise = random.standard_normal((preset.batch_size, noise_size(preset.resolution // 2)), np.float32)
     noise[:, 0] = random.random(preset.batch_size, np.float32)
     return noise

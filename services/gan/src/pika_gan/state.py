@@ -15,7 +15,7 @@ from keras import ops
 from pika_gan import augment
 from pika_gan.config import Preset
 from pika_gan.latents import generator_for, to_uint8
-from pika_gan.networks import base_of, build_discriminator, build_generator, coarse_parts, halved, projected
+from pika_gan.networks import base_of, build_discriminator, build_generator, coarse_parts, projected
 from pika_gan.schedule import StepInputs, inputs_of, noise_of, pair_noise_of, settings_at
 
 # Far above the norms of a sound run: only keeps one extreme batch from spoiling Adam's moments.
@@ -29,7 +29,7 @@ class GanState(ABC):
     Attributes:
         parts: "full" and, with a coarse share, "coarse": what draws and the discriminator of that size.
         eyes, heads: the frozen and trained parts of the projected critic, or None.
-        upsampler: the generator's part that doubles the size, learned from pairs, or None.
+        upsampler: the generator's part that draws the details, learned from pairs, or None.
         is_fine: whether the run has reached full size.
     """
 
@@ -52,15 +52,15 @@ class GanState(ABC):
         self.discriminator_optimizer = keras.optimizers.Adam(preset.discriminator_learning_rate, **betas)
         self.eyes: Any = None
         self.heads: Any = None
-        if preset.projected_ratio:
+        if preset.projected_ratio or preset.upsample_every:
             self.eyes = projected.build_eyes(preset)
+        if preset.projected_ratio:
             self.heads = projected.build_heads(self.eyes)
             self.heads_optimizer = keras.optimizers.Adam(preset.projected_learning_rate, **betas)
             self.heads_optimizer.build(self.heads.trainable_variables)
         self.upsampler: Any = None
         if preset.upsample_every:
             self.upsampler = self.generator.get_layer("upsampler")
-            self.fine_eyes = projected.build_eyes(preset, preset.resolution)
             self.upsampler_optimizer = keras.optimizers.Adam(preset.upsampler_learning_rate, beta_1=0.5)
             self.upsampler_optimizer.build(self.upsampler.trainable_variables)
         self.generator_optimizer.build(base.trainable_variables)
@@ -122,11 +122,6 @@ class GanState(ABC):
         `noise`: see `upsampler.noisy`.
         """
 
-    def seen_by_critics(self, pictures: Any) -> Any:
-        """Convert real pictures uint8 (N, S, S, 3) to float32 in [-1, 1] of the critics' size."""
-        real = ops.cast(pictures, "float32") / 127.5 - 1.0
-        return halved(real) if self.preset.upsample_every else real
-
     def augmented(self, pictures: Any, draws: Any, inputs: StepInputs) -> Any:
         """Augment pictures by the preset's recipe."""
         return augment.augment(
@@ -171,7 +166,7 @@ class GanState(ABC):
     def score(self, pictures: np.ndarray) -> np.ndarray:
         """Return D's logits (N,) for uint8 (N, S, S, 3), not augmented; shows how far it has overfitted."""
         starts = range(0, len(pictures), DRAWN_AT_ONCE)
-        parts = [self.seen_by_critics(pictures[i : i + DRAWN_AT_ONCE]) for i in starts]
+        parts = [pictures[i : i + DRAWN_AT_ONCE].astype(np.float32) / 127.5 - 1.0 for i in starts]
         return np.concatenate(
             [ops.convert_to_numpy(self.discriminator(part, training=False)) for part in parts]
         )
@@ -183,7 +178,7 @@ class GanState(ABC):
 
     def realism(self, pictures: np.ndarray) -> np.ndarray:
         """Return the projected critic's scores (N,) for uint8 (N, S, S, 3), not augmented; high for real."""
-        critic = projected.build_critic(self.preset, self.eyes, self.heads)
+        critic = projected.build_critic(self.eyes, self.heads)
         starts = range(0, len(pictures), DRAWN_AT_ONCE)
         parts = [pictures[i : i + DRAWN_AT_ONCE].astype(np.float32) / 127.5 - 1.0 for i in starts]
         return np.concatenate([ops.convert_to_numpy(critic(part, training=False)) for part in parts])

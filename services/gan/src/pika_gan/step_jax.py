@@ -76,7 +76,7 @@ class Gan(GanState):
     ) -> tuple[list[Any], list[Any], list[Any], Values, dict[str, Any]]:
         """Return the gradients of generator, discriminator and heads, changed state, and the figures."""
         generator, discriminator = self.parts[part]
-        real = self.seen_by_critics(inputs.pictures)
+        real = inputs.pictures.astype("float32") / 127.5 - 1.0
         if part == "coarse":
             real = halved(real)
         num = real.shape[0]
@@ -111,14 +111,14 @@ class Gan(GanState):
         return loss
 
     def _pairs_body(self, values: Values, pictures: Any, noise: Any) -> tuple[Values, Any]:
-        frozen: tuple[list[Any], list[Any]] = [], [v.value for v in self.fine_eyes.non_trainable_variables]
+        frozen: tuple[list[Any], list[Any]] = [], [v.value for v in self.eyes.non_trainable_variables]
         expected = pictures.astype("float32") / 127.5 - 1.0
         given = upsampler.noisy(halved(expected), noise)
-        expected_maps, _ = self.fine_eyes.stateless_call(*frozen, expected, training=False)
+        expected_maps, _ = self.eyes.stateless_call(*frozen, expected, training=False)
 
         def loss_of(trained: list[Any]) -> Any:
             received, _ = self.upsampler.stateless_call(trained, [], given, training=True)
-            maps, _ = self.fine_eyes.stateless_call(*frozen, received, training=False)
+            maps, _ = self.eyes.stateless_call(*frozen, received, training=False)
             return upsampler.pair_loss(received, expected, maps, expected_maps)
 
         loss, gradients = jax.value_and_grad(loss_of)(self._of(values, self.upsampler.trainable_variables))

@@ -134,7 +134,7 @@ class Gan(GanState):
     ) -> tuple[list[Any], list[Any], list[Any], dict[str, Any]]:
         """Return the gradients of generator, discriminator and heads, and the figures."""
         generator, discriminator = self.parts[part]
-        real = self.seen_by_critics(inputs.pictures)
+        real = tf.cast(inputs.pictures, tf.float32) / 127.5 - 1.0
         if part == "coarse":
             real = halved(real)
         num = tf.shape(real)[0]
@@ -162,10 +162,10 @@ class Gan(GanState):
         def on_one_device(pictures: Any, noise: Any) -> Any:
             expected = tf.cast(_share(pictures), tf.float32) / 127.5 - 1.0
             given = upsampler.noisy(halved(expected), _share(noise))
-            expected_maps = self.fine_eyes(expected, training=False)
+            expected_maps = self.eyes(expected, training=False)
             with tf.GradientTape() as tape:
                 received = self.upsampler(given, training=True)
-                maps = self.fine_eyes(received, training=False)
+                maps = self.eyes(received, training=False)
                 loss = upsampler.pair_loss(received, expected, maps, expected_maps)
             gradients = tape.gradient(loss, self.upsampler.trainable_variables)
             self._apply(self.upsampler_optimizer, gradients, self.upsampler)

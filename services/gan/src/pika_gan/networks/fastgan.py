@@ -21,22 +21,23 @@ BATCH_NORM_MOMENTUM = 0.9  # runs are short: a few thousand steps
 def build_generator(preset: Preset, precision: str | None = None) -> keras.Model:
     """Build the generator: latents (N, latent_dim) float32 → pictures (N, S, S, 3) float32 in [-1, 1].
 
-    With an upsampler it contains the layers BASE, which draws at half the size, and "upsampler".
-    `precision` overrides the preset's.
+    With an upsampler it contains the layers BASE, which critics train, and "upsampler", which draws the
+    halved picture again at full size. `precision` overrides the preset's.
     """
     policy = precision or preset.resolved().precision
     base = _build_base(preset, policy)
     if not preset.upsample_every:
         return base
-    upsampler = build_upsampler(preset.critic_size, policy)
+    upsampler = build_upsampler(preset.resolution // 2, policy)
     latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
-    pictures = ops.clip(upsampler(base(latents)), -1.0, 1.0)
+    halved = layers.AveragePooling2D(2, dtype="float32")(base(latents))
+    pictures = ops.clip(upsampler(halved), -1.0, 1.0)
     return keras.Model(latents, pictures, name=f"generator_{preset.resolution}")
 
 
 def _build_base(preset: Preset, policy: str) -> keras.Model:
-    """Build what critics train: latents → pictures of their size."""
-    full = preset.critic_size
+    """Build what critics train: latents → pictures (N, S, S, 3)."""
+    full = preset.resolution
     channels = preset.generator_channels
     latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
 

@@ -26,7 +26,7 @@ def build_discriminator(preset: Preset) -> keras.Model:
 
     In training the first half of a batch must be real: its reconstruction error is a loss of the model.
     """
-    size, policy = preset.critic_size, preset.resolved().precision
+    size, policy = preset.resolution, preset.resolved().precision
     widths = preset.discriminator_channels[::-1]  # from full size down to 4×4
     pictures = keras.Input((size, size, 3), name="pictures", dtype="float32")
     x = first = _leaky(_conv(widths[0], 3, policy=policy)(pictures))

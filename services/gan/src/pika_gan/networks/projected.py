@@ -29,13 +29,9 @@ _SEED = 2111
 _EPSILON = 1e-6
 
 
-def build_eyes(preset: Preset, size: int | None = None) -> keras.Model:
-    """Build the frozen part: pictures (N, S, S, 3) float32 in [-1, 1] → four mixed maps, finest first.
-
-    S is `size`, by default that of the critics.
-    """
-    size = size or preset.critic_size
-    pictures = keras.Input((size, size, 3), dtype="float32")
+def build_eyes(preset: Preset) -> keras.Model:
+    """Build the frozen part: pictures (N, S, S, 3) float32 in [-1, 1] → four mixed maps, finest first."""
+    pictures = keras.Input((preset.resolution, preset.resolution, 3), dtype="float32")
     x = Interpolation(preset.projected_size, dtype="float32")(pictures)
     x = layers.Rescaling(127.5 / 128, 0.5 / 128, dtype="float32")(x)  # as `pika_eyes.lite.normalise`
     lite = build_lite(LITE0, preset.projected_size, TAPS)
@@ -49,7 +45,7 @@ def build_eyes(preset: Preset, size: int | None = None) -> keras.Model:
         coarser = layers.UpSampling2D(factor, interpolation="nearest")(coarser)
         coarser = _fixed(coarser, mixed[index].shape[-1], len(mixed) + index)
         mixed[index] = (mixed[index] + coarser) * math.sqrt(0.5)
-    eyes = keras.Model(pictures, [_normalised(x) for x in mixed], name=f"eyes_{size}")
+    eyes = keras.Model(pictures, [_normalised(x) for x in mixed], name=f"eyes_{preset.resolution}")
     eyes.trainable = False
     return eyes
 
@@ -67,17 +63,10 @@ def build_heads(eyes: keras.Model) -> keras.Model:
     return keras.Model(inputs, logits, name="heads")
 
 
-def build_critic(preset: Preset, eyes: keras.Model, heads: keras.Model) -> keras.Model:
-    """Build the whole critic: pictures (N, S, S, 3) float32 in [-1, 1] → scores (N,), high for real.
-
-    S is the preset's resolution; the eyes may see half of it.
-    """
-    size = preset.resolution
-    pictures = keras.Input((size, size, 3), dtype="float32", name="pictures")
-    seen = pictures
-    if preset.critic_size != size:
-        seen = layers.AveragePooling2D(size // preset.critic_size, dtype="float32")(pictures)
-    logits = heads(eyes(seen, training=False), training=False)
+def build_critic(eyes: keras.Model, heads: keras.Model) -> keras.Model:
+    """Build the whole critic: pictures (N, S, S, 3) float32 in [-1, 1] → scores (N,), high for real."""
+    pictures = keras.Input(eyes.input_shape[1:], dtype="float32", name="pictures")
+    logits = heads(eyes(pictures, training=False), training=False)
     scores = sum(ops.mean(ops.cast(each, "float32"), axis=(1, 2, 3)) for each in logits)
     return keras.Model(pictures, scores, name="critic")
 

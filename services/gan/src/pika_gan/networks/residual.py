@@ -18,7 +18,7 @@ def build_discriminator(preset: Preset) -> keras.Model:
     """Build the discriminator: pictures (N, S, S, 3) in [-1, 1] → logits (N,) float32, high for real."""
     policy = preset.resolved().precision
     channels = preset.discriminator_channels[::-1]  # from full size down to 4×4
-    pictures = keras.Input((preset.critic_size, preset.critic_size, 3), name="pictures", dtype="float32")
+    pictures = keras.Input((preset.resolution, preset.resolution, 3), name="pictures", dtype="float32")
 
     x = layers.Conv2D(channels[0], 3, padding="same", dtype=policy)(pictures)
     if preset.coarse_share:
@@ -26,10 +26,10 @@ def build_discriminator(preset: Preset) -> keras.Model:
         x = residual_down(x, channels[1], policy, initializer="zeros")
         coarse = layers.AveragePooling2D(2, dtype="float32")(pictures)
         x = x + layers.Conv2D(channels[1], 3, padding="same", dtype=policy, name=COARSE)(coarse)
-        logits = _body(preset.critic_size // 2, channels[1:], policy)(x)
+        logits = _body(preset.resolution // 2, channels[1:], policy)(x)
     else:
-        logits = _body(preset.critic_size, channels, policy)(x)
-    return keras.Model(pictures, logits, name=f"discriminator_{preset.critic_size}")
+        logits = _body(preset.resolution, channels, policy)(x)
+    return keras.Model(pictures, logits, name=f"discriminator_{preset.resolution}")
 
 
 def coarse_discriminator(discriminator: keras.Model) -> keras.Model:

@@ -1,4 +1,4 @@
-"""The super-resolution network that draws a generator's last level: half-size pictures → full-size ones.
+"""The super-resolution network that draws a generator's details: halved pictures → full-size ones.
 
 Residual blocks at the small size, then one doubling, as in SRResNet (Ledig et al. 2017, arXiv:1609.04802)
 without batch normalisation (EDSR, Lim et al. 2017, arXiv:1707.02921). Its details are added to the bilinear
