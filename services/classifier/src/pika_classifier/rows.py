@@ -111,8 +111,16 @@ class RowStore:
         keys = list(self._keys())
         if len(keys) < _MANY:
             return
-        merged = self.write(self.read())
-        old = [key for key in keys if key != merged]
+        rows: Rows = {}
+        read: list[str] = []
+        for key, loaded in in_threads(self._load, keys, _STORE_THREADS):
+            if loaded is not None:  # what could not be read must not be deleted
+                rows.update(loaded)
+                read.append(key)
+        if not rows:
+            return
+        merged = self.write(rows)
+        old = [key for key in read if key != merged]
         for _ in in_threads(lambda key: self._store.delete(Bucket.RUNS, key), old, _STORE_THREADS):
             pass
 
