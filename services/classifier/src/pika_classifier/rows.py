@@ -94,7 +94,7 @@ class RowStore:
             return rows, 0
         del rows  # many features are a gigabyte, which would be in memory twice below
         random.shuffle(left)
-        num_computed, expected = 0, known
+        num_computed, expected = 0, set(known)
         # One part ahead; more would be discarded on interruption.
         work = in_threads(
             lambda name: self._work(name, parts[name], compute), left, num_threads, num_threads + 1
@@ -102,7 +102,7 @@ class RowStore:
         for name, (num, there) in work:
             num_computed += num
             done += sum(entry.picture_id not in known for entry in parts[name])
-            expected = expected | there
+            expected |= there
             on_progress(done, len(entries))
         return self._read_back(expected), num_computed
 

@@ -37,7 +37,6 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
 
 def _build_base(preset: Preset, policy: str) -> keras.Model:
     """Build what critics train: latents → pictures (N, S, S, 3)."""
-    full = preset.resolution
     channels = preset.generator_channels
     latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
 
@@ -51,11 +50,11 @@ def _build_base(preset: Preset, policy: str) -> keras.Model:
         x = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(x)
         x = layers.Conv2D(width * 2, 3, padding="same", use_bias=False, dtype=policy)(x)
         x = gated_linear_unit(batch_norm(x, policy))  # (N, size, size, width)
-        if size == max(4, full // 8):
+        if size == max(4, preset.resolution // 8):
             low, low_at = x, size
-        if size == full and low_at < size:
+        if size == preset.resolution and low_at < size:
             x = skip_layer_excitation(x, low, policy)
-        if size == full // 2 and preset.coarse_share:
+        if size == preset.resolution // 2 and preset.coarse_share:
             coarse = layers.Conv2D(3, 3, padding="same", dtype="float32", name=COARSE)(ops.cast(x, "float32"))
     # The last level adds nothing to the coarse picture until it is trained.
     initializer = "glorot_uniform" if coarse is None else "zeros"
@@ -65,7 +64,8 @@ def _build_base(preset: Preset, policy: str) -> keras.Model:
     if coarse is not None:
         x = x + layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(coarse)
     pictures = layers.Activation("tanh", dtype="float32", name="pictures")(x)
-    return keras.Model(latents, pictures, name=BASE if preset.upsample_every else f"generator_{full}")
+    name = BASE if preset.upsample_every else f"generator_{preset.resolution}"
+    return keras.Model(latents, pictures, name=name)
 
 
 def coarse_generator(generator: keras.Model) -> keras.Model:
