@@ -33,6 +33,10 @@ def test_an_upsampler_needs_a_generator_of_its_kind():
     ):
         with pytest.raises(ValueError, match=f"upsample_every: expected .*{told}"):
             dataclasses.replace(preset, **change)
+    with pytest.raises(ValueError, match="joint_from: expected 1 without an upsampler"):
+        dataclasses.replace(PRESETS["cpu-32"], joint_from=0.5)
+    with pytest.raises(ValueError, match="joint_from: expected 0 to 1"):
+        dataclasses.replace(PRESETS["cpu-64"], joint_from=1.5)
 
 
 def test_bfloat16_is_used_only_where_the_processor_has_it(tmp_path):

@@ -24,7 +24,7 @@ alone = Gan(dataclasses.replace(tiny, batch_size=4), seed=1)
 real = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
 latents, draws = noise_of(tiny, 1, 0, num=4)
 settings = settings_at(tiny, 0, 0.0)
-kinds = {"is_coarse": False, "with_penalty": True, "with_heads": True}
+kinds = {"part": "full", "with_penalty": True, "with_heads": True}
 one = alone.update(inputs_of(real, (latents, draws), settings), **kinds)
 # The same pictures on either device: as on one device with half of them.
 noise = np.concatenate([latents] * 2), np.concatenate([draws[:4], draws[:4], draws[4:], draws[4:]])

@@ -52,6 +52,9 @@ CASES: dict[str, Preset] = {
     "parts": dataclasses.replace(TINY, accumulate=2),
     "projected": dataclasses.replace(TINY, projected_ratio=1.0, projected_size=32, accumulate=2),
     "upsampled": dataclasses.replace(TINY, upsample_every=1, coarse_share=0.3, projected_size=32),
+    "joint": dataclasses.replace(
+        TINY, upsample_every=1, joint_from=0.3, projected_ratio=1.0, projected_size=32, accumulate=2
+    ),
     "hinge": dataclasses.replace(TINY, loss="hinge", penalty_every=2),
     "non_saturating": dataclasses.replace(TINY, loss="non_saturating", augment=(), average=False),
 }

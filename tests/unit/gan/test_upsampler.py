@@ -4,12 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
+from pika_gan import losses
 from pika_gan.data import make_dataset
 from pika_gan.networks import halved, upsampler
 from pika_gan.presets import PRESETS
-from pika_gan.schedule import pair_noise_of, settings_at
+from pika_gan.schedule import inputs_of, noise_of, pair_noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 
 from .conftest import some_pictures
@@ -101,6 +103,47 @@ def test_critics_do_not_train_it_and_pairs_train_nothing_else(gan, pictures):
     assert all(
         follow for follow, variable in zip(follows, gan.ema.variables, strict=True) if variable.trainable
     )
+
+
+def test_at_the_end_critics_train_base_and_upsampler(pictures):
+    gan = Gan(dataclasses.replace(PRESET, joint_from=0.5, projected_ratio=1.0))
+    base, batch = gan.parts["full"][0], pictures.batch(0, 8, 0, flip=False)
+    # The step on JAX takes the generator's weights in this order.
+    assert gan.generator.trainable_variables == [
+        *base.trainable_variables,
+        *gan.upsampler.trainable_variables,
+    ]
+    own = values(gan.upsampler)
+    gan.train_step(batch, 1, 0.4)
+    assert not changed(gan.upsampler, own)
+    others = values(base), values(gan.discriminator), values(gan.heads)
+    figures = gan.train_step(batch, 1, 0.5)
+    assert "pair_loss" not in figures
+    assert changed(gan.upsampler, own)
+    assert all(
+        changed(model, before)
+        for model, before in zip((base, gan.discriminator, gan.heads), others, strict=True)
+    )
+
+
+def test_the_upsamplers_gradient_is_that_of_the_whole_generator(pictures):
+    """The step's gradients against a plain tape through base, halving, upsampler and limit."""
+    gan = Gan(dataclasses.replace(PRESET, joint_from=0.0, augment=(), augment_probability=0.0))
+    for step in range(3):  # the upsampler's last layer is zero at first, and passes nothing on
+        gan.learn_pairs(pictures.batch(step, 8, 0, flip=False), pair_noise_of(PRESET, 0, step))
+    latents, draws = noise_of(gan.preset, 0, 7)
+    real = pictures.batch(7, 8, 0, flip=False)
+    inputs = inputs_of(real, (latents, draws), settings_at(gan.preset, 7, 0.0))
+    received, *_ = gan._gradients(inputs, part="joint", with_penalty=True, with_heads=False)
+    base = gan.parts["full"][0]
+    with tf.GradientTape() as tape:
+        drawn = tf.clip_by_value(gan.upsampler(halved(base(latents, training=True))), -1.0, 1.0)
+        real_logits = gan.discriminator(real.astype(np.float32) / 127.5 - 1, training=True)
+        loss = tf.reduce_mean(losses.GENERATOR["rpgan"](real_logits, gan.discriminator(drawn, training=True)))
+    expected = tape.gradient(loss, [base.trainable_variables, gan.upsampler.trainable_variables])
+    for one, other in zip(tf.nest.flatten(received), tf.nest.flatten(expected), strict=True):
+        scale = max(1e-6, float(tf.reduce_max(tf.abs(other))))
+        np.testing.assert_allclose(one / scale, other / scale, atol=2e-3)
 
 
 def test_what_is_drawn_is_whole_and_limited(gan):

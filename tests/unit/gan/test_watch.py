@@ -66,7 +66,10 @@ def test_rates_and_penalty_fall_and_a_roll_back_makes_them_gentler():
     assert first.penalty_weight == pytest.approx(2 * preset.penalty_weight)
     assert last.penalty_weight == pytest.approx(2 * preset.penalty_weight_end)
     assert settings_at(preset, 1, 0.0).penalty_weight is None
-    assert (first.is_coarse, last.is_coarse) == (True, False)
+    assert (first.part, last.part) == ("coarse", "full")
+    whole = dataclasses.replace(preset, upsample_every=2, joint_from=0.6)
+    parts = [settings_at(whole, 0, fraction).part for fraction in (0.0, 0.3, 0.59, 0.6, 1.0)]
+    assert parts == ["coarse", "full", "full", "joint", "joint"]
     gentler = settings_at(preset, 0, 0.0, gentleness=1)
     assert gentler.discriminator_rate == first.discriminator_rate / 2
     assert gentler.penalty_weight == first.penalty_weight * 2
@@ -91,10 +94,10 @@ def test_a_batch_in_parts_gives_the_gradients_of_its_parts():
     real = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
     noise = noise_of(preset, 1, 0, num=4)
     settings = settings_at(preset, 0, 0.0)
-    one = half.update(inputs_of(real, noise, settings), is_coarse=False, with_penalty=True, with_heads=False)
+    one = half.update(inputs_of(real, noise, settings), part="full", with_penalty=True, with_heads=False)
     twice = [np.concatenate([array, array]) for array in (real, *noise)]
     two = whole.update(
-        inputs_of(twice[0], tuple(twice[1:]), settings), is_coarse=False, with_penalty=True, with_heads=False
+        inputs_of(twice[0], tuple(twice[1:]), settings), part="full", with_penalty=True, with_heads=False
     )
     for name, value in one.items():
         assert float(two[name]) == pytest.approx(float(value), rel=1e-4), name

@@ -40,6 +40,7 @@ class Preset:
 
     upsample_every: int = 0  # steps between those of the network that draws the details; 0 for none
     upsampler_learning_rate: float = 5e-4
+    joint_from: float = 1.0  # completed share of the run from which critics see and train the whole generator
     coarse_share: float = 0.0  # first share of the run, at half the resolution
     projected_ratio: float = 0.0  # gradient of the projected critic, as a multiple of the pixels'; 0 for none
     projected_from: float = 0.0  # completed share of the run from which on it takes part
@@ -87,6 +88,10 @@ class Preset:
             )
         if self.upsample_every and self.resolution < 16:
             raise ValueError(f"upsample_every: expected 16 px or more, received {self.resolution}")
+        if not 0 <= self.joint_from <= 1:
+            raise ValueError(f"joint_from: expected 0 to 1, received {self.joint_from}")
+        if self.joint_from < 1 and not self.upsample_every:
+            raise ValueError(f"joint_from: expected 1 without an upsampler, received {self.joint_from}")
         if not 0 <= self.coarse_share < 1:
             raise ValueError(f"coarse_share: expected 0 to 1, received {self.coarse_share}")
         has_coarse_parts = (self.architecture, self.discriminator) == ("fastgan", "residual")

@@ -67,6 +67,7 @@ PRESETS: dict[str, Preset] = {
             pictures="figures",
             poses=8,
             upsample_every=8,
+            joint_from=0.7,
             coarse_share=0.35,
             projected_ratio=1.5,
             projected_from=0.6,

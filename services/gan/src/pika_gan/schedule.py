@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,11 @@ GENTLER = 0.5
 """After each roll-back learning rates are multiplied by it, and γ is divided by it."""
 _UPSAMPLER_RATE_END = 0.05
 """Final share of the upsampler's learning rate."""
+_JOINT_RATE = 0.3
+"""Learning rate of the upsampler from critics, as a multiple of the generator's."""
+
+Part = Literal["coarse", "full", "joint"]
+"""What is trained: both networks at half size, the generator without its upsampler, or all of it."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +38,10 @@ class StepSettings:
         ema_decay: share of the average that is kept.
         augment_probability: of each kind of augmentation.
         colour_strength: scale of its colour changes.
-        is_coarse: whether to work at half the resolution.
+        part: what is trained, a key of `GanState.parts`.
         with_heads: whether the projected critic takes part.
-        upsampler_rate: learning rate of the upsampler; None if it does not learn at this step.
+        upsampler_rate: learning rate of the upsampler from pairs; None if it learns from none at this step.
+        joint_rate: learning rate of the upsampler from critics, for the part "joint".
     """
 
     generator_rate: float
@@ -45,9 +51,10 @@ class StepSettings:
     ema_decay: float
     augment_probability: float
     colour_strength: float
-    is_coarse: bool
+    part: Part
     with_heads: bool
     upsampler_rate: float | None
+    joint_rate: float
 
 
 class StepInputs(NamedTuple):
@@ -99,14 +106,21 @@ def settings_at(
         ),
         colour_strength=preset.colour_strength
         * (preset.colour_strength_end + (1 - preset.colour_strength_end) * cosine),
-        is_coarse=fraction < preset.coarse_share,
+        part=_part_at(preset, fraction),
         with_heads=preset.projected_ratio > 0 and fraction >= max(preset.projected_from, preset.coarse_share),
         upsampler_rate=(
             preset.upsampler_learning_rate * (_UPSAMPLER_RATE_END + (1 - _UPSAMPLER_RATE_END) * cosine)
             if preset.upsample_every and step % preset.upsample_every == 0
             else None
         ),
+        joint_rate=preset.generator_learning_rate * rate * _JOINT_RATE,
     )
+
+
+def _part_at(preset: Preset, fraction: float) -> Part:
+    if fraction < preset.coarse_share:
+        return "coarse"
+    return "joint" if preset.joint_from < 1 and fraction >= preset.joint_from else "full"
 
 
 def inputs_of(

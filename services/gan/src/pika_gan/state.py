@@ -16,7 +16,7 @@ from pika_gan import augment
 from pika_gan.config import Preset
 from pika_gan.latents import generator_for, to_uint8
 from pika_gan.networks import base_of, build_discriminator, build_generator, coarse_parts, projected
-from pika_gan.schedule import StepInputs, inputs_of, noise_of, pair_noise_of, settings_at
+from pika_gan.schedule import Part, StepInputs, inputs_of, noise_of, pair_noise_of, settings_at
 
 # Far above the norms of a sound run: only keeps one extreme batch from spoiling Adam's moments.
 GRADIENT_NORM_LIMIT = 1e3
@@ -27,9 +27,11 @@ class GanState(ABC):
     """Generator, discriminator, optimisers, and `ema`, the averaged float32 copy that is shown and exported.
 
     Attributes:
-        parts: "full" and, with a coarse share, "coarse": what draws and the discriminator of that size.
+        parts: "full", with a coarse share "coarse", and with a joint one "joint": what draws, and the
+            discriminator of that size.
+        trained: for each part, what the generator's gradient trains, with its optimisers.
         eyes, heads: the frozen and trained parts of the projected critic, or None.
-        upsampler: the generator's part that draws the details, learned from pairs, or None.
+        upsampler: the generator's part that draws the details, or None.
         is_fine: whether the run has reached full size.
     """
 
@@ -63,6 +65,18 @@ class GanState(ABC):
             self.upsampler = self.generator.get_layer("upsampler")
             self.upsampler_optimizer = keras.optimizers.Adam(preset.upsampler_learning_rate, beta_1=0.5)
             self.upsampler_optimizer.build(self.upsampler.trainable_variables)
+        self.trained: dict[str, list[tuple[keras.Model, Any]]] = {
+            part: [(drawing, self.generator_optimizer)] for part, (drawing, _) in self.parts.items()
+        }
+        if preset.joint_from < 1:
+            # Another optimiser than for pairs: Adam's moments are those of one loss.
+            self.joint_optimizer = keras.optimizers.Adam(preset.generator_learning_rate, **betas)
+            self.joint_optimizer.build(self.upsampler.trainable_variables)
+            self.parts["joint"] = (self.generator, self.discriminator)
+            self.trained["joint"] = [
+                (base, self.generator_optimizer),
+                (self.upsampler, self.joint_optimizer),
+            ]
         self.generator_optimizer.build(base.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
@@ -89,12 +103,14 @@ class GanState(ABC):
         settings = settings_at(
             self.preset, step, fraction, gentleness=gentleness, augment_probability=augment_probability
         )
-        if not settings.is_coarse and not bool(ops.convert_to_numpy(self.is_fine)):
+        if settings.part != "coarse" and not bool(ops.convert_to_numpy(self.is_fine)):
             self._begin_full_size()
         self.generator_optimizer.learning_rate.assign(settings.generator_rate)
         self.discriminator_optimizer.learning_rate.assign(settings.discriminator_rate)
         if self.heads is not None:
             self.heads_optimizer.learning_rate.assign(settings.heads_rate)
+        if settings.part == "joint":
+            self.joint_optimizer.learning_rate.assign(settings.joint_rate)
         noise = noise_of(self.preset, self.seed, step, attempt, len(pictures))
         figures = {}
         if settings.upsampler_rate is not None:
@@ -104,16 +120,16 @@ class GanState(ABC):
             )
         return figures | self.update(
             inputs_of(pictures, noise, settings),
-            is_coarse=settings.is_coarse,
+            part=settings.part,
             with_penalty=settings.penalty_weight is not None,
             with_heads=settings.with_heads,
         )
 
     @abstractmethod
     def update(
-        self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool, with_heads: bool
+        self, inputs: StepInputs, *, part: Part, with_penalty: bool, with_heads: bool
     ) -> dict[str, Any]:
-        """Run the step itself: at full or half size, with or without penalty and projected critic."""
+        """Run the step itself for a part, with or without penalty and projected critic."""
 
     @abstractmethod
     def learn_pairs(self, pictures: np.ndarray, noise: np.ndarray) -> Any:
@@ -203,6 +219,8 @@ class GanState(ABC):
             parts["heads_optimizer"] = self.heads_optimizer.variables
         if self.upsampler is not None:
             parts["upsampler_optimizer"] = self.upsampler_optimizer.variables
+        if self.preset.joint_from < 1:
+            parts["joint_optimizer"] = self.joint_optimizer.variables
         return {f"{part}/{i:04d}": v for part, variables in parts.items() for i, v in enumerate(variables)}
 
     def state(self) -> dict[str, np.ndarray]:

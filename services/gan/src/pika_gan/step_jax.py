@@ -16,7 +16,7 @@ from jax import numpy as jnp
 from pika_gan import losses
 from pika_gan.config import Preset
 from pika_gan.networks import halved, projected, upsampler
-from pika_gan.schedule import StepInputs
+from pika_gan.schedule import Part, StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
 Values = dict[str, Any]
@@ -35,11 +35,10 @@ class Gan(GanState):
         self._draw = jax.jit(lambda *values: self.ema.stateless_call(*values, training=False)[0])
 
     def update(
-        self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool, with_heads: bool
+        self, inputs: StepInputs, *, part: Part, with_penalty: bool, with_heads: bool
     ) -> dict[str, Any]:
         """See `GanState.update`."""
         values = {name: variable.value for name, variable in self._named.items()}
-        part = "coarse" if is_coarse else "full"
         changed, figures = self._step(
             values, inputs, part=part, with_penalty=with_penalty, with_heads=with_heads
         )
@@ -48,7 +47,7 @@ class Gan(GanState):
         return dict(figures)
 
     def _step_body(
-        self, values: Values, inputs: StepInputs, *, part: str, with_penalty: bool, with_heads: bool
+        self, values: Values, inputs: StepInputs, *, part: Part, with_penalty: bool, with_heads: bool
     ) -> tuple[Values, dict[str, Any]]:
         num = self.preset.accumulate
         results = []
@@ -61,8 +60,9 @@ class Gan(GanState):
         for_generator, for_discriminator, for_heads, figures = jax.tree.map(
             lambda *each: sum(each) / num, *results
         )
-        generator, discriminator = self.parts[part]
-        values = self._applied(values, self.generator_optimizer, for_generator, generator)
+        for (model, optimizer), gradients_of_model in zip(self.trained[part], for_generator, strict=True):
+            values = self._applied(values, optimizer, gradients_of_model, model)
+        discriminator = self.parts[part][1]
         values = self._applied(values, self.discriminator_optimizer, for_discriminator, discriminator)
         if for_heads:
             values = self._applied(values, self.heads_optimizer, for_heads, self.heads)
@@ -72,21 +72,27 @@ class Gan(GanState):
         return values, figures
 
     def _gradients(
-        self, values: Values, inputs: StepInputs, part: str, with_penalty: bool, with_heads: bool
-    ) -> tuple[list[Any], list[Any], list[Any], Values, dict[str, Any]]:
-        """Return the gradients of generator, discriminator and heads, changed state, and the figures."""
+        self, values: Values, inputs: StepInputs, part: Part, with_penalty: bool, with_heads: bool
+    ) -> tuple[list[list[Any]], list[Any], list[Any], Values, dict[str, Any]]:
+        """Return the gradients of `trained[part]`, discriminator and heads, changed state, and figures."""
         generator, discriminator = self.parts[part]
         real = inputs.pictures.astype("float32") / 127.5 - 1.0
         if part == "coarse":
             real = halved(real)
         num = real.shape[0]
 
-        def drawn(trained: list[Any]) -> tuple[Any, list[Any]]:
+        def drawn(trained: list[list[Any]]) -> tuple[Any, list[Any]]:
             fixed = self._of(values, generator.non_trainable_variables)
-            fake, fixed = generator.stateless_call(trained, fixed, inputs.latents, training=True)
+            fake, fixed = generator.stateless_call(
+                [value for values_of_model in trained for value in values_of_model],
+                fixed,
+                inputs.latents,
+                training=True,
+            )
             return self.augmented(fake, inputs.draws[num:], inputs), fixed
 
-        fake_seen, back, fixed = jax.vjp(drawn, self._of(values, generator.trainable_variables), has_aux=True)
+        trained = [self._of(values, model.trainable_variables) for model, _ in self.trained[part]]
+        fake_seen, back, fixed = jax.vjp(drawn, trained, has_aux=True)
         changed = self._named_values(generator.non_trainable_variables, fixed)
         real_seen = self.augmented(real, inputs.draws[:num], inputs)
         seen = jnp.concatenate([real_seen, fake_seen])

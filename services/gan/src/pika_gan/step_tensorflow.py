@@ -18,7 +18,7 @@ import tensorflow as tf
 from pika_gan import losses
 from pika_gan.config import Preset
 from pika_gan.networks import halved, projected, upsampler
-from pika_gan.schedule import StepInputs
+from pika_gan.schedule import Part, StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
 
@@ -71,19 +71,19 @@ class Gan(GanState):
         self._draw = tf.function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
 
     def update(
-        self, inputs: StepInputs, *, is_coarse: bool, with_penalty: bool, with_heads: bool
+        self, inputs: StepInputs, *, part: Part, with_penalty: bool, with_heads: bool
     ) -> dict[str, Any]:
         """See `GanState.update`."""
         figures: dict[str, Any] = self._step(
             tf.nest.map_structure(tf.convert_to_tensor, inputs),
-            part="coarse" if is_coarse else "full",
+            part=part,
             with_penalty=with_penalty,
             with_heads=with_heads,
         )
         return figures
 
     def _step_body(
-        self, inputs: StepInputs, *, part: str, with_penalty: bool, with_heads: bool
+        self, inputs: StepInputs, *, part: Part, with_penalty: bool, with_heads: bool
     ) -> dict[str, Any]:
         strategy = self._strategy
 
@@ -105,10 +105,10 @@ class Gan(GanState):
         }
 
     def _update_weights(
-        self, inputs: StepInputs, *, part: str, with_penalty: bool, with_heads: bool
+        self, inputs: StepInputs, *, part: Part, with_penalty: bool, with_heads: bool
     ) -> dict[str, Any]:
         """Do one device's share of a step. The optimisers sum gradients over all devices."""
-        results: list[tuple[list[Any], list[Any], list[Any], dict[str, Any]]] = []
+        results: list[tuple[list[list[Any]], list[Any], list[Any], dict[str, Any]]] = []
         num = self.preset.accumulate
         for pictures, latents, draws in zip(*(tf.split(array, num) for array in inputs[:3]), strict=True):
             # One after the other, so that the parts are not in memory at once.
@@ -122,17 +122,17 @@ class Gan(GanState):
         for_generator, for_discriminator, for_heads, figures = tf.nest.map_structure(
             lambda *values: tf.add_n(values) / num if num > 1 else values[0], *results
         )
-        generator, discriminator = self.parts[part]
-        self._apply(self.generator_optimizer, for_generator, generator)
-        self._apply(self.discriminator_optimizer, for_discriminator, discriminator)
+        for (model, optimizer), gradients in zip(self.trained[part], for_generator, strict=True):
+            self._apply(optimizer, gradients, model)
+        self._apply(self.discriminator_optimizer, for_discriminator, self.parts[part][1])
         if for_heads:
             self._apply(self.heads_optimizer, for_heads, self.heads)
         return dict(figures)
 
     def _gradients(
-        self, inputs: StepInputs, *, part: str, with_penalty: bool, with_heads: bool
-    ) -> tuple[list[Any], list[Any], list[Any], dict[str, Any]]:
-        """Return the gradients of generator, discriminator and heads, and the figures."""
+        self, inputs: StepInputs, *, part: Part, with_penalty: bool, with_heads: bool
+    ) -> tuple[list[list[Any]], list[Any], list[Any], dict[str, Any]]:
+        """Return the gradients of `trained[part]`, discriminator and heads, and the figures."""
         generator, discriminator = self.parts[part]
         real = tf.cast(inputs.pictures, tf.float32) / 127.5 - 1.0
         if part == "coarse":
@@ -150,7 +150,9 @@ class Gan(GanState):
             projected_wish, for_heads, figures["heads_loss"] = self._project(real_seen, fake_seen)
             wanted = projected.combined(wanted, projected_wish, self.preset.projected_ratio)
         for_generator = generator_tape.gradient(
-            fake_seen, generator.trainable_variables, output_gradients=tf.stop_gradient(wanted)
+            fake_seen,
+            [model.trainable_variables for model, _ in self.trained[part]],
+            output_gradients=tf.stop_gradient(wanted),
         )
         return for_generator, criticised.gradients, for_heads, figures
 
