@@ -58,7 +58,8 @@ PRESETS: dict[str, Preset] = {
         # A picture worth looking at after about ten minutes on two cores.
         Preset(name="cpu-32", resolution=32, pictures="figures", poses=8),
         # Whole figures from half an hour on two cores: cpu-32 plus one level, whose details a projected
-        # critic judges, and a network that has learned from real pictures to draw them cleanly.
+        # critic judges, and a network that has learned from real pictures to draw them cleanly. At the end
+        # critics train that network together with the rest.
         Preset(
             name="cpu-64",
             resolution=64,

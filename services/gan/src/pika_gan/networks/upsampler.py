@@ -4,8 +4,9 @@ Residual blocks at the small size, then one doubling, as in SRResNet (Ledig et a
 without batch normalisation (EDSR, Lim et al. 2017, arXiv:1707.02921). Its details are added to the bilinear
 enlargement; before it is trained there are none.
 
-It learns without a critic, from pairs: a real picture, and the same picture halved. Halved pictures get some
-noise, because generated ones have faults that halved real ones do not have.
+It learns from pairs: a real picture, and the same picture halved. Halved pictures get some noise, because
+generated ones have faults that halved real ones do not have. At the end of a run critics train it as well
+(`joint_from`).
 """
 
 from __future__ import annotations
