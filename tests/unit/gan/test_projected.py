@@ -94,7 +94,7 @@ def test_the_generator_gets_both_critics_gradients(pictures):
     inputs = inputs_of(pictures, noise_of(PRESET, 0, 0, num=8), settings_at(PRESET, 0, 0.0))
     inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
     state = gan.state()
-    received, _, _, _ = gan._gradients(inputs, part="full", with_penalty=True, with_heads=True)
+    (received,), _, _, _ = gan._gradients(inputs, part="full", with_penalty=True, with_heads=True)
     gan.load_state(state)
     with tf.GradientTape(persistent=True) as tape:
         fake = gan.generator(inputs.latents, training=True)
