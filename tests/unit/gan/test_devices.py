@@ -16,7 +16,9 @@ from pika_gan.presets import PRESETS
 from pika_gan.schedule import inputs_of, noise_of, pair_noise_of, settings_at
 from pika_gan.step_tensorflow import Gan
 
-tiny = dataclasses.replace(PRESETS["tiny"], projected_ratio=0.5, projected_size=32, upsample_every=1)
+tiny = dataclasses.replace(
+    PRESETS["tiny"], projected_ratio=0.5, projected_size=32, upsample_every=1, joint_from=0.0
+)
 both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert both.num_replicas_in_sync == 2
 spread = Gan(dataclasses.replace(tiny, batch_size=8), seed=1, strategy=both)
@@ -24,7 +26,7 @@ alone = Gan(dataclasses.replace(tiny, batch_size=4), seed=1)
 real = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
 latents, draws = noise_of(tiny, 1, 0, num=4)
 settings = settings_at(tiny, 0, 0.0)
-kinds = {"part": "full", "with_penalty": True, "with_heads": True}
+kinds = {"part": "joint", "with_penalty": True, "with_heads": True}
 one = alone.update(inputs_of(real, (latents, draws), settings), **kinds)
 # The same pictures on either device: as on one device with half of them.
 noise = np.concatenate([latents] * 2), np.concatenate([draws[:4], draws[:4], draws[4:], draws[4:]])
