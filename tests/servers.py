@@ -220,6 +220,9 @@ def _weed_command(
         f"-filer.port.grpc={others[3]}", f"-s3.port.lance={others[4]}",
         f"-filer.localSocket={folder / 'filer.sock'}",
         "-s3.port.iceberg=0", "-admin.ui=false", "-webdav=false",
+        # Each bucket with an object occupies a volume, and by default there are as many as gigabytes of free
+        # disk: fewer than the tests' buckets.
+        "-volume.max=4000",
     ]  # fmt: skip
 
 
