@@ -1,11 +1,23 @@
-"""TensorFlow as a `Runtime` for hosts with a GPU, and control of the GPU's memory."""
+"""TensorFlow as a `Runtime` for hosts with a GPU, its kernels on a CPU, and control of the GPU's memory."""
 
 import logging
+import os
+import platform
 from pathlib import Path
 
 import numpy as np
 
 log = logging.getLogger(__name__)
+
+
+def prefer_onednn() -> None:
+    """Let TensorFlow compute with oneDNN's kernels on every x86 CPU, not only on those with AVX-512.
+
+    Must be called before TensorFlow is imported. A TF_ENABLE_ONEDNN_OPTS from outside stays. On a CPU with
+    AVX2 alone training is up to 1.6 times as fast with them (docs/experiments.md).
+    """
+    if platform.machine() in ("x86_64", "AMD64"):
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def limit_gpu_memory(megabytes: int | None) -> list[str]:

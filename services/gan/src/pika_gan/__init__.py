@@ -2,5 +2,8 @@
 
 import os as _os
 
+from pika_kit.tensorflow_runtime import prefer_onednn as _prefer_onednn
+
 if _os.environ.get("PIKA_GAN_BACKEND"):  # Keras reads this when it is first imported, later
     _os.environ["KERAS_BACKEND"] = _os.environ["PIKA_GAN_BACKEND"]
+_prefer_onednn()
