@@ -139,6 +139,12 @@ def test_a_share_is_a_share(change):
         dataclasses.replace(PRESETS["article"], coarse_share=0.5)
 
 
+@pytest.mark.parametrize("change", [{"coarse_share": 0.5, "coarse_steps": -1}, {"coarse_steps": 10}])
+def test_coarse_steps_are_a_number_of_a_coarse_part(change):
+    with pytest.raises(ValueError, match="coarse_steps: expected 0 or more, and a coarse_share"):
+        dataclasses.replace(PRESETS["tiny"], **change)
+
+
 def test_the_compiled_step_gives_what_the_plain_one_gives(coarse_first):
     """XLA, which the GPU presets use; here it compiles for the CPU."""
     real = np.random.default_rng(1).integers(0, 256, (8, 16, 16, 3), dtype=np.uint8)

@@ -75,6 +75,22 @@ def test_rates_and_penalty_fall_and_a_roll_back_makes_them_gentler():
     assert gentler.penalty_weight == first.penalty_weight * 2
 
 
+def test_a_run_of_few_steps_keeps_to_half_the_size_for_longer():
+    preset = dataclasses.replace(
+        PRESETS["tiny"], coarse_share=0.3, coarse_steps=100, upsample_every=2, joint_from=0.7,
+        projected_ratio=1.0, projected_size=32, projected_from=0.6,
+    )  # fmt: skip
+
+    def seen(step: int, fraction: float) -> tuple[str, bool]:
+        settings = settings_at(preset, step, fraction)
+        return settings.part, settings.with_heads
+
+    # Enough steps at 30 % of the run, at 65 %, and never.
+    assert [seen(99, 0.29), seen(100, 0.29), seen(100, 0.3)] == 2 * [("coarse", False)] + [("full", False)]
+    assert [seen(99, 0.65), seen(100, 0.65)] == [("coarse", False), ("full", True)]
+    assert [seen(50, 0.84), seen(50, 0.85), seen(60, 1.0)] == [("coarse", False)] + 2 * [("joint", True)]
+
+
 def test_a_steps_random_numbers_are_its_own():
     preset = PRESETS["tiny"]
     latents, draws = noise_of(preset, seed=1, step=5)

@@ -42,6 +42,7 @@ class Preset:
     upsampler_learning_rate: float = 5e-4
     joint_from: float = 1.0  # completed share of the run from which critics see and train the whole generator
     coarse_share: float = 0.0  # first share of the run, at half the resolution
+    coarse_steps: int = 0  # least number of steps of that part, as far as a short run has time for them
     projected_ratio: float = 0.0  # gradient of the projected critic, as a multiple of the pixels'; 0 for none
     projected_from: float = 0.0  # completed share of the run from which on it takes part
     projected_size: int = 96  # side at which its frozen network sees pictures, a multiple of 32
@@ -97,6 +98,11 @@ class Preset:
         has_coarse_parts = (self.architecture, self.discriminator) == ("fastgan", "residual")
         if self.coarse_share and not (has_coarse_parts and self.resolution >= 16):
             raise ValueError("coarse_share: expected the residual discriminator of fastgan, at 16 px or more")
+        if self.coarse_steps < 0 or (self.coarse_steps and not self.coarse_share):
+            raise ValueError(
+                "coarse_steps: expected 0 or more, and a coarse_share, received "
+                f"{self.coarse_steps} and {self.coarse_share}"
+            )
         if self.projected_ratio < 0 or self.projected_size % 32:
             raise ValueError(
                 "projected_ratio, projected_size: expected 0 or more and a multiple of 32, received "

@@ -70,6 +70,8 @@ PRESETS: dict[str, Preset] = {
             upsample_every=8,
             joint_from=0.7,
             coarse_share=0.35,
+            # On a slow CPU, or in a few minutes, whole figures come before details.
+            coarse_steps=2500,
             projected_ratio=1.5,
             projected_from=0.6,
             learning_rate_end=0.1,

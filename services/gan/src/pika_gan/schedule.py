@@ -24,6 +24,9 @@ _UPSAMPLER_RATE_END = 0.05
 _JOINT_RATE = 0.3
 """Learning rate of the upsampler from critics, as a multiple of the generator's."""
 
+_MOST_COARSE = 0.85
+"""Completed share of a run at which its coarse part ends, however few steps it had."""
+
 Part = Literal["coarse", "full", "joint"]
 """What is trained: both networks at half size, the generator without its upsampler, or all of it."""
 
@@ -94,6 +97,7 @@ def settings_at(
     penalty = preset.penalty_weight_end + (preset.penalty_weight - preset.penalty_weight_end) * cosine
     has_penalty = preset.penalty_weight > 0 and step % preset.penalty_every == 0
     seen = (step + 1) * preset.batch_size
+    part = _part_at(preset, step, fraction)
     half_life = min(preset.ema_half_life, seen * preset.ema_ramp)
     return StepSettings(
         generator_rate=preset.generator_learning_rate * rate,
@@ -106,8 +110,8 @@ def settings_at(
         ),
         colour_strength=preset.colour_strength
         * (preset.colour_strength_end + (1 - preset.colour_strength_end) * cosine),
-        part=_part_at(preset, fraction),
-        with_heads=preset.projected_ratio > 0 and fraction >= max(preset.projected_from, preset.coarse_share),
+        part=part,
+        with_heads=preset.projected_ratio > 0 and part != "coarse" and fraction >= preset.projected_from,
         upsampler_rate=(
             preset.upsampler_learning_rate * (_UPSAMPLER_RATE_END + (1 - _UPSAMPLER_RATE_END) * cosine)
             if preset.upsample_every and step % preset.upsample_every == 0
@@ -117,8 +121,9 @@ def settings_at(
     )
 
 
-def _part_at(preset: Preset, fraction: float) -> Part:
-    if fraction < preset.coarse_share:
+def _part_at(preset: Preset, step: int, fraction: float) -> Part:
+    """Return the part to train; in a run that continues from a checkpoint it is never an earlier one."""
+    if fraction < preset.coarse_share or (step < preset.coarse_steps and fraction < _MOST_COARSE):
         return "coarse"
     return "joint" if preset.joint_from < 1 and fraction >= preset.joint_from else "full"
 
