@@ -122,7 +122,7 @@ def settings_at(
 
 
 def _part_at(preset: Preset, step: int, fraction: float) -> Part:
-    """Return the part to train; in a run that continues from a checkpoint it is never an earlier one."""
+    """Return the part to train. Within a budget no step is followed by one of an earlier part."""
     if fraction < preset.coarse_share or (step < preset.coarse_steps and fraction < _MOST_COARSE):
         return "coarse"
     return "joint" if preset.joint_from < 1 and fraction >= preset.joint_from else "full"

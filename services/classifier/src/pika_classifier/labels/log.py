@@ -23,9 +23,14 @@ from pika_classifier.labels.vocabulary import LABELS, REASONS, SPLITS
 from pika_kit.pictures import PictureBucket
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
+from pika_kit.threads import in_threads
 from pika_kit.withdrawn import remove, withdrawn_ids
 
 _LOG = "log/"
+
+
+_NUM_THREADS = 8
+"""For the many small requests to the store that one entry of labels makes."""
 
 
 class UnknownPictures(LookupError):
@@ -93,19 +98,23 @@ class LabelSet:
             UnknownPictures: some are in neither bucket; then nothing is written.
         """
         given = list(labels)
-        missing = [label.id for label in given if not self.pictures.has(label.id)]
-        unknown = [picture_id for picture_id in missing if not self._images.has(picture_id)]
+        missing = _absent(self.pictures, dict.fromkeys(label.id for label in given))
+        unknown = _absent(self._images, missing)
         if unknown:
             raise UnknownPictures(unknown)
-        for picture_id in missing:
-            entry = self._images.entry(picture_id)
-            provenance = self._images.provenance(entry)
-            self.pictures.add(picture_id, self._images.read(entry), entry.extension, provenance)
+        for _ in in_threads(self._copy, missing, _NUM_THREADS):
+            pass
         # Nanoseconds order the log; the rest separates two writers in the same nanosecond.
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
         entry_body = {"labels": [asdict(label) for label in given], "source": source, "unit": unit}
         self._append(name, {"action": "label", **entry_body, "annotator": annotator})
         return name
+
+    def _copy(self, picture_id: str) -> None:
+        """Copy a picture of the images bucket into this set."""
+        entry = self._images.entry(picture_id)
+        provenance = self._images.provenance(entry)
+        self.pictures.add(picture_id, self._images.read(entry), entry.extension, provenance)
 
     def undo(self, annotator: str) -> dict[str, Any]:
         """Undo this annotator's last active entry.
@@ -237,3 +246,9 @@ def counts(labels: dict[str, dict[str, Any]]) -> dict[str, dict[str, int]]:
     for label in labels.values():
         counts[label["split"]][label["label"]] += 1
     return counts
+
+
+def _absent(pictures: PictureBucket, ids: Iterable[str]) -> list[str]:
+    """Return the ids that the bucket does not have."""
+    looked_up = in_threads(pictures.has, ids, _NUM_THREADS)
+    return [picture_id for picture_id, is_there in looked_up if not is_there]
