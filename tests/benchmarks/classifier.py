@@ -39,13 +39,13 @@ from pika_classifier.learn.calibrate import logit, sigmoid
 from pika_classifier.learn.data import LabelledPictures
 from pika_classifier.learn.finetune import Pictures, fine_tune
 from pika_classifier.learn.frozen import LabelledFeatures, TrainedHead, train_head
-from pika_classifier.learn.heads import fit_logistic, folds, log_loss
 from pika_classifier.learn.metrics import calibration_error, pr_auc, pr_curve, roc_auc
 from pika_classifier.learn.networks import finetuned_model
 from pika_classifier.learn.recommend import most_informative
 from pika_classifier.learn.threshold import threshold_for
 from pika_classifier.learn.train import train
 from pika_classifier.serve.predictor import OUTPUT_NAME, prepare
+from pika_eyes.heads import fit_logistic, folds, log_loss
 
 PRECISIONS = (0.9, 0.95, 0.98)
 BUDGETS = (200, 400, 800)

@@ -22,8 +22,8 @@ from classifier import Data, default_preset, ours, plain, read
 
 from pika_classifier.config import FrozenPreset
 from pika_classifier.learn.calibrate import fit_platt
-from pika_classifier.learn.heads import folds
 from pika_classifier.learn.metrics import pr_auc, roc_auc
+from pika_eyes.heads import folds
 
 FOLDS = 10
 Scorer = Callable[[Data, np.ndarray, np.ndarray], np.ndarray]

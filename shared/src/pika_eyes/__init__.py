@@ -1,1 +1,1 @@
-"""Frozen ImageNet networks whose weights are installed from the package index. Needs Keras."""
+"""Frozen ImageNet networks whose weights are installed from the package index, and heads for features."""

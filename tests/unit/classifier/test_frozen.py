@@ -9,12 +9,12 @@ from pika_classifier.config import FrozenPreset
 from pika_classifier.features.bank import Features
 from pika_classifier.learn.calibrate import expected_logits, fit_platt, pile_prior, sigmoid
 from pika_classifier.learn.frozen import LabelledFeatures, train_head
-from pika_classifier.learn.heads import fit_logistic, folds, log_loss
 from pika_classifier.learn.metrics import calibration_error, roc_auc
 from pika_classifier.learn.projection import fit_projection
 from pika_classifier.learn.recommend import most_informative
 from pika_classifier.learn.threshold import audits_needed, balanced_threshold, lower_bound, threshold_for
 from pika_classifier.learn.unlabelled import Smoother
+from pika_eyes.heads import fit_logistic, folds, log_loss
 
 WIDTH = 2752
 

@@ -22,8 +22,8 @@ from .conftest import fill, run_job
 
 @pytest.fixture(scope="module")
 def with_critic(tmp_path_factory):
-    """A store with v1 of a preset that has a projected critic, and the folder of its ONNX files."""
-    preset = dataclasses.replace(PRESETS["tiny"], name="judged", projected_ratio=1.0, projected_size=32)
+    """A store with v1 of a preset that has a judge, and the folder of its ONNX files."""
+    preset = dataclasses.replace(PRESETS["tiny"], name="judged", judged=True)
     store = MemoryStore()
     fill(store)
     with pytest.MonkeyPatch.context() as patch:

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from pika_gan import export as exporting
+from pika_gan import judge
+from pika_gan.data import make_dataset
 from pika_gan.latents import latents_of
-from pika_gan.networks import projected
+from pika_gan.networks.judge import build_features, build_judge
 from pika_gan.step_tensorflow import Gan
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.tensorflow_runtime import TensorflowRuntime
+
+from .conftest import some_pictures
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +51,22 @@ def test_a_picture_does_not_depend_on_the_others_of_its_batch(exported):
         latents.run({"latents": np.zeros((2, 16), np.float32), "more": np.zeros(3)})
 
 
-def test_an_upsampler_and_a_critic_are_in_the_files(tiny, tmp_path):
-    preset = dataclasses.replace(tiny, upsample_every=1, projected_ratio=1.0, projected_size=32)
+def test_an_upsampler_and_a_judge_are_in_the_files(tiny, tmp_path):
+    discs = make_dataset(some_pictures(40), 16)
+    preset = dataclasses.replace(tiny, upsample_every=1)
     gan = Gan(preset)
     random = np.random.default_rng(0)
     for weight in gan.ema.weights:
         weight.assign(weight + random.uniform(0.0, 0.1, weight.shape))
-    critic = projected.build_critic(gan.eyes, gan.heads)
+    drawn = gan.draw(latents_of(list(range(32)), 16))
+    critic = build_judge(judge.fit(discs, drawn), build_features(16))
     assert exporting.export(gan.ema, tmp_path, critic) <= 1e-4
     latents = latents_of([3, 1], 16)
     pictures = OnnxRuntime(tmp_path / "model.onnx").run({"latents": latents})["pictures"]
     assert pictures.shape == (2, 16, 16, 3)
     assert np.abs(pictures).max() <= 1
     scores = OnnxRuntime(tmp_path / "critic.onnx").run({"pictures": pictures})["scores"]
-    np.testing.assert_allclose(scores, gan.realism(gan.draw(latents)), atol=0.02)
+    np.testing.assert_allclose(scores, judge.scores_of(critic, gan.draw(latents)), atol=0.02)
 
 
 def test_a_disagreement_stops_the_export(exported, tmp_path, monkeypatch):

@@ -47,6 +47,7 @@ class Preset:
     projected_from: float = 0.0  # completed share of the run from which on it takes part
     projected_size: int = 96  # side at which its frozen network sees pictures, a multiple of 32
     projected_learning_rate: float = 4e-4
+    judged: bool = False  # fit a judge at the end, which chooses among candidates
     batch_size: int = 16
     accumulate: int = 1  # parts of a batch that are processed one after the other, to save memory
     xla: bool = False  # compile the step with XLA; pays on a GPU

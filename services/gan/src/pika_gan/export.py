@@ -7,7 +7,7 @@ Signatures of the SavedModel and their ONNX files; pictures are (N, S, S, 3) flo
 - `serving_default`, model.onnx: `latents` (N, latent_dim) float32 → `pictures`.
 - `from_seeds`, seeds.onnx: `seeds` (N,) int64 and `truncation` () float32 → `pictures`, the same that POST
   /generate draws for these seeds.
-- `score`, critic.onnx, of runs with a projected critic: `pictures` → `scores` (N,) float32, high for real.
+- `score`, critic.onnx, of runs with a judge: `pictures` → `scores` (N,) float32, high for good ones.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pika_gan import checkpoints
+from pika_gan import checkpoints, judge
 from pika_gan.config import Preset
 from pika_gan.latents import MAX_SEED, latents_of
-from pika_gan.networks import build_generator, projected
+from pika_gan.networks import build_generator
+from pika_gan.networks.judge import build_features, build_judge
 from pika_gan.seeds import latents_from_seeds
 from pika_kit.runtimes import OnnxRuntime
 
@@ -41,19 +42,18 @@ class ExportDisagrees(RuntimeError):
 
 
 def export_best(preset: Preset, best: Path, folder: Path) -> float:
-    """Export the averaged generator saved in a run's `best.npz`; see `export`.
+    """Export the averaged generator saved in a run's `best.npz`, and its judge; see `export`.
 
     TensorFlow writes the files. If Keras runs on another backend, a child process does it.
     """
     if keras.backend.backend() == "tensorflow":
         generator, critic = build_generator(preset, precision="float32"), None
         arrays, _ = checkpoints.load(best)
-        _restore(generator, arrays, "ema")
-        if "heads/0000" in arrays:
-            eyes = projected.build_eyes(preset)
-            heads = projected.build_heads(eyes)
-            _restore(heads, arrays, "heads")
-            critic = projected.build_critic(eyes, heads)
+        for index, variable in enumerate(generator.variables):
+            variable.assign(arrays[f"ema/{index:04d}"])
+        fitted = judge.load(best.parent)
+        if fitted is not None:
+            critic = build_judge(fitted, build_features(preset.resolution))
         return export(generator, folder, critic)
     done = subprocess.run(
         [sys.executable, "-m", __name__, json.dumps(preset.to_json()), str(best), str(folder)],
@@ -65,18 +65,13 @@ def export_best(preset: Preset, best: Path, folder: Path) -> float:
     return float(done.stdout.splitlines()[-1])
 
 
-def _restore(model: keras.Model, arrays: dict[str, np.ndarray], part: str) -> None:
-    for index, variable in enumerate(model.variables):
-        variable.assign(arrays[f"{part}/{index:04d}"])
-
-
 def export(generator: keras.Model, folder: Path, critic: keras.Model | None = None) -> float:
     """Write the files into `folder` and return their largest difference over a few latents and seeds.
 
     Args:
         generator: latents → pictures.
         folder: is created.
-        critic: pictures → scores, see `projected.build_critic`.
+        critic: pictures → scores, see `build_judge`.
 
     Raises:
         ExportDisagrees: the difference is above AGREEMENT.

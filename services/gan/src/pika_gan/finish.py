@@ -1,21 +1,26 @@
-"""The end of a run: measure the chosen generator, and save its sheet, film, walk and nearest neighbours."""
+"""The end of a run: judge and measure the chosen generator, save its sheet, film, walk and neighbours."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
-from pika_gan import samples
+from pika_gan import judge, samples
 from pika_gan.candidates import CANDIDATES, candidate_latents, preferred
 from pika_gan.data import Dataset
 from pika_gan.evaluate import Evaluation, Evaluator
 from pika_gan.latents import latents_of
+from pika_gan.networks.judge import build_features, build_judge
 from pika_gan.state import DRAWN_AT_ONCE, GanState
 
 FINAL_SEEDS = 1_500_000
 """The final measurement draws other seeds than those by which the generator was chosen."""
+JUDGE_SEEDS = 2_000_000
+_MOST_JUDGED = 1_024
+"""Drawn pictures that the judge is fitted to."""
 NUM_NEIGHBOURS = 16  # drawn pictures shown with their nearest training pictures
 NUM_STOPS = 6  # of the latent walk
 
@@ -26,32 +31,44 @@ class FinalMeasurement:
 
     Attributes:
         evaluation: of all its pictures.
-        of_preferred: of those that the critic prefers among CANDIDATES each; None without a critic.
+        of_preferred: of those that the judge prefers among CANDIDATES each; None without a judge.
     """
 
     evaluation: Evaluation
     of_preferred: Evaluation | None
 
 
-def measure(gan: GanState, evaluator: Evaluator, *, has_critic: bool) -> FinalMeasurement:
+def measure(gan: GanState, evaluator: Evaluator, dataset: Dataset, folder: Path) -> FinalMeasurement:
     """Measure the averaged generator on twice the usual number of pictures.
+
+    Its judge, if the preset has one, is fitted first and saved.
 
     Args:
         gan: with the weights of the chosen step.
         evaluator: of the run's data set.
-        has_critic: whether the projected critic had been trained by then.
+        dataset: the pictures of the run.
+        folder: of the run.
     """
     preset = gan.preset
     seeds = list(range(FINAL_SEEDS, FINAL_SEEDS + 2 * preset.evaluation_pictures))
-    drawn = gan.draw(latents_of(seeds, preset.latent_dim))
+    evaluation = evaluator.evaluate(gan.draw(latents_of(seeds, preset.latent_dim)), interval=True)
+    if not preset.judged:
+        return FinalMeasurement(evaluation, None)
+    num = min(_MOST_JUDGED, 4 * preset.evaluation_pictures)
+    drawn = gan.draw(latents_of(list(range(JUDGE_SEEDS, JUDGE_SEEDS + num)), preset.latent_dim))
+    fitted = judge.fit(dataset, drawn)
+    judge.save(fitted, folder)
+    network = build_judge(fitted, build_features(preset.resolution))
     return FinalMeasurement(
-        evaluator.evaluate(drawn, interval=True),
-        evaluator.evaluate(draw_preferred(gan, seeds), interval=True) if has_critic else None,
+        evaluation, evaluator.evaluate(draw_preferred(gan, network, seeds), interval=True)
     )
 
 
-def draw_preferred(gan: GanState, seeds: list[int]) -> np.ndarray:
-    """Draw what /generate returns for these seeds with CANDIDATES candidates: uint8 (N, S, S, 3)."""
+def draw_preferred(gan: GanState, network: keras.Model, seeds: list[int]) -> np.ndarray:
+    """Draw what /generate returns for these seeds with CANDIDATES candidates: uint8 (N, S, S, 3).
+
+    `network`: the judge, see `build_judge`.
+    """
     chosen = []
     for start in range(0, len(seeds), DRAWN_AT_ONCE):  # all of them at once would need much memory
         rows = [
@@ -59,7 +76,7 @@ def draw_preferred(gan: GanState, seeds: list[int]) -> np.ndarray:
             for seed in seeds[start : start + DRAWN_AT_ONCE]
         ]
         drawn = gan.draw(np.concatenate(rows))
-        chosen.append(drawn[preferred(gan.realism(drawn), CANDIDATES)])
+        chosen.append(drawn[preferred(judge.scores_of(network, drawn), CANDIDATES)])
     return np.concatenate(chosen)
 
 

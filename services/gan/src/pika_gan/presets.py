@@ -56,7 +56,7 @@ PRESETS: dict[str, Preset] = {
             goes_back=False,
         ),
         # A picture worth looking at after about ten minutes on two cores.
-        Preset(name="cpu-32", resolution=32, pictures="figures", poses=8),
+        Preset(name="cpu-32", resolution=32, pictures="figures", poses=8, judged=True),
         # Whole figures from half an hour on two cores: cpu-32 plus one level, whose details a projected
         # critic judges, and a network that has learned from real pictures to draw them cleanly. At the end
         # critics train that network together with the rest.
@@ -74,6 +74,7 @@ PRESETS: dict[str, Preset] = {
             coarse_steps=2500,
             projected_ratio=1.5,
             projected_from=0.6,
+            judged=True,
             learning_rate_end=0.1,
             # At full strength to the end, figures are paler than real ones.
             colour_strength_end=0.25,
@@ -103,6 +104,7 @@ PRESETS: dict[str, Preset] = {
                 projected_ratio=1.0,
                 projected_from=0.5,
                 projected_size=projected,
+                judged=True,
                 colour_strength=0.5,
                 augment_target=0.5,
                 ema_half_life=20_000.0,

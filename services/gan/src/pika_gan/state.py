@@ -187,18 +187,6 @@ class GanState(ABC):
             [ops.convert_to_numpy(self.discriminator(part, training=False)) for part in parts]
         )
 
-    @property
-    def has_critic(self) -> bool:
-        """Whether the projected critic has been trained."""
-        return self.heads is not None and int(ops.convert_to_numpy(self.heads_optimizer.iterations)) > 0
-
-    def realism(self, pictures: np.ndarray) -> np.ndarray:
-        """Return the projected critic's scores (N,) for uint8 (N, S, S, 3), not augmented; high for real."""
-        critic = projected.build_critic(self.eyes, self.heads)
-        starts = range(0, len(pictures), DRAWN_AT_ONCE)
-        parts = [pictures[i : i + DRAWN_AT_ONCE].astype(np.float32) / 127.5 - 1.0 for i in starts]
-        return np.concatenate([ops.convert_to_numpy(critic(part, training=False)) for part in parts])
-
     def ema_pairs(self) -> list[tuple[Any, Any]]:
         """Return (average, weight) for all weights, including batch-normalisation statistics."""
         return list(zip(self.ema.weights, self.generator.weights, strict=True))

@@ -4,8 +4,9 @@
 
 `folder` then contains config.json, manifest.json, log.jsonl, samples/, film.webp, nearest.png (drawn pictures
 above the nearest training pictures), walk.webp, checkpoints/, best.npz (the averaged generator with the
-lowest KID) and tensorboard/. Called again with the same folder it continues from the last checkpoint; with a
-budget in steps, an interrupted run gives the same result as an uninterrupted one.
+lowest KID), judge.npz (which chooses among its pictures) and tensorboard/. Called again with the same folder
+it continues from the last checkpoint; with a budget in steps, an interrupted run gives the same result as an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class TrainingResult:
     resumed_from: int  # the step from which this call continued
     evaluation: Evaluation
     of_preferred: Evaluation | None
-    """Of the pictures that the critic prefers among CANDIDATES each; None without a projected critic."""
+    """Of the pictures that the judge prefers among CANDIDATES each; None without a judge."""
     warnings: tuple[str, ...]
     nearest_ids: tuple[str, ...]  # of the training pictures on nearest.png, in order
 
@@ -230,8 +231,7 @@ class _Run:
             return  # a collapsed version is never the best, whatever its score
         score = evaluation.kid if self.preset.keep == "kid" else state.discriminator_loss
         if state.best_score is None or (score is not None and score < state.best_score):
-            parts = ("ema/", "heads/") if self.gan.has_critic else ("ema/",)
-            best = {name: array for name, array in self.gan.state().items() if name.startswith(parts)}
+            best = {name: array for name, array in self.gan.state().items() if name.startswith("ema/")}
             if not checkpoints.is_finite(best):
                 return  # the next checkpoint detects it and rolls back
             state.best_score, state.best_kid, state.best_step = score, evaluation.kid, state.step
@@ -304,8 +304,7 @@ class _Run:
             raise TrainingDiverged(f"weights were not finite at step {state.step}, and none before are kept")
         best, _ = checkpoints.load(self.folder / "best.npz")
         self.gan.load_state({**self.gan.state(), **best})
-        has_critic = any(name.startswith("heads/") for name in best)
-        measured = finish.measure(self.gan, self.evaluator, has_critic=has_critic)
+        measured = finish.measure(self.gan, self.evaluator, self.dataset, self.folder)
         self.log.write("final", state.step, {"best_step": state.best_step, **measured.evaluation.to_json()})
         if measured.of_preferred is not None:
             told = {"candidates": CANDIDATES, **measured.of_preferred.to_json()}

@@ -16,7 +16,7 @@ import numpy as np
 
 from pika_classifier.config import IMAGE_SIZE, FinetunedPreset
 from pika_classifier.learn.calibrate import ENOUGH_PILE, expected_logits, fit_platt, pile_prior, sigmoid
-from pika_classifier.learn.heads import folds
+from pika_eyes.heads import folds
 from pika_eyes.lite import LITES, build_top
 from pika_kit.queue import OnProgress
 

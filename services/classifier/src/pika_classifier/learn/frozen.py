@@ -15,10 +15,10 @@ from pika_classifier.config import FrozenPreset
 from pika_classifier.features.bank import Features
 from pika_classifier.learn import metrics
 from pika_classifier.learn.calibrate import Platt, expected_logits, fit_platt, pile_prior, sigmoid
-from pika_classifier.learn.heads import Head, fit_logistic, folds, log_loss
 from pika_classifier.learn.projection import Projection, fit_projection
 from pika_classifier.learn.recommend import recommendations
 from pika_classifier.learn.unlabelled import Smoother
+from pika_eyes.heads import Head, fit_logistic, folds, log_loss
 from pika_kit.queue import OnProgress
 
 NUM_FOLDS = 10

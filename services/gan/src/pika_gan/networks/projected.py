@@ -63,14 +63,6 @@ def build_heads(eyes: keras.Model) -> keras.Model:
     return keras.Model(inputs, logits, name="heads")
 
 
-def build_critic(eyes: keras.Model, heads: keras.Model) -> keras.Model:
-    """Build the whole critic: pictures (N, S, S, 3) float32 in [-1, 1] → scores (N,), high for real."""
-    pictures = keras.Input(eyes.input_shape[1:], dtype="float32", name="pictures")
-    logits = heads(eyes(pictures, training=False), training=False)
-    scores = sum(ops.mean(ops.cast(each, "float32"), axis=(1, 2, 3)) for each in logits)
-    return keras.Model(pictures, scores, name="critic")
-
-
 def heads_loss(real_logits: list[Any], fake_logits: list[Any]) -> Any:
     """Return the hinge loss of the heads (Lim and Ye 2017, arXiv:1705.02894), summed over them."""
     return sum(

@@ -1,4 +1,4 @@
-"""Logistic regression with an L2 penalty by Newton's method, in numpy."""
+"""Heads for frozen features: logistic regression with an L2 penalty by Newton's method, in numpy."""
 
 from dataclasses import dataclass
 
