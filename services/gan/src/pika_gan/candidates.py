@@ -1,7 +1,6 @@
-"""Choose among candidates: draw several pictures for a seed and show the one the critic prefers.
+"""Choose among candidates: draw several pictures for a seed and show the one with the highest score.
 
-A generator draws some pictures better than others, and the critic that trained it can tell them apart (as in
-discriminator rejection sampling, Azadi et al. 2019, arXiv:1810.06758, but with a fixed number of attempts).
+A generator draws some pictures better than others, and a judge can tell them apart (see `networks.judge`).
 No TensorFlow here: the front end uses it as well.
 """
 
@@ -28,7 +27,7 @@ def preferred(scores: np.ndarray, num: int) -> np.ndarray:
     """Return the row of the highest score in each group of `num` consecutive ones.
 
     Args:
-        scores: the critic's scores (G · num,).
+        scores: the judge's scores (G · num,).
         num: of candidates.
 
     Returns:

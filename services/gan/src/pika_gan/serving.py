@@ -21,10 +21,11 @@ REGISTRY_NAME = "gan"
 FILES = {"sheet": "best.png", "film": "film.webp", "walk": "walk.webp", "nearest": "nearest.png"}
 """What every version has beside its networks, to be looked at."""
 CRITIC_FILE = "critic.onnx"
+"""The judge, or the projected critic of a version that was trained before there were judges."""
 
 
 class NoCritic(LookupError):
-    """Candidates are requested of a version that was trained without a projected critic."""
+    """Candidates are requested of a version that has nothing to choose among them."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class LoadedModel:
             The pictures uint8 (N, S, S, 3), and their latents (N, latent_dim).
 
         Raises:
-            NoCritic: this version was trained without one.
+            NoCritic: this version has none.
         """
         critic, kept = self._critic, []
         for latents in candidates:

@@ -188,7 +188,7 @@ def _latents(asked: GenerateQuery, model: LoadedModel) -> tuple[list[int] | None
 
 
 def _preferred(asked: GenerateQuery, model: LoadedModel, seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pictures and latents that the model's critic prefers. Raises a Problem without a critic."""
+    """Return the pictures and latents that the model's judge prefers. Raises a Problem without one."""
     dim = model.latent_dim
     candidates = [candidate_latents(seed, asked.candidates, dim, asked.truncation) for seed in seeds]
     try:
@@ -198,8 +198,8 @@ def _preferred(asked: GenerateQuery, model: LoadedModel, seeds: list[int]) -> tu
             422,
             "no-critic",
             "This model cannot choose among candidates",
-            f"candidates: expected 1, because model {model.version} was trained without a projected critic; "
-            "models of the preset cpu-64 have one.",
+            f"candidates: expected 1, because model {model.version} has no critic; "
+            "new models of cpu-32, cpu-64 and the presets for GPUs have one.",
             expected=1,
             received=asked.candidates,
         ) from None
