@@ -68,8 +68,8 @@ def _of_preferred(card: dict[str, Any]) -> dict[str, Any] | None:
     critic = card.get("critic")
     if critic is None:
         return None
-    names = ("kid", "kid_interval", "precision", "recall")
-    return {"candidates": critic["candidates"], **{name: critic["evaluation"][name] for name in names}}
+    names = ("kid", "kid_interval", "precision", "recall", "likeness")
+    return {"candidates": critic["candidates"], **{name: critic["evaluation"].get(name) for name in names}}
 
 
 def share_called_pikachu(session: Session, version: str) -> float | None:
@@ -96,8 +96,8 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         "steps, minutes": lambda row: f"{row['steps']:,}, {row['minutes']:g}",
         "KID × 1000": _kid,
         "precision, recall": lambda row: f"{_share(row['precision'])}, {_share(row['recall'])}",
-        "KID × 1000, best of several": _kid_of_preferred,
         "likeness": lambda row: _share(row["likeness"]),
+        "of the best of several": _of_the_best,
         "diversity": lambda row: _share(row["diversity"]),
         "near copies": lambda row: _share(row["near_copy_rate"]),
         "called Pikachu": lambda row: _share(row.get("called_pikachu")),
@@ -114,9 +114,13 @@ def _kid(row: dict[str, Any]) -> str:
     return f"{1000 * row['kid']:.0f}{around}"
 
 
-def _kid_of_preferred(row: dict[str, Any]) -> str:
+def _of_the_best(row: dict[str, Any]) -> str:
+    """The figures of the rows above for what is preferred among candidates, a line each."""
     critic = row["critic"]
-    return f"{_kid(critic)}, of {critic['candidates']}" if critic else "–"
+    if not critic:
+        return "–"
+    shares = f"{_share(critic['precision'])}, {_share(critic['recall'])}"
+    return f"of {critic['candidates']}:\n{_kid(critic)}\n{shares}\n{_share(critic['likeness'])}"
 
 
 def _share(value: float | None) -> str:
