@@ -1,9 +1,11 @@
-"""The judge that chooses among candidates, on discs: whole ones, torn ones, and fragments."""
+"""The judge that chooses among candidates, on discs, whole and torn."""
 
 import numpy as np
 import pytest
 
-from pika_gan import judge
+from pika_gan import finish, judge
+from pika_gan.backend import make_gan
+from pika_gan.candidates import CANDIDATES, candidate_latents
 from pika_gan.data import make_dataset
 from pika_gan.likeness import torn
 from pika_gan.networks.judge import build_features, build_judge
@@ -15,7 +17,7 @@ SIZE = 32
 
 @pytest.fixture(scope="module")
 def discs():
-    """The data set, then 120 other whole discs and as many torn ones."""
+    """The data set, then 120 other whole discs and 64 torn ones."""
     pictures = some_pictures(200, SIZE)
     others = np.stack([picture for _, picture in pictures[80:]])
     return make_dataset(pictures[:80], SIZE), others, torn(others)[:64]
@@ -62,3 +64,16 @@ def test_a_saved_judge_is_the_same(fitted, tmp_path):
     judge.save(fitted, tmp_path)
     for name, array in judge.load(tmp_path).arrays().items():
         np.testing.assert_array_equal(array, fitted.arrays()[name])
+
+
+def test_what_is_measured_as_preferred_has_each_seeds_highest_score(tiny):
+    gan = make_gan(tiny)
+    dataset = make_dataset(some_pictures(40), tiny.resolution)
+    drawn = gan.draw(np.random.default_rng(0).normal(size=(64, tiny.latent_dim)).astype(np.float32))
+    network = build_judge(judge.fit(dataset, drawn), build_features(tiny.resolution))
+    seeds = list(range(70))  # more than are drawn at once
+    received = judge.scores_of(network, finish.draw_preferred(gan, network, seeds))
+    rows = np.concatenate([candidate_latents(seed, CANDIDATES, tiny.latent_dim) for seed in seeds])
+    scores = judge.scores_of(network, gan.draw(rows)).reshape(-1, CANDIDATES)
+    np.testing.assert_allclose(received, scores.max(axis=1), rtol=1e-3, atol=1e-2)
+    assert (scores.max(axis=1) > scores[:, 0]).any()

@@ -11,7 +11,7 @@ from keras import ops
 
 from pika_eyes.heads import fit_logistic
 from pika_gan.data import Dataset
-from pika_gan.networks.judge import Judge, build_features
+from pika_gan.networks.judge import CLIP, Judge, build_features
 
 FILE = "judge.npz"
 _PENALTY = 1000.0
@@ -35,7 +35,7 @@ def fit(dataset: Dataset, drawn: np.ndarray) -> Judge:
     pooled_real = np.concatenate([pooled for pooled, _ in (upright, mirrored, posed)])
     both = np.concatenate([pooled_real, fake[0]])
     mean, deviation = both.mean(axis=0), both.std(axis=0) + 1e-3
-    rows = np.clip((both - mean) / deviation, -5.0, 5.0)
+    rows = np.clip((both - mean) / deviation, -CLIP, CLIP)
     head = fit_logistic(rows.astype(np.float64), np.arange(len(rows)) < len(pooled_real), _PENALTY)
     judge = Judge(
         mean,

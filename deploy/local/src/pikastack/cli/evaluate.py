@@ -97,7 +97,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         "KID × 1000": _kid,
         "precision, recall": lambda row: f"{_share(row['precision'])}, {_share(row['recall'])}",
         "likeness": lambda row: _share(row["likeness"]),
-        "of the best of several": _of_the_best,
+        "best of several:\n  KID × 1000\n  precision, recall\n  likeness": _of_the_best,
         "diversity": lambda row: _share(row["diversity"]),
         "near copies": lambda row: _share(row["near_copy_rate"]),
         "called Pikachu": lambda row: _share(row.get("called_pikachu")),
@@ -115,12 +115,12 @@ def _kid(row: dict[str, Any]) -> str:
 
 
 def _of_the_best(row: dict[str, Any]) -> str:
-    """The figures of the rows above for what is preferred among candidates, a line each."""
+    """Return the figures of what is preferred among candidates, a line each."""
     critic = row["critic"]
     if not critic:
         return "–"
     shares = f"{_share(critic['precision'])}, {_share(critic['recall'])}"
-    return f"of {critic['candidates']}:\n{_kid(critic)}\n{shares}\n{_share(critic['likeness'])}"
+    return f"of {critic['candidates']}\n{_kid(critic)}\n{shares}\n{_share(critic['likeness'])}"
 
 
 def _share(value: float | None) -> str:

@@ -25,7 +25,7 @@ from pika_gan.networks.projected import Interpolation
 
 _SIDE = 128
 _STAGE = "stage5"
-_CLIP = 5.0  # standard deviations
+CLIP = 5.0  # standard deviations
 NUM_NEAREST = 3
 
 
@@ -58,7 +58,7 @@ class Judge:
     def both_scores(self, pooled: Any, places: Any) -> Any:
         """Map features (N, F) and (N, P, C) to the two scores, (N, 2), not yet standardised."""
         known = self.arrays()
-        rows = ops.clip((pooled - known["mean"]) / known["deviation"], -_CLIP, _CLIP)
+        rows = ops.clip((pooled - known["mean"]) / known["deviation"], -CLIP, CLIP)
         logits = ops.matmul(rows, known["weights"][:, None])[:, 0] + known["offset"]
         cosines = ops.matmul(self.directions(places), known["references"].T)
         nearest, _ = ops.top_k(cosines, min(NUM_NEAREST, cosines.shape[1]))
