@@ -22,17 +22,17 @@ from .conftest import fill, run_job
 
 @pytest.fixture(scope="module")
 def with_critic(tmp_path_factory):
-    """A store with v1 of a preset that has a judge, and the folder of its ONNX files."""
+    """A store with v1 of a preset that has a judge, the folder of its ONNX files, and the job's result."""
     preset = dataclasses.replace(PRESETS["tiny"], name="judged", judged=True)
     store = MemoryStore()
     fill(store)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "judged", preset)
-        run_job(store, tmp_path_factory.mktemp("state"), job_id="first", preset="judged")
+        result = run_job(store, tmp_path_factory.mktemp("state"), job_id="first", preset="judged")
     registry = Registry(store, "gan")
     registry.activate("v1")
     _, folder, _ = registry.fetch("v1", tmp_path_factory.mktemp("files"))
-    return store, folder
+    return store, folder, result
 
 
 @pytest.fixture
@@ -107,6 +107,8 @@ def test_the_card_has_figures_of_what_the_critic_prefers(with_critic):
     assert preferred_ones["num_generated"] == all_of_them["num_generated"]
     assert preferred_ones["kid"] != all_of_them["kid"]
     assert preferred_ones["kid_interval"] is not None
+    best_of = {"candidates": CANDIDATES, "kid": preferred_ones["kid"], "likeness": preferred_ones["likeness"]}
+    assert with_critic[2]["best_of"] == best_of
 
 
 def test_a_critic_that_judges_otherwise_in_onnx_is_not_exported(tmp_path, monkeypatch):

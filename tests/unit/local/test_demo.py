@@ -170,8 +170,20 @@ def test_a_generator_with_faults_is_shown_by_its_version(make, monkeypatch):
     stack = FakeStack({0.95: 250})
     results = make(stack).run()
     drawn = [body for path, body in stack.posted if path == "/generate"]
-    assert {body["model_version"] for body in drawn} == {"v1"}
+    assert {(body["model_version"], body["candidates"]) for body in drawn} == {("v1", 1)}
     assert "&model_version=v1" in demo_report.commands(results, "./run")
+
+
+def test_a_generator_with_a_critic_shows_the_best_of_its_candidates(make, monkeypatch):
+    monkeypatch.setitem(GAN, "best_of", {"candidates": 4, "kid": 0.0087, "likeness": 0.95})
+    stack = FakeStack({0.95: 250})
+    results = make(stack).run()
+    assert [body["candidates"] for path, body in stack.posted if path == "/generate"] == [4, 4, 4]
+    text = demo_report.as_markdown(results)
+    assert "best of 4 for each seed**, of which: KID × 1000 9, put together 0.95" in text
+    assert "/generate?seed=7&size=256&candidates=4'" in text
+    assert "generate -n 16 --grid --candidates 4 --out" in text
+    json.dumps(results.to_json())
 
 
 def test_an_interrupted_demo_does_not_train_the_classifier_again(make):

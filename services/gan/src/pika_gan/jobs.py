@@ -82,7 +82,8 @@ def train(
 
     Returns:
         {"run_id", "model_version", "steps", "resumed_from", "minutes", "num_pictures", "pictures",
-        "passed_gate", "warnings"} and the figures named in _TOLD.
+        "passed_gate", "warnings"} and the figures named in _TOLD; "best_of": {"candidates", "kid",
+        "likeness"} of what the critic prefers among so many for each seed, None without a critic.
 
     Raises:
         JobError: too few pictures, an unknown preset, or training that diverged.
@@ -261,7 +262,15 @@ def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bo
         "warnings": [*card["warnings"], *(f"not activated: {fault}" for fault in faults)],
         "pictures": card["data"]["pictures"],
         **{name: measured[name] for name in _TOLD},
+        "best_of": _best_of(card["critic"]),
     }
+
+
+def _best_of(critic: dict[str, Any] | None) -> dict[str, Any] | None:
+    if critic is None:
+        return None
+    measured = critic["evaluation"]
+    return {"candidates": critic["candidates"], "kid": measured["kid"], "likeness": measured["likeness"]}
 
 
 def _now() -> str:

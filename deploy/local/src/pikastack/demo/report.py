@@ -87,6 +87,7 @@ def _gan(results: Results, gan: GanRun) -> str:
         + ("**yes**" if gan.collapsed else "no"),
         f"- recall: {gan.recall:.2f}; put together as real ones are: {_figure(gan.likeness)}",
         f"- near copies of training pictures: {100 * gan.near_copy_rate:.1f} %",
+        *_best_of(gan),
         *(f"- **warning**: {warning}" for warning in gan.warnings),
         "",
         "## Files",
@@ -96,6 +97,13 @@ def _gan(results: Results, gan: GanRun) -> str:
         "Seconds: " + ", ".join(f"{name} {value:g}" for name, value in results.seconds.items()),
     ]
     return "\n".join(lines)
+
+
+def _best_of(gan: GanRun) -> list[str]:
+    if not gan.best_of:
+        return []
+    figures = f"KID × 1000 {1000 * gan.best_of.kid:.0f}, put together {_figure(gan.best_of.likeness)}"
+    return [f"- **the files show the best of {gan.candidates} for each seed**, of which: {figures}"]
 
 
 def _how_chosen(facts: dict[str, Any]) -> str:
@@ -129,13 +137,15 @@ def commands(results: Results, run: str) -> str:
     """Return lines to copy."""
     lines = []
     if results.gan:
-        which = "" if results.gan.is_served else f"&model_version={results.gan.version}"
+        gan = results.gan
+        best = f"&candidates={gan.candidates}" if gan.candidates > 1 else ""
+        which = best + ("" if gan.is_served else f"&model_version={gan.version}")
         some_file = next(path for name, path in results.files.items() if name.startswith("seed"))
         lines += [
             f"curl -o pikachu.png '{results.url}/generate?seed=7&size=256{which}'",
             f"curl -o sheet.png '{results.url}/generate?n=25&seed=7&grid=true{which}'",
             f"curl --data-binary @'{some_file}' {results.url}/is-pikachu",
-            f"{run} generate -n 16 --grid --out sheet.png",
+            f"{run} generate -n 16 --grid{f' --candidates {gan.candidates}' if best else ''} --out sheet.png",
         ]
     lines += [f"{run} status", f"{run} down          # stops everything; pictures and models stay"]
     return "\n".join(("```sh", *lines, "```"))

@@ -85,6 +85,15 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class BestOf:
+    """What the generator's critic prefers among so many candidates for each seed, measured."""
+
+    candidates: int
+    kid: float
+    likeness: float | None
+
+
+@dataclass(frozen=True)
 class GanRun:
     """A trained generator, measured against pictures it never saw."""
 
@@ -103,6 +112,8 @@ class GanRun:
     warnings: tuple[str, ...]
     is_served: bool
     """Whether it became the current version; one with faults does not."""
+    best_of: BestOf | None = None
+    """None without a critic."""
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> "GanRun":
@@ -123,7 +134,13 @@ class GanRun:
             result["pictures"],
             tuple(result["warnings"]),
             result["passed_gate"],
+            BestOf(**result["best_of"]) if result.get("best_of") else None,
         )
+
+    @property
+    def candidates(self) -> int:
+        """The number of candidates to draw for each picture that is shown."""
+        return self.best_of.candidates if self.best_of else 1
 
 
 @dataclass(frozen=True)

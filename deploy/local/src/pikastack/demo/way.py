@@ -71,8 +71,7 @@ class Demo:
             self._label()
             self._train_classifier()
             self._filter()
-            version = self._train_gan()
-            self._draw(version)
+            self._draw(self._train_gan())
         except Shortfall as shortfall:
             self.results.shortfalls.append(str(shortfall))
             self._say(f"[yellow]{shortfall}[/]")
@@ -126,16 +125,20 @@ class Demo:
         outcome = self._job(f"filter-{threshold}", lambda: self._post("/filter", {"threshold": threshold}))
         return Choice(outcome["threshold"], outcome["chosen"])
 
-    def _train_gan(self) -> str:
+    def _train_gan(self) -> GanRun:
         with self._stage(f"learning to draw them, {self.minutes:g} minutes", "gan"):
             request = {"minutes": self.minutes}
             result = self._job("gan", lambda: self._post("/gan/train", request))
-        self.results.gan = GanRun.of(result)
-        return self.results.gan.version
+        self.results.gan = gan = GanRun.of(result)
+        return gan
 
-    def _draw(self, version: str) -> None:
-        """Use the version just trained, even if its faults keep it from being served."""
-        asked = {"seed": 0, "size": SHOWN_SIZE, "model_version": version}
+    def _draw(self, gan: GanRun) -> None:
+        """Use the version just trained, even if its faults keep it from being served.
+
+        If it has a critic, everything that is shown is the best of as many candidates as it was measured
+        with.
+        """
+        asked = {"seed": 0, "size": SHOWN_SIZE, "model_version": gan.version, "candidates": gan.candidates}
         files = self.results.files
         with self._stage("drawing", "generate"):
             for num in SHEETS:
@@ -146,7 +149,7 @@ class Demo:
                 singles, save_pictures(singles, self.out / "singles", "png"), strict=True
             ):
                 files[f"seed {picture.seeds[0]}"] = path
-            files["film of the training"] = self._save_film(version)
+            files["film of the training"] = self._save_film(gan.version)
 
     def _save_film(self, version: str) -> Path:
         path = self.out / "film.webp"
