@@ -32,6 +32,7 @@ class RunState:
     overfitting: float | None = None  # smoothed, see `watch`
     augment_probability: float | None = None  # as steered; None for the preset's value
     good_step: int | None = None  # the last checkpoint whose pictures were measured and sound
+    measured_step: int | None = None  # whose pictures were measured last
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], state: RunState) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,9 @@ class FinalMeasurement:
     of_preferred: Evaluation | None
 
 
-def measure(gan: GanState, evaluator: Evaluator, dataset: Dataset, folder: Path) -> FinalMeasurement:
+def measure(
+    gan: GanState, evaluator: Evaluator, dataset: Dataset, folder: Path, *, say: Callable[[str], None]
+) -> FinalMeasurement:
     """Measure the averaged generator on twice the usual number of pictures.
 
     Its judge, if the preset has one, is fitted first and saved.
@@ -48,16 +51,20 @@ def measure(gan: GanState, evaluator: Evaluator, dataset: Dataset, folder: Path)
         evaluator: of the run's data set.
         dataset: the pictures of the run.
         folder: of the run.
+        say: is told what is done next; may raise to end it.
     """
     preset = gan.preset
     seeds = list(range(FINAL_SEEDS, FINAL_SEEDS + 2 * preset.evaluation_pictures))
+    say(f"measuring {len(seeds)} new pictures")
     evaluation = evaluator.evaluate(gan.draw(latents_of(seeds, preset.latent_dim)), interval=True)
     if not preset.judged:
         return FinalMeasurement(evaluation, None)
+    say("learning to tell its best pictures from the others")
     num = min(_MOST_JUDGED, 4 * preset.evaluation_pictures)
     drawn = gan.draw(latents_of(list(range(JUDGE_SEEDS, JUDGE_SEEDS + num)), preset.latent_dim))
     fitted = judge.fit(dataset, drawn)
     judge.save(fitted, folder)
+    say(f"measuring the best of {CANDIDATES} for each seed")
     network = build_judge(fitted, build_features(preset.resolution))
     return FinalMeasurement(
         evaluation, evaluator.evaluate(draw_preferred(gan, network, seeds), interval=True)

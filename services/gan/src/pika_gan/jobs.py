@@ -21,11 +21,12 @@ from pika_gan.card import card_of, faults_of
 from pika_gan.config import Preset
 from pika_gan.data import Dataset, load_dataset, save_dataset
 from pika_gan.export import export_best
+from pika_gan.keeping import BEST_FILE, TrainingDiverged
 from pika_gan.pictures import gather
 from pika_gan.presets import DEFAULT_PRESET, preset_named
 from pika_gan.runs import RunFolder
 from pika_gan.serving import FILES, REGISTRY_NAME
-from pika_gan.train import TrainingDiverged, TrainingResult
+from pika_gan.train import TrainingResult
 from pika_gan.train import train as train_folder
 from pika_kit.datasets import Manifest, UnknownDataset
 from pika_kit.datasets import load as load_manifest
@@ -230,9 +231,11 @@ def _dataset(work: _Work, minimum: int) -> Dataset:
 
 def _publish(work: _Work, dataset: Dataset, result: TrainingResult, activate: bool) -> dict[str, Any]:
     """Export the chosen generator, publish it with its card, and return the job's result."""
+    step = result.state.step
+    work.context.progress(step, step, "exporting the chosen generator", run_id=work.context.job_id)
     with tempfile.TemporaryDirectory(dir=work.folder.parent) as temporary:
         publication = Path(temporary)
-        agreement = export_best(work.recipe, work.folder / "best.npz", publication)
+        agreement = export_best(work.recipe, work.folder / BEST_FILE, publication)
         for name in FILES.values():
             shutil.copy(work.folder / name, publication / name)
         card = {
