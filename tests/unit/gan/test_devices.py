@@ -58,7 +58,7 @@ train.make_gan = lambda preset, seed=0: Gan(preset, seed, strategy=both)
 random = np.random.default_rng(3)
 pictures = [(f"{i:02}", random.integers(0, 256, (16, 16, 3), np.uint8)) for i in range(40)]
 with tempfile.TemporaryDirectory() as folder:
-    result = train.train(make_dataset(pictures, 16), tiny, pathlib.Path(folder), steps=3)
+    result = train.train(make_dataset(pictures, 16), PRESETS["tiny"], pathlib.Path(folder), steps=3)
 assert result.state.step == 3
 try:
     Gan(dataclasses.replace(tiny, batch_size=7), strategy=both)

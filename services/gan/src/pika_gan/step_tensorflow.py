@@ -9,6 +9,7 @@ steps without a penalty that gradient is a by-product of the discriminator's bac
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -64,11 +65,14 @@ class Gan(GanState):
             )
         with self._strategy.scope():
             super().__init__(preset, seed)
+        # No branch or loop here depends on a tensor, so AutoGraph would only rewrite sources, for seconds.
+        function = partial(tf.function, autograph=False)
         # On a CPU XLA is slower and takes long to compile. It compiles for a single device only.
-        self._step = tf.function(self._step_body, jit_compile=self.preset.xla and replicas == 1)
-        self._pairs = tf.function(self._pairs_body, jit_compile=self.preset.xla and replicas == 1)
-        self._see = tf.function(lambda latents: self.ema(latents, training=True))
-        self._draw = tf.function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
+        by_xla = self.preset.xla and replicas == 1
+        self._step = function(self._step_body, jit_compile=by_xla)
+        self._pairs = function(self._pairs_body, jit_compile=by_xla)
+        self._see = function(lambda latents: self.ema(latents, training=True))
+        self._draw = function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
 
     def update(
         self, inputs: StepInputs, *, part: Part, with_penalty: bool, with_heads: bool
