@@ -131,6 +131,16 @@ def test_a_checkpoint_tells_whether_full_size_has_begun(coarse_first):
         np.testing.assert_array_equal(array, other.state()[name], err_msg=name)
 
 
+def test_full_size_stays_when_a_run_gets_a_larger_budget(coarse_first, monkeypatch):
+    """The completed share of the run falls: below the coarse part's end again."""
+    parts = []
+    monkeypatch.setattr(Gan, "update", lambda self, inputs, *, part, **_kinds: parts.append(part) or {})
+    gan = Gan(coarse_first)
+    for fraction in (0.1, 0.6, 0.1):
+        gan.train_step(np.zeros((8, 16, 16, 3), np.uint8), 0, fraction=fraction)
+    assert parts == ["coarse", "full", "full"]
+
+
 @pytest.mark.parametrize("change", [{"coarse_share": 1.0}, {"coarse_share": -0.1}])
 def test_a_share_is_a_share(change):
     with pytest.raises(ValueError, match="coarse_share"):

@@ -80,6 +80,7 @@ def settings_at(
     step: int,
     fraction: float,
     *,
+    is_fine: bool = False,
     gentleness: int = 0,
     augment_probability: float | None = None,
 ) -> StepSettings:
@@ -89,6 +90,7 @@ def settings_at(
         preset: the recipe.
         step: number of completed steps.
         fraction: completed share of the run, 0 … 1; rates, γ and colour changes fall with it along a cosine.
+        is_fine: whether the run has reached full size, where it stays when it gets a larger budget.
         gentleness: number of rollbacks to gentler settings.
         augment_probability: overrides the preset's.
     """
@@ -97,7 +99,7 @@ def settings_at(
     penalty = preset.penalty_weight_end + (preset.penalty_weight - preset.penalty_weight_end) * cosine
     has_penalty = preset.penalty_weight > 0 and step % preset.penalty_every == 0
     seen = (step + 1) * preset.batch_size
-    part = _part_at(preset, step, fraction)
+    part = _part_at(preset, step, fraction, is_fine)
     half_life = min(preset.ema_half_life, seen * preset.ema_ramp)
     return StepSettings(
         generator_rate=preset.generator_learning_rate * rate,
@@ -121,9 +123,10 @@ def settings_at(
     )
 
 
-def _part_at(preset: Preset, step: int, fraction: float) -> Part:
+def _part_at(preset: Preset, step: int, fraction: float, is_fine: bool) -> Part:
     """Return the part to train. Within a budget no step is followed by one of an earlier part."""
-    if fraction < preset.coarse_share or (step < preset.coarse_steps and fraction < _MOST_COARSE):
+    is_early = fraction < preset.coarse_share or (step < preset.coarse_steps and fraction < _MOST_COARSE)
+    if is_early and not is_fine:
         return "coarse"
     return "joint" if preset.joint_from < 1 and fraction >= preset.joint_from else "full"
 

@@ -100,10 +100,16 @@ class GanState(ABC):
         Returns:
             Scalars as tensors: the losses, the penalties, the mean logits.
         """
+        is_fine = bool(ops.convert_to_numpy(self.is_fine))
         settings = settings_at(
-            self.preset, step, fraction, gentleness=gentleness, augment_probability=augment_probability
+            self.preset,
+            step,
+            fraction,
+            is_fine=is_fine,
+            gentleness=gentleness,
+            augment_probability=augment_probability,
         )
-        if settings.part != "coarse" and not bool(ops.convert_to_numpy(self.is_fine)):
+        if settings.part != "coarse" and not is_fine:
             self._begin_full_size()
         self.generator_optimizer.learning_rate.assign(settings.generator_rate)
         self.discriminator_optimizer.learning_rate.assign(settings.discriminator_rate)
