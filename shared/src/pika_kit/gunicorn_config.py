@@ -19,7 +19,7 @@ from pathlib import Path
 bind = os.environ.get("PIKA_BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("PIKA_WEB_PROCESSES", "1"))
 threads = int(os.environ.get("PIKA_WEB_THREADS", "192"))
-worker_class = "gthread"
+worker_class = "pika_kit.gunicorn_worker.Worker"
 # Models are loaded after the fork: the threads of ONNX Runtime and TensorFlow do not survive one.
 preload_app = False
 timeout = 120
