@@ -1,13 +1,21 @@
-"""The curves of a run: one JSON object per line in log.jsonl, and the same figures for TensorBoard."""
+"""The curves of a run: one JSON object per line in log.jsonl, and the same figures for TensorBoard.
+
+TensorBoard's own writer makes its files, so that a run on JAX needs no TensorFlow.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+_FLUSH_SECONDS = 10
 
 
 class RunLog:
@@ -17,21 +25,23 @@ class RunLog:
         self.path = folder / "log.jsonl"
         kept = [line for line in self.read(folder) if line["step"] <= resume_step]
         self.path.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._events = EventFileWriter(str(folder / "tensorboard"), flush_secs=_FLUSH_SECONDS)
 
     def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
         """Write one line: {"kind", "step", …}. Numbers also become TensorBoard scalars `kind/name`."""
         line = {"kind": kind, "step": step, **{key: _plain(value) for key, value in values.items()}}
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        with self._writer.as_default(step=step):
-            for key, value in values.items():
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    tf.summary.scalar(f"{kind}/{key}", value)
+        scalars = [
+            Summary.Value(tag=f"{kind}/{key}", simple_value=value)
+            for key, value in values.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
+        self._events.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
 
     def close(self) -> None:
-        """Flush pending TensorBoard events."""
-        self._writer.close()
+        """Write pending TensorBoard events."""
+        self._events.close()
 
     @staticmethod
     def read(folder: Path) -> list[dict[str, Any]]:

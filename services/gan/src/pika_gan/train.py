@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pika_gan import checkpoints, finish, samples, watch
 from pika_gan.backend import make_gan
@@ -30,7 +30,9 @@ from pika_gan.evaluate import Evaluation, Evaluator
 from pika_gan.keeping import FOLDER, Keeper, TrainingDiverged
 from pika_gan.latents import latents_of
 from pika_gan.runlog import RunLog
-from pika_kit.queue import OnProgress
+
+if TYPE_CHECKING:
+    from pika_kit.queue import OnProgress  # for its type alone; it imports the queue's client
 
 SHEET_SEEDS = 10_000  # sheets show seeds 10,000, 10,001, …; measurements draw from 1,000,000 on
 EVALUATION_SEEDS = 1_000_000
