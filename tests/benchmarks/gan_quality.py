@@ -7,8 +7,11 @@ r"""Train presets for the same time on the same pictures and compare their pictu
 The truth (columns filename and label) selects the Pikachus; duplicates (column filename) are left out. A
 tenth is held out by the pictures' hashes, as in every run. All presets get the same pictures: figures cut out
 and selected or, with --squares, whole squares. Prints for each preset KID × 1000 with its 95 % interval in
-both feature spaces, precision and recall, near copies and likeness. Sheets, films and logs are written to the
-folder; they are derived from other people's pictures and must stay there. The last line is a JSON object.
+both feature spaces, precision and recall, near copies and likeness, and below it the same of what the judge
+prefers. Sheets, films and logs are written to the folder; they are derived from other people's pictures and
+must stay there. The last line is a JSON object.
+
+With PIKA_GAN_BACKEND=jax it trains on JAX, and TensorFlow need not be installed.
 """
 
 import argparse
@@ -22,9 +25,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
+from pika_gan.candidates import CANDIDATES
 from pika_gan.choice import choose
 from pika_gan.config import Preset
 from pika_gan.data import Dataset, make_dataset
+from pika_gan.evaluate import Evaluation
 from pika_gan.figures import WORKING_SIDE, cut_out
 from pika_gan.presets import PRESETS, preset_named
 from pika_gan.spaces import look
@@ -57,7 +62,9 @@ def main() -> None:
             dataset, preset, folder, seed=arguments.seed, minutes=arguments.minutes, progress=Progress()
         )
         told[name] = figures_of(result)
-        print(line_of(name, told[name]), flush=True)
+        print(f"{name}: {told[name]['steps']} steps, {line_of(told[name])}", flush=True)
+        if told[name]["preferred"]:
+            print(f"  best of {CANDIDATES}: {line_of(told[name]['preferred'])}", flush=True)
     print(json.dumps({"minutes": arguments.minutes, "seed": arguments.seed, "presets": told}))
 
 
@@ -102,10 +109,18 @@ class Progress:
 
 def figures_of(result: TrainingResult) -> dict[str, object]:
     """Return the figures of the chosen generator that are printed and compared."""
-    measured = result.evaluation
     return {
         "steps": result.state.step,
         "chosen_step": result.state.best_step,
+        **measured_by(result.evaluation),
+        "preferred": measured_by(result.of_preferred) if result.of_preferred else None,
+        "warnings": list(result.warnings),
+    }
+
+
+def measured_by(measured: Evaluation) -> dict[str, object]:
+    """Return the figures of one measurement."""
+    return {
         "kid": {name: [measured.spaces[name].kid, measured.spaces[name].kid_interval] for name in SPACES},
         "precision": measured.spaces["lite2"].precision,
         "recall": measured.spaces["lite2"].recall,
@@ -114,19 +129,18 @@ def figures_of(result: TrainingResult) -> dict[str, object]:
         "likeness_of_real": measured.likeness_of_real,
         "diversity": measured.diversity,
         "reference": f"{measured.num_reference} {measured.reference}",
-        "warnings": list(result.warnings),
     }
 
 
-def line_of(name: str, told: dict) -> str:
-    """Format one preset's figures."""
+def line_of(told: dict) -> str:
+    """Format the figures of one measurement."""
     kids = []
     for space, (kid, interval) in told["kid"].items():
         low, high = interval
         kids.append(f"{space} {1000 * kid:.0f} ({1000 * low:.0f}–{1000 * high:.0f})")
     likeness = "unclear" if told["likeness"] is None else f"{told['likeness']:.2f}"
     return (
-        f"{name}: {told['steps']} steps, KID × 1000 {', '.join(kids)}; precision {told['precision']:.2f}, "
+        f"KID × 1000 {', '.join(kids)}; precision {told['precision']:.2f}, "
         f"recall {told['recall']:.2f}, near copies {told['near_copy_rate']:.3f}, "
         f"likeness {likeness}, diversity {told['diversity']:.2f}"
     )

@@ -13,6 +13,7 @@ from pika_gan.app import create_app
 from pika_gan.candidates import CANDIDATES, candidate_latents, preferred
 from pika_gan.latents import latent
 from pika_gan.presets import PRESETS
+from pika_gan.runs import RunFolder
 from pika_kit.models import Registry
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.testing import MemoryStore, settings_for_tests
@@ -109,6 +110,8 @@ def test_the_card_has_figures_of_what_the_critic_prefers(with_critic):
     assert preferred_ones["kid_interval"] is not None
     best_of = {"candidates": CANDIDATES, "kid": preferred_ones["kid"], "likeness": preferred_ones["likeness"]}
     assert with_critic[2]["best_of"] == best_of
+    run = RunFolder(with_critic[0], "first")
+    assert pixels(run.read("preferred.png")).shape == pixels(run.read("best.png")).shape
 
 
 def test_a_critic_that_judges_otherwise_in_onnx_is_not_exported(tmp_path, monkeypatch):

@@ -32,11 +32,13 @@ class FinalMeasurement:
 
     Attributes:
         evaluation: of all its pictures.
+        judge: the network that chooses among candidates; None if the preset has none.
         of_preferred: of those that the judge prefers among CANDIDATES each; None without a judge.
     """
 
     evaluation: Evaluation
-    of_preferred: Evaluation | None
+    judge: keras.Model | None = None
+    of_preferred: Evaluation | None = None
 
 
 def measure(
@@ -58,7 +60,7 @@ def measure(
     say(f"measuring {len(seeds)} new pictures")
     evaluation = evaluator.evaluate(gan.draw(latents_of(seeds, preset.latent_dim)), interval=True)
     if not preset.judged:
-        return FinalMeasurement(evaluation, None)
+        return FinalMeasurement(evaluation)
     say("learning to tell its best pictures from the others")
     num = min(_MOST_JUDGED, 4 * preset.evaluation_pictures)
     drawn = gan.draw(latents_of(list(range(JUDGE_SEEDS, JUDGE_SEEDS + num)), preset.latent_dim))
@@ -66,9 +68,8 @@ def measure(
     judge.save(fitted, folder)
     say(f"measuring the best of {CANDIDATES} for each seed")
     network = build_judge(fitted, build_features(preset.resolution))
-    return FinalMeasurement(
-        evaluation, evaluator.evaluate(draw_preferred(gan, network, seeds), interval=True)
-    )
+    of_preferred = evaluator.evaluate(draw_preferred(gan, network, seeds), interval=True)
+    return FinalMeasurement(evaluation, network, of_preferred)
 
 
 def draw_preferred(gan: GanState, network: keras.Model, seeds: list[int]) -> np.ndarray:
@@ -88,15 +89,27 @@ def draw_preferred(gan: GanState, network: keras.Model, seeds: list[int]) -> np.
 
 
 def save_pictures(
-    gan: GanState, evaluator: Evaluator, dataset: Dataset, sheet_latents: np.ndarray, folder: Path
+    gan: GanState,
+    evaluator: Evaluator,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    sheet_seeds: list[int],
+    network: keras.Model | None,
 ) -> tuple[str, ...]:
     """Save best.png, film.webp, walk.webp and nearest.png.
+
+    With a judge, preferred.png shows the best of CANDIDATES for each seed of best.png.
 
     Returns:
         The ids of the training pictures on nearest.png, in order.
     """
+    sheet_latents = latents_of(sheet_seeds, gan.preset.latent_dim)
     drawn = gan.draw(sheet_latents)
     samples.save_sheet(drawn, folder, 0).replace(folder / "best.png")
+    if network is not None:
+        best_of_several = draw_preferred(gan, network, sheet_seeds)
+        samples.save_sheet(best_of_several, folder, 0).replace(folder / "preferred.png")
     samples.save_film(folder / "samples", folder / "film.webp")
     stops = samples.walk_latents(sheet_latents[:NUM_STOPS])
     samples.save_walk(gan.draw(stops), folder / "walk.webp")

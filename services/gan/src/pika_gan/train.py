@@ -2,11 +2,11 @@
 
     result = train(dataset, preset_named("cpu-32"), Path("run"), minutes=10)
 
-`folder` then contains config.json, manifest.json, log.jsonl, samples/, film.webp, nearest.png (drawn pictures
-above the nearest training pictures), walk.webp, checkpoints/, best.npz (the averaged generator with the
-lowest KID), judge.npz (which chooses among its pictures) and tensorboard/. Called again with the same folder
-it continues from the last checkpoint; with a budget in steps, an interrupted run gives the same result as an
-uninterrupted one.
+`folder` then contains config.json, manifest.json, log.jsonl, samples/, film.webp, best.png, nearest.png
+(drawn pictures above the nearest training pictures), walk.webp, checkpoints/, best.npz (the averaged
+generator with the lowest KID), tensorboard/ and, with a judge, judge.npz and preferred.png (the best of
+several). Called again with the same folder it continues from the last checkpoint; with a budget in steps,
+an interrupted run gives the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -120,9 +120,8 @@ class _Run:
         self.keeper = Keeper(folder, self.gan, self.state, warn=self._warn, on_checkpoint=hooks.on_checkpoint)
         self.log = RunLog(folder, self.state.step if checkpoint else -1)
         self.evaluator = Evaluator(dataset, self.preset.spaces)
-        self.sheet_latents = latents_of(
-            list(range(SHEET_SEEDS, SHEET_SEEDS + self.preset.sample_count)), self.preset.latent_dim
-        )
+        self.sheet_seeds = list(range(SHEET_SEEDS, SHEET_SEEDS + self.preset.sample_count))
+        self.sheet_latents = latents_of(self.sheet_seeds, self.preset.latent_dim)
         self.evaluation_latents = latents_of(
             list(range(EVALUATION_SEEDS, EVALUATION_SEEDS + self.preset.evaluation_pictures)),
             self.preset.latent_dim,
@@ -275,7 +274,12 @@ class _Run:
             self.log.write("preferred", state.step, told)
         say("drawing the film and the neighbours")
         nearest = finish.save_pictures(
-            self.gan, self.evaluator, self.dataset, self.sheet_latents, self.folder
+            self.gan,
+            self.evaluator,
+            self.dataset,
+            self.folder,
+            sheet_seeds=self.sheet_seeds,
+            network=measured.judge,
         )
         return TrainingResult(
             state,
