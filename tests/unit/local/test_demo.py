@@ -171,7 +171,9 @@ def test_a_generator_with_faults_is_shown_by_its_version(make, monkeypatch):
     results = make(stack).run()
     drawn = [body for path, body in stack.posted if path == "/generate"]
     assert {(body["model_version"], body["candidates"]) for body in drawn} == {("v1", 1)}
-    assert "&model_version=v1" in demo_report.commands(results, "./run")
+    commands = demo_report.commands(results, "./run")
+    assert "&model_version=v1" in commands
+    assert "generate -n 16 --grid --model-version v1 --out" in commands
 
 
 def test_a_generator_with_a_critic_shows_the_best_of_its_candidates(make, monkeypatch):

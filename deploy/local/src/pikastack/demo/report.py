@@ -138,14 +138,17 @@ def commands(results: Results, run: str) -> str:
     lines = []
     if results.gan:
         gan = results.gan
-        best = f"&candidates={gan.candidates}" if gan.candidates > 1 else ""
-        which = best + ("" if gan.is_served else f"&model_version={gan.version}")
+        asked: dict[str, Any] = {"candidates": gan.candidates} if gan.candidates > 1 else {}
+        if not gan.is_served:
+            asked["model_version"] = gan.version
+        which = "".join(f"&{name}={value}" for name, value in asked.items())
+        options = "".join(f" --{name.replace('_', '-')} {value}" for name, value in asked.items())
         some_file = next(path for name, path in results.files.items() if name.startswith("seed"))
         lines += [
             f"curl -o pikachu.png '{results.url}/generate?seed=7&size=256{which}'",
             f"curl -o sheet.png '{results.url}/generate?n=25&seed=7&grid=true{which}'",
             f"curl --data-binary @'{some_file}' {results.url}/is-pikachu",
-            f"{run} generate -n 16 --grid{f' --candidates {gan.candidates}' if best else ''} --out sheet.png",
+            f"{run} generate -n 16 --grid{options} --out sheet.png",
         ]
     lines += [f"{run} status", f"{run} down          # stops everything; pictures and models stay"]
     return "\n".join(("```sh", *lines, "```"))
