@@ -47,6 +47,9 @@ for name, array in expected.items():
 for variable in (*spread.generator.weights, *spread.ema.weights, *spread.heads.weights):
     values = [part.numpy() for part in variable.value.values]
     np.testing.assert_array_equal(*values)
+spread.load_state(of_both)
+for name, array in spread.state().items():
+    np.testing.assert_array_equal(array, of_both[name], err_msg=name)
 
 # A whole run, with everything around it.
 import pathlib

@@ -84,7 +84,7 @@ def test_an_interrupted_run_resumes_with_the_same_curve(whole, dataset, tiny, tm
 
 
 def test_a_run_resumes_in_each_of_its_parts(dataset, tiny, tmp_path):
-    """Half size, full size, projected critic, whole generator: interrupted between parts and within one."""
+    """Half size, full size, projected critic, whole generator: interrupted in and between all of them."""
     recipe = dataclasses.replace(
         tiny,
         coarse_share=0.25,
@@ -95,7 +95,7 @@ def test_a_run_resumes_in_each_of_its_parts(dataset, tiny, tmp_path):
         projected_size=32,
     )
     train(dataset, recipe, tmp_path / "whole", steps=12)
-    for stop in (3, 11):
+    for stop in (2, 3, 5, 6, 8, 9, 11):
 
         def interrupt(done, total, message, stop=stop, **details):
             if done == stop:

@@ -37,7 +37,8 @@ class RunLog:
             for key, value in values.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         ]
-        self._events.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
+        if scalars:
+            self._events.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=scalars)))
 
     def close(self) -> None:
         """Write pending TensorBoard events."""
