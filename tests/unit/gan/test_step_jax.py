@@ -52,12 +52,11 @@ JAX_ENVIRON = {
     "XLA_FLAGS": "--xla_backend_optimization_level=0",
 }
 TINY = PRESETS["tiny"]
+# Tracing a case takes half a minute on two backends, so each one covers several things.
 CASES: dict[str, Preset] = {
     "lazy": dataclasses.replace(TINY, penalty_every=2),
-    "coarse": dataclasses.replace(TINY, coarse_share=0.3),
-    "parts": dataclasses.replace(TINY, accumulate=2),
-    "projected": dataclasses.replace(TINY, projected_ratio=1.0, projected_size=32),
     "upsampled": dataclasses.replace(TINY, upsample_every=1, coarse_share=0.3, projected_size=32),
+    # First the projected critic with the base alone, then with all of the generator; both in two parts.
     "joint": dataclasses.replace(
         TINY, upsample_every=1, joint_from=0.3, projected_ratio=1.0, projected_size=32, accumulate=2
     ),

@@ -11,6 +11,7 @@ import keras
 from keras import layers, ops
 
 from pika_gan.config import Preset
+from pika_gan.networks.resampling import UpConv2D
 from pika_gan.networks.upsampler import build_upsampler
 
 BASE = "base"
@@ -47,8 +48,7 @@ def _build_base(preset: Preset, policy: str) -> keras.Model:
     coarse = None
     for level, width in enumerate(channels[1:], start=1):
         size = 4 * 2**level
-        x = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(x)
-        x = layers.Conv2D(width * 2, 3, padding="same", use_bias=False, dtype=policy)(x)
+        x = UpConv2D(width * 2, use_bias=False, dtype=policy)(x)
         x = gated_linear_unit(batch_norm(x, policy))  # (N, size, size, width)
         if size == max(4, preset.resolution // 8):
             low, low_at = x, size

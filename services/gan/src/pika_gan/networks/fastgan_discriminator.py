@@ -16,6 +16,7 @@ from keras import layers, ops
 
 from pika_gan.config import Preset
 from pika_gan.networks.fastgan import gated_linear_unit, skip_layer_excitation
+from pika_gan.networks.resampling import UpConv2D
 
 SMALLEST = 8
 _DECODER_CHANNELS = 32
@@ -38,10 +39,7 @@ def build_discriminator(preset: Preset) -> keras.Model:
         x = skip_layer_excitation(x, first, policy)
     again = x
     while again.shape[1] < size:
-        again = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(again)
-        again = gated_linear_unit(
-            layers.Conv2D(2 * _DECODER_CHANNELS, 3, padding="same", dtype=policy)(again)
-        )
+        again = gated_linear_unit(UpConv2D(2 * _DECODER_CHANNELS, dtype=policy)(again))
     again = layers.Conv2D(3, 3, padding="same", activation="tanh", dtype="float32")(again)
     x = DrawnAgain(dtype="float32")([ops.cast(x, "float32"), again, pictures])
     x = _leaky(_conv(widths[-1], 1, policy=policy)(x))

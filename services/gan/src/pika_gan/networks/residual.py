@@ -9,6 +9,7 @@ import keras
 from keras import layers, ops
 
 from pika_gan.config import Preset
+from pika_gan.networks.resampling import DownConv2D
 
 COARSE = "coarse_features"
 BODY = "body"
@@ -68,8 +69,7 @@ def residual_down(
         width, 1, use_bias=False, kernel_initializer=initializer or "glorot_uniform", dtype=policy
     )(skip)
     y = layers.LeakyReLU(0.2, dtype=policy)(x)
-    y = layers.Conv2D(x.shape[-1], 3, padding="same", kernel_initializer="he_normal", dtype=policy)(y)
-    y = layers.AveragePooling2D(2, dtype=policy)(y)
+    y = DownConv2D(x.shape[-1], kernel_initializer="he_normal", dtype=policy)(y)
     y = layers.LeakyReLU(0.2, dtype=policy)(y)
     y = layers.Conv2D(width, 3, padding="same", kernel_initializer=initializer or "he_normal", dtype=policy)(
         y

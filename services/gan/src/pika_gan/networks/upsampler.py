@@ -17,6 +17,7 @@ import keras
 from keras import layers, ops
 
 from pika_gan.networks.projected import interpolation_matrix
+from pika_gan.networks.resampling import UpConv2D
 
 _CHANNELS = 48
 _BLOCKS = 4
@@ -38,10 +39,9 @@ def build_upsampler(size: int, policy: str) -> keras.Model:
     for _ in range(_BLOCKS):
         y = layers.Conv2D(_CHANNELS, 3, padding="same", activation="relu", dtype=policy)(x)
         x = x + layers.Conv2D(_CHANNELS, 3, padding="same", dtype=policy)(y)
-    x = layers.UpSampling2D(2, interpolation="nearest", dtype=policy)(x)
-    for _ in range(2):
-        x = layers.Conv2D(_CHANNELS // 2, 3, padding="same", dtype=policy)(x)
-        x = layers.LeakyReLU(0.2, dtype=policy)(x)
+    x = layers.LeakyReLU(0.2, dtype=policy)(UpConv2D(_CHANNELS // 2, dtype=policy)(x))
+    x = layers.Conv2D(_CHANNELS // 2, 3, padding="same", dtype=policy)(x)
+    x = layers.LeakyReLU(0.2, dtype=policy)(x)
     details = layers.Conv2D(3, 3, padding="same", kernel_initializer="zeros", dtype="float32")(
         ops.cast(x, "float32")
     )
