@@ -21,6 +21,7 @@ from pika_gan.schedule import Part, StepInputs, inputs_of, noise_of, pair_noise_
 # Far above the norms of a sound run: only keeps one extreme batch from spoiling Adam's moments.
 GRADIENT_NORM_LIMIT = 1e3
 DRAWN_AT_ONCE = 64
+COUNTED_AT_ONCE = 64
 
 
 class GanState(ABC):
@@ -168,7 +169,7 @@ class GanState(ABC):
         if not self.preset.average:
             return
         random = generator_for(self.seed, 4)
-        shape = (4 * self.preset.batch_size, self.preset.latent_dim)
+        shape = (max(COUNTED_AT_ONCE, self.preset.batch_size), self.preset.latent_dim)
         for _ in range(num_batches):
             self.see(random.standard_normal(shape, np.float32))
 
