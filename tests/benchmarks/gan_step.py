@@ -110,7 +110,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     arguments = parser.parse_args()
     preset = dataclasses.replace(
-        preset_named(arguments.preset), upsample_every=0, coarse_share=0.0, projected_ratio=0.0
+        preset_named(arguments.preset),
+        upsample_every=0,
+        joint_from=1.0,
+        coarse_share=0.0,
+        coarse_steps=0,
+        projected_ratio=0.0,
     )
     steps = {"ours": Gan(preset), "plain": Plain(preset)}
     size = preset.resolution

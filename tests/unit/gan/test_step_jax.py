@@ -52,7 +52,7 @@ JAX_ENVIRON = {
     "XLA_FLAGS": "--xla_backend_optimization_level=0",
 }
 TINY = PRESETS["tiny"]
-# Tracing a case takes half a minute on two backends, so each one covers several things.
+# A case takes most of a minute on two backends, so each one covers several things.
 CASES: dict[str, Preset] = {
     "lazy": dataclasses.replace(TINY, penalty_every=2),
     "upsampled": dataclasses.replace(TINY, upsample_every=1, coarse_share=0.3, projected_size=32),

@@ -3,8 +3,8 @@
 Nearest upsampling repeats every value four times, and the convolution after it multiplies each copy; an
 average of the four results of a convolution sums products that have weights in common. Summing the weights
 first gives the same pictures: a 3×3 kernel and a 2×2 box become one 4×4 kernel with a stride of 2, which
-needs 16 multiplications where 36 were needed. StyleGAN2 combines its filters in the same way (Karras et al.
-2020, arXiv:1912.04958, appendix B). The weights that are trained and saved are those of the 3×3 kernel.
+needs 16 multiplications where 36 were needed. The weights that are trained and saved are those of the 3×3
+kernel.
 """
 
 from __future__ import annotations
