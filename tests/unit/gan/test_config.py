@@ -13,6 +13,12 @@ def test_a_preset_survives_json(name):
     assert Preset.from_json(PRESETS[name].to_json()) == PRESETS[name]
 
 
+def test_a_run_that_began_with_a_wider_upsampler_keeps_it():
+    values = PRESETS["cpu-64"].to_json()
+    del values["upsampler_channels"]  # as in the config.json of a run before it could be chosen
+    assert Preset.from_json(values).upsampler_channels == 48
+
+
 def test_an_unknown_name_tells_the_known_ones():
     with pytest.raises(ValueError, match=r"expected one of article, cpu-32.*received 'gpu'"):
         preset_named("gpu")
@@ -33,6 +39,8 @@ def test_an_upsampler_needs_a_generator_of_its_kind():
     ):
         with pytest.raises(ValueError, match=f"upsample_every: expected .*{told}"):
             dataclasses.replace(preset, **change)
+    with pytest.raises(ValueError, match="upsampler_channels: expected an even number, received 33"):
+        dataclasses.replace(PRESETS["cpu-64"], upsampler_channels=33)
     with pytest.raises(ValueError, match="joint_from: expected 1 without an upsampler"):
         dataclasses.replace(PRESETS["cpu-32"], joint_from=0.5)
     with pytest.raises(ValueError, match="joint_from: expected 0 to 1"):

@@ -39,6 +39,7 @@ class Preset:
     penalty_every: int = 1  # steps between penalties; the weight is multiplied by it
 
     upsample_every: int = 0  # steps between those of the network that draws the details; 0 for none
+    upsampler_channels: int = 48  # width of its residual blocks, an even number
     upsampler_learning_rate: float = 5e-4
     joint_from: float = 1.0  # completed share of the run from which critics see and train the whole generator
     coarse_share: float = 0.0  # first share of the run, at half the resolution
@@ -87,6 +88,10 @@ class Preset:
             raise ValueError(
                 "upsample_every: expected 0 or more steps, and the architecture fastgan, received "
                 f"{self.upsample_every} and {self.architecture}"
+            )
+        if self.upsampler_channels < 2 or self.upsampler_channels % 2:
+            raise ValueError(
+                f"upsampler_channels: expected an even number, received {self.upsampler_channels}"
             )
         if self.upsample_every and self.resolution < 16:
             raise ValueError(f"upsample_every: expected 16 px or more, received {self.resolution}")

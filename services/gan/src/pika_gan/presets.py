@@ -81,6 +81,7 @@ PRESETS: dict[str, Preset] = {
             batch_size=8,
             penalty_every=4,
             upsample_every=8,
+            upsampler_channels=32,
             joint_from=0.7,
             coarse_share=0.35,
             # On a slow CPU, or in a few minutes, whole figures come before details.

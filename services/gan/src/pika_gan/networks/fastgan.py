@@ -29,7 +29,7 @@ def build_generator(preset: Preset, precision: str | None = None) -> keras.Model
     base = _build_base(preset, policy)
     if not preset.upsample_every:
         return base
-    upsampler = build_upsampler(preset.resolution // 2, policy)
+    upsampler = build_upsampler(preset.resolution // 2, preset.upsampler_channels, policy)
     latents = keras.Input((preset.latent_dim,), name="latents", dtype="float32")
     halved = layers.AveragePooling2D(2, dtype="float32")(base(latents))
     pictures = ops.clip(upsampler(halved), -1.0, 1.0)

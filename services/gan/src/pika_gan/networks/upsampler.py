@@ -19,7 +19,6 @@ from keras import layers, ops
 from pika_gan.networks.projected import interpolation_matrix
 from pika_gan.networks.resampling import UpConv2D
 
-_CHANNELS = 48
 _BLOCKS = 4
 _COARSE_SIDE = 8
 """Side of the noise that varies slowly over a picture."""
@@ -29,18 +28,18 @@ MAPS_WEIGHT = 0.05
 """Weight of the difference in the frozen network's maps, beside the pixels' mean absolute difference."""
 
 
-def build_upsampler(size: int, policy: str) -> keras.Model:
+def build_upsampler(size: int, channels: int, policy: str) -> keras.Model:
     """Build the network: pictures (N, size, size, 3) float32 in [-1, 1] → (N, 2 · size, 2 · size, 3) float32.
 
-    The result is not limited to [-1, 1].
+    `channels` is the width of the residual blocks. The result is not limited to [-1, 1].
     """
     pictures = keras.Input((size, size, 3), dtype="float32")
-    x = layers.Conv2D(_CHANNELS, 3, padding="same", dtype=policy)(pictures)
+    x = layers.Conv2D(channels, 3, padding="same", dtype=policy)(pictures)
     for _ in range(_BLOCKS):
-        y = layers.Conv2D(_CHANNELS, 3, padding="same", activation="relu", dtype=policy)(x)
-        x = x + layers.Conv2D(_CHANNELS, 3, padding="same", dtype=policy)(y)
-    x = layers.LeakyReLU(0.2, dtype=policy)(UpConv2D(_CHANNELS // 2, dtype=policy)(x))
-    x = layers.Conv2D(_CHANNELS // 2, 3, padding="same", dtype=policy)(x)
+        y = layers.Conv2D(channels, 3, padding="same", activation="relu", dtype=policy)(x)
+        x = x + layers.Conv2D(channels, 3, padding="same", dtype=policy)(y)
+    x = layers.LeakyReLU(0.2, dtype=policy)(UpConv2D(channels // 2, dtype=policy)(x))
+    x = layers.Conv2D(channels // 2, 3, padding="same", dtype=policy)(x)
     x = layers.LeakyReLU(0.2, dtype=policy)(x)
     details = layers.Conv2D(3, 3, padding="same", kernel_initializer="zeros", dtype="float32")(
         ops.cast(x, "float32")
