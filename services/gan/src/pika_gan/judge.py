@@ -12,13 +12,13 @@ from keras import ops
 from pika_eyes.heads import fit_logistic
 from pika_gan.data import Dataset
 from pika_gan.networks.judge import CLIP, Judge, build_features
+from pika_gan.outputs import outputs_of
 
 FILE = "judge.npz"
 _PENALTY = 1000.0
 """Of the logistic regression: with a hundredth of it its choice was no better, with ten times less varied."""
 _MOST_REAL = 256
 _MOST_POSED = 512
-_BATCH = 64
 
 
 def fit(dataset: Dataset, drawn: np.ndarray) -> Judge:
@@ -56,22 +56,13 @@ def fit(dataset: Dataset, drawn: np.ndarray) -> Judge:
 
 def features_of(features: keras.Model, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute both kinds of features of pictures uint8 (N, S, S, 3)."""
-    parts = [
-        features(pictures[start : start + _BATCH].astype(np.float32) / 127.5 - 1.0, training=False)
-        for start in range(0, len(pictures), _BATCH)
-    ]
-    pooled, places = (
-        np.concatenate([ops.convert_to_numpy(part) for part in parts_of_one])
-        for parts_of_one in zip(*parts, strict=True)
-    )
+    pooled, places = outputs_of(features, pictures)
     return pooled, places
 
 
 def scores_of(judge: keras.Model, pictures: np.ndarray) -> np.ndarray:
     """Return the scores (N,) of a built judge for pictures uint8 (N, S, S, 3)."""
-    starts = range(0, len(pictures), _BATCH)
-    parts = [pictures[i : i + _BATCH].astype(np.float32) / 127.5 - 1.0 for i in starts]
-    return np.concatenate([ops.convert_to_numpy(judge(part, training=False)) for part in parts])
+    return outputs_of(judge, pictures)[0]
 
 
 def save(judge: Judge, folder: Path) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import keras
 import numpy as np
@@ -23,6 +22,7 @@ from keras import ops
 
 from pika_gan.data import resize
 from pika_gan.latents import latent
+from pika_gan.outputs import outputs_of, to_unit_range
 
 PYRAMID_VERSION = "random-pyramid-2"
 LITE2_VERSION = "efficientnet-lite2-128px-1"
@@ -53,17 +53,14 @@ def version_of(space: str) -> str:
 def look(space: str, pictures: np.ndarray) -> Seen:
     """Compute features of pictures uint8 (N, S, S, 3). Raises ValueError for an unknown space."""
     if space == "pyramid":
-        return Seen(_in_batches(_pyramid, pictures)[0].astype(np.float64))
+        starts = range(0, len(pictures), _BATCH)
+        parts = [_pyramid(pictures[start : start + _BATCH]) for start in starts]
+        return Seen(np.concatenate(parts).astype(np.float64))
     if space == "lite2":
         small = np.stack([resize(picture, _LITE_SIDE) for picture in pictures])
-        features, places = _in_batches(_lite2, small)
+        features, places = outputs_of(_lite2(), small, lambda some: some.astype(np.float32))
         return Seen(features.astype(np.float64), places)
     raise ValueError(f"space: expected one of {', '.join(SPACES)}, received {space!r}")
-
-
-def _in_batches(function: Any, pictures: np.ndarray) -> list[np.ndarray]:
-    parts = [function(pictures[start : start + _BATCH]) for start in range(0, len(pictures), _BATCH)]
-    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
 
 def _levels(size: int) -> list[tuple[int, int, int]]:
@@ -89,8 +86,8 @@ def _filters(size: int) -> tuple[np.ndarray, ...]:
     return tuple(kernels)
 
 
-def _pyramid(pictures: np.ndarray) -> tuple[np.ndarray]:
-    x = ops.convert_to_tensor(pictures.astype(np.float32) / 127.5 - 1.0)
+def _pyramid(pictures: np.ndarray) -> np.ndarray:
+    x = ops.convert_to_tensor(to_unit_range(pictures))
     moments = []
     for kernel in _filters(int(pictures.shape[1])):
         x = ops.relu(ops.conv(x, kernel, padding="same"))
@@ -101,24 +98,18 @@ def _pyramid(pictures: np.ndarray) -> tuple[np.ndarray]:
                     moments.append(moment(x[:, row : row + size, column : column + size], axis=(1, 2)))
         x = ops.average_pool(x, 2, strides=2)
         x = x / (ops.sqrt(ops.mean(ops.square(x), axis=(1, 2, 3), keepdims=True)) + 1e-6)
-    return (np.asarray(ops.convert_to_numpy(ops.concatenate(moments, axis=1))),)
+    return np.asarray(ops.convert_to_numpy(ops.concatenate(moments, axis=1)))
 
 
 @lru_cache(maxsize=1)
-def _eyes() -> keras.Model:
-    from pika_eyes.lite import LITE2, build_lite
-
-    return build_lite(LITE2, _LITE_SIDE, (_STAGE, "head"))
-
-
-def _lite2(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return roots of pooled features (N, 1280), and the inner map with flattened places (N, 8 · 8, C).
+def _lite2() -> keras.Model:
+    """Build pixels (N, 128, 128, 3) → roots of pooled features (N, 1280), and the inner map (N, 8 · 8, C).
 
     Features are similar to counts, and without the root a few large ones would dominate every distance.
     """
-    from pika_eyes.lite import normalise
+    from pika_eyes.lite import LITE2, build_lite, normalise
 
-    places, head = _eyes()(normalise(ops.convert_to_tensor(pictures)), training=False)
-    pooled = np.asarray(ops.convert_to_numpy(ops.mean(head, axis=(1, 2))))
-    flat = np.asarray(ops.convert_to_numpy(places)).reshape(len(pictures), 64, -1)
-    return np.sqrt(np.maximum(pooled, 0.0)), flat
+    pixels = keras.Input((_LITE_SIDE, _LITE_SIDE, 3), dtype="float32")
+    stage, head = build_lite(LITE2, _LITE_SIDE, (_STAGE, "head"))(normalise(pixels))
+    features = ops.sqrt(ops.relu(ops.mean(head, axis=(1, 2))))
+    return keras.Model(pixels, [features, ops.reshape(stage, (-1, 8 * 8, stage.shape[-1]))])
