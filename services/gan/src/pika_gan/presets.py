@@ -85,7 +85,7 @@ PRESETS: dict[str, Preset] = {
             joint_from=0.7,
             coarse_share=0.35,
             # On a slow CPU, or in a few minutes, whole figures come before details.
-            coarse_steps=4000,
+            coarse_steps=6000,
             projected_ratio=1.5,
             projected_from=0.6,
             judged=True,

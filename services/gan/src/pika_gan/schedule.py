@@ -24,7 +24,7 @@ _UPSAMPLER_RATE_END = 0.05
 _JOINT_RATE = 0.3
 """Learning rate of the upsampler from critics, as a multiple of the generator's."""
 
-_MOST_COARSE = 0.85
+_MOST_COARSE = 0.7
 """Completed share of a run at which its coarse part ends, however few steps it had."""
 
 Part = Literal["coarse", "full", "joint"]
