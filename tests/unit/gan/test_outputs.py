@@ -1,4 +1,4 @@
-"""Frozen networks over many pictures: the same numbers as called directly, however many pictures there are."""
+"""Frozen networks give the same numbers as called directly, however many pictures there are."""
 
 import keras
 import numpy as np
