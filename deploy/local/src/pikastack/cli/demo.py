@@ -62,7 +62,7 @@ def demo(
     port: int | None,
     api_key: str | None,
 ) -> None:
-    """Run the whole pipeline, from a pile of pictures to the GAN's own, in about 16 minutes on two cores.
+    """Run the whole pipeline, from a pile of pictures to the GAN's own, in 13 to 16 minutes on two cores.
 
     The services keep running afterwards. An interrupted demo continues when started again.
     """
