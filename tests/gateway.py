@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from servers import answers, environment_on, free_ports, process, service, wait_for, worker
 
-from pika_kit.images import encode_png, sha256
+from pika_kit.images import sha256
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.queue import JobQueue
 from pika_kit.settings import Settings
 from pika_kit.stages import Bucket

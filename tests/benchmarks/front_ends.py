@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from servers import answers, free_ports, scripts
 
-from pika_kit.images import encode_png
+from pika_kit.png import encode_png
 
 READY_BOUND_SECONDS = 3.0
 MEMORY_BOUND_MB = 250.0

@@ -3,14 +3,16 @@
     .venv/bin/python tests/benchmarks/scrape.py [--count 10000] [--scratch FOLDER]
 
 The hosts are those of `picture_web`: most are good, others slow, failing, lying, enormous or hostile.
-img2dataset gets its own environment (Python ≤ 3.12), made with the project's uv, writes WebDataset shards of
-256 px to the same SeaweedFS, and runs a second time with one TLS context for all requests instead of one for
-each. CPU includes all processes: the scraper, its children, and what the store used meanwhile. Memory is the
-largest sum of their shares (PSS), without the store. Ours also verifies that every good picture arrived once
-and every bad one was counted with its reason. The last line is a JSON object.
+img2dataset gets its own environment (Python ≤ 3.12), made with the project's uv, and writes 256 px to the
+same SeaweedFS: in its default format "files", an object and a record for each picture as ours does, and as
+"webdataset", a thousand pictures in one object. Each runs a second time with one TLS context for all requests
+instead of one for each. CPU includes all processes: the scraper, its children, and what the store used
+meanwhile. Memory is the largest sum of their shares (PSS), without the store. Ours also verifies that every
+good picture arrived once and every bad one was counted with its reason. The last line is a JSON object.
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -51,7 +53,7 @@ import sys
 {patch}
 from img2dataset import download
 if __name__ == "__main__":
-    download(url_list=sys.argv[1], output_folder=sys.argv[2], output_format="webdataset", input_format="txt",
+    download(url_list=sys.argv[1], output_folder=sys.argv[2], output_format="{output}", input_format="txt",
         image_size=256, resize_mode="center_crop", processes_count=2, thread_count={threads}, timeout=15,
         number_sample_per_shard=1000, disallowed_header_directives=["noai", "noimageai", "noindex"])
 """
@@ -144,15 +146,11 @@ def ours(running: Servers, web: Web, scratch: Path) -> dict[str, Any]:
     }
 
 
-def theirs(
-    running: Servers, web: Web, scratch: Path, python: Path, threads: int, one_context: bool
-) -> dict[str, Any]:
-    """Run img2dataset on the same list, to a bucket of the same store."""
-    name = "theirs-one-context" if one_context else "theirs"
-    folder = scratch / name
-    folder.mkdir()
+def theirs(running: Servers, web: Web, scratch: Path, python: Path, script: str) -> dict[str, Any]:
+    """Run img2dataset by a script on the same list, to a bucket of the same store."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
     (folder / "list.txt").write_text("\n".join(web.urls))
-    (folder / "run.py").write_text(_THEIRS.format(patch=_ONE_CONTEXT if one_context else "", threads=threads))
+    (folder / "run.py").write_text(script)
     settings = Settings.from_environment(os.environ | environment_on(running, folder))
     store = Store.connect(settings)
     store.ensure_buckets()
@@ -163,13 +161,12 @@ def theirs(
         "SSL_CERT_FILE": web.environment["SSL_CERT_FILE"],
         "NO_ALBUMENTATIONS_UPDATE": "1",
     }
-    target = f"s3://{store.name(Bucket.RAW)}/theirs"
+    target = f"s3://{store.name(Bucket.RAW)}/{folder.name}"
     command = [str(python), str(folder / "run.py"), str(folder / "list.txt"), target]
-    log = scratch / f"{name}.log"
-    figures = measure(command, environment, running, log, web.expected["taken"])
+    figures = measure(command, environment, running, folder / "log", web.expected["taken"])
     stats = [
         json.loads(store.get(Bucket.RAW, entry.key))
-        for entry in store.list(Bucket.RAW, "theirs/")
+        for entry in store.list(Bucket.RAW, f"{folder.name}/")
         if entry.key.endswith("_stats.json")
     ]
     return figures | {"arrived": sum(shard["successes"] for shard in stats)}
@@ -197,7 +194,7 @@ def run_job(folder: Path) -> None:
 
 
 def main() -> None:
-    """Run all three and print what each took."""
+    """Run all and print what each took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--scratch", type=Path, help="kept, so that a second run makes no pictures")
@@ -221,11 +218,13 @@ def main() -> None:
             print(json.dumps(summary), flush=True)
             if not arguments.only_ours:
                 python = environment_of_its_own(kept)
-                for name, one_context in (("img2dataset", False), ("img2dataset_one_context", True)):
-                    figures = theirs(running, web, scratch, python, arguments.threads, one_context)
+                for output, patch in itertools.product(("files", "webdataset"), ("", _ONE_CONTEXT)):
+                    script = _THEIRS.format(patch=patch, output=output, threads=arguments.threads)
+                    figures = theirs(running, web, scratch, python, script)
                     figures["ratio"] = round(
                         summary["ours"]["pictures_per_core_second"] / figures["pictures_per_core_second"], 2
                     )
+                    name = f"img2dataset_{output}" + ("_one_context" if patch else "")
                     summary[name] = figures
                     print(json.dumps({name: figures}), flush=True)
     print(json.dumps(summary | {"count": arguments.count, "num_cpus": os.cpu_count()}))

@@ -108,7 +108,7 @@ class Filter:
             call.finished(call("POST", "/classifier/train", 202, json={}), 600)
         bucket = PictureBucket(store, Bucket.IMAGES)
         for square in self._squares:
-            bucket.add(sha256(square), square, "webp", {"source": "a benchmark"})
+            bucket.add(sha256(square), square, "png", {"source": "a benchmark"})
 
     def start(self, call: Client) -> list[dict[str, Any]]:
         """Start both jobs."""

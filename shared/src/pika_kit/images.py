@@ -5,7 +5,7 @@ an APNG), WebP, GIF (first frame) and BMP. Every function is thread-safe: no pro
 changed, and `LOAD_TRUNCATED_IMAGES` stays off.
 
     picture = decode(data)                     # raises PictureError(code, detail), and nothing else
-    png = encode_png(square(picture.pixels))   # 256×256
+    pixels = square(picture.pixels)            # 256×256
 """
 
 import hashlib
@@ -34,6 +34,8 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
+
+from pika_kit.png import encode_png
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -209,11 +211,6 @@ def thumbnail(pixels: Pixels, size: int) -> Pixels:
     image = Image.fromarray(pixels)
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     return np.asarray(image)
-
-
-def encode_png(pixels: Pixels) -> bytes:
-    """Encode as PNG with zlib level 1: three times as fast as the default, 10 % larger."""
-    return _save(pixels, "PNG", compress_level=1)
 
 
 def encode(pixels: Pixels, format: str = "png", quality: int = 90) -> bytes:

@@ -15,9 +15,10 @@ import urllib3
 from servers import free_ports, process, scripts, service, wait_for, worker
 
 from pika_gan.runs import RunFolder
-from pika_kit.images import decode, encode_png
+from pika_kit.images import decode
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.stages import Bucket
 
 MEMORY_LIMIT = 250 * 2**20

@@ -17,9 +17,10 @@ from pika_classifier.labels.queue import choose_next
 from pika_classifier.learn.batches import predict_in_batches
 from pika_classifier.serve.predictor import Predictor, follow, load_predictor
 from pika_classifier.training import manifest_hash
-from pika_kit.images import decode, encode_png, sha256
+from pika_kit.images import decode, sha256
 from pika_kit.models import NoModel, Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.runner import JobCancelled, JobError
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.stages import Bucket

@@ -20,8 +20,9 @@ from pika_classifier.labels.log import (
     counts,
 )
 from pika_classifier.labels.queue import choose_next
-from pika_kit.images import encode_png, sha256
+from pika_kit.images import sha256
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.stages import Bucket
 from pika_kit.testing import MemoryStore
 from pika_kit.withdrawn import withdraw

@@ -13,9 +13,10 @@ from classifier_samples import drawn
 from pika_classifier.app import create_app
 from pika_classifier.labels.log import Label, LabelSet
 from pika_classifier.learn import metrics
-from pika_kit.images import decode, encode, encode_png, sheet
+from pika_kit.images import decode, encode, sheet
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.queue import JobView, Progress
 from pika_kit.stages import Bucket
 from pika_kit.testing import MemoryStore, settings_for_tests

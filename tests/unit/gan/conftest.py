@@ -12,9 +12,9 @@ import pytest
 from pika_gan.config import Preset
 from pika_gan.data import Dataset, make_dataset
 from pika_gan.presets import PRESETS
-from pika_kit.images import encode_png
 from pika_kit.models import Registry
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.testing import MemoryStore, settings_for_tests

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pika_gan.latents import MAX_SEED, latent, latents_of, to_uint8
+from pika_gan.latents import MAX_SEED, from_uint8, latent, latents_of, to_uint8
 
 
 def test_a_latent_does_not_depend_on_the_others():
@@ -39,3 +39,10 @@ def test_seeds_out_of_range_are_refused(seed):
 
 def test_rounding_to_bytes():
     np.testing.assert_array_equal(to_uint8(np.array([-1.2, -1, 0, 1, 1.5])), [0, 0, 128, 255, 255])
+
+
+def test_bytes_are_the_same_after_the_way_there_and_back():
+    values = np.arange(256, dtype=np.uint8)
+    assert from_uint8(values)[0] == -1
+    assert from_uint8(values)[255] == 1
+    np.testing.assert_array_equal(to_uint8(from_uint8(values)), values)

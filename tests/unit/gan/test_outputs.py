@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from pika_gan.outputs import outputs_of, to_unit_range
+from pika_gan.latents import from_uint8
+from pika_gan.outputs import outputs_of
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def network():
 def test_every_picture_has_its_own_outputs(network, num):
     pictures = np.random.default_rng(num).integers(0, 256, (num, 8, 8, 3), np.uint8)
     received = outputs_of(network, pictures)
-    expected = network(to_unit_range(pictures), training=False)
+    expected = network(from_uint8(pictures), training=False)
     assert [output.shape for output in received] == [(num, 4), (num, 3, 3, 4)]
     for one, other in zip(received, expected, strict=True):
         np.testing.assert_allclose(one, np.asarray(other), atol=1e-5)

@@ -7,8 +7,9 @@ import pytest
 
 from pika_gan.pictures import ENOUGH_FIGURES, gather
 from pika_gan.presets import PRESETS
-from pika_kit.images import encode_png, sha256, square
+from pika_kit.images import sha256, square
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.stages import Bucket
 
 PRESET = replace(PRESETS["tiny"], resolution=32, pictures="figures", poses=3,

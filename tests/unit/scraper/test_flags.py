@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from pika_kit.images import decode
+from pika_kit.images import Picture, decode
 from pika_scraper.config import PrepareConfig
 from pika_scraper.pictures.flags import inspect
 from pika_scraper.pictures.pipeline import examine
@@ -15,10 +15,14 @@ CONFIG = PrepareConfig()
 NOISE = np.random.default_rng(1).integers(0, 256, (100, 100, 3), dtype=np.uint8)
 
 
-def flags_of(pixels, width=None, height=None, format="jpeg") -> list[str]:
-    return inspect(
-        Image.fromarray(pixels), width or pixels.shape[1], height or pixels.shape[0], format, CONFIG
-    ).flags
+def inspected(pixels, width=None, height=None, format="jpeg"):
+    image = Image.fromarray(pixels)
+    picture = Picture(image, format, width or image.width, height or image.height)
+    return inspect(picture, image.convert("L"), CONFIG)
+
+
+def flags_of(*args) -> list[str]:
+    return inspected(*args).flags
 
 
 def on_ground(colour, box) -> np.ndarray:
@@ -72,12 +76,11 @@ def test_a_blurred_picture_is_told_from_the_sharp_one():
 
 
 def test_the_box_is_where_the_figure_stands():
-    picture = Image.fromarray(on_ground((250, 245, 220), (60, 20, 140, 80)))
-    inspected = inspect(picture, 200, 100, "png", CONFIG)
-    assert inspected.background == [250, 245, 220]
-    assert inspected.box == pytest.approx([0.3, 0.2, 0.7, 0.8], abs=0.011)
-    assert inspect(Image.fromarray(NOISE), 100, 100, "png", CONFIG).box is None
-    assert inspect(Image.new("RGB", (50, 50), (7, 7, 7)), 50, 50, "png", CONFIG).box is None
+    result = inspected(on_ground((250, 245, 220), (60, 20, 140, 80)))
+    assert result.background == [250, 245, 220]
+    assert result.box == pytest.approx([0.3, 0.2, 0.7, 0.8], abs=0.011)
+    assert inspected(NOISE).box is None
+    assert inspected(np.full((50, 50, 3), 7, np.uint8)).box is None
 
 
 def test_on_a_plain_ground_a_square_can_hold_the_whole_picture():

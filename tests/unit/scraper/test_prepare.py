@@ -9,6 +9,7 @@ from scraper_samples import take_here
 
 from pika_kit import images
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.runner import JobInterrupted
 from pika_kit.stages import Bucket
 from pika_kit.testing import VanishingStore
@@ -46,7 +47,7 @@ def test_a_picture_becomes_a_square_with_its_provenance(add, squares, make_conte
     report = prepare_bucket(make_context(), decoders)
     assert (report["looked_at"], report["prepared"], report["in_images"]) == (1, 1, 1)
     picture = images.decode(squares.bytes(picture_id))
-    assert (picture.format, picture.pixels.shape) == ("webp", (256, 256, 3))
+    assert (picture.format, picture.pixels.shape) == ("png", (256, 256, 3))
     provenance = squares.provenance(picture_id)
     assert provenance["origins"][0]["name"] == "found.jpg"
     assert (provenance["width"], provenance["height"], provenance["format"]) == (300, 200, "jpeg")
@@ -95,8 +96,8 @@ def test_one_drawing_in_two_colourings_is_two_pictures(add, squares, make_contex
     neutral = np.stack([grey] * 3, axis=2)
     distance = images.hash_distance(images.perceptual_hash(yellow), images.perceptual_hash(neutral))
     assert distance <= CONFIG.near_duplicate_bits
-    add(images.encode_png(yellow))
-    add(images.encode_png(neutral))
+    add(encode_png(yellow))
+    add(encode_png(neutral))
     assert prepare_bucket(make_context(), decoders)["prepared"] == 2
 
 

@@ -25,8 +25,9 @@ from pika_classifier.learn.plots import PLOTS, surest_mistakes
 from pika_classifier.learn.train import train as train_on
 from pika_classifier.serve.export import export
 from pika_classifier.serve.predictor import prepare
-from pika_kit.images import encode_png, sheet
+from pika_kit.images import sheet
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.runner import JobContext
 from pika_kit.stages import Bucket
 from pika_kit.store_errors import ObjectMissing

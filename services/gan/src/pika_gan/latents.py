@@ -44,3 +44,8 @@ def latents_of(seeds: list[int], dim: int, truncation: float = 1.0) -> np.ndarra
 def to_uint8(pictures: np.ndarray) -> np.ndarray:
     """Convert float [-1, 1] to uint8, rounded."""
     return np.clip(np.rint((pictures + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def from_uint8(pictures: np.ndarray) -> np.ndarray:
+    """Convert uint8 to float32 in [-1, 1], the range in which networks draw and look."""
+    return pictures.astype(np.float32) / 127.5 - 1.0

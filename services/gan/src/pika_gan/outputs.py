@@ -7,18 +7,15 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from pika_gan.latents import from_uint8
+
 _BATCH = 64
-
-
-def to_unit_range(pictures: np.ndarray) -> np.ndarray:
-    """Convert pixels 0–255 to float32 in [-1, 1]."""
-    return pictures.astype(np.float32) / 127.5 - 1.0
 
 
 def outputs_of(
     network: keras.Model,
     pictures: np.ndarray,
-    prepare: Callable[[np.ndarray], np.ndarray] = to_unit_range,
+    prepare: Callable[[np.ndarray], np.ndarray] = from_uint8,
 ) -> list[np.ndarray]:
     """Return each output of a network, (N, …), for pictures uint8 (N, S, S, 3), N at least 1.
 

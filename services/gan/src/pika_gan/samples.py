@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pika_kit.images import encode_png, sheet
+from pika_kit.images import sheet
+from pika_kit.png import encode_png
 
 FILM_SIDE = 512  # approximate; sheets are enlarged by an integer factor
 FILM_FRAMES = 120  # long runs are thinned out to at most this many

@@ -21,8 +21,8 @@ import numpy as np
 from keras import ops
 
 from pika_gan.data import resize
-from pika_gan.latents import latent
-from pika_gan.outputs import outputs_of, to_unit_range
+from pika_gan.latents import from_uint8, latent
+from pika_gan.outputs import outputs_of
 
 PYRAMID_VERSION = "random-pyramid-2"
 LITE2_VERSION = "efficientnet-lite2-128px-1"
@@ -87,7 +87,7 @@ def _filters(size: int) -> tuple[np.ndarray, ...]:
 
 
 def _pyramid(pictures: np.ndarray) -> np.ndarray:
-    x = ops.convert_to_tensor(to_unit_range(pictures))
+    x = ops.convert_to_tensor(from_uint8(pictures))
     moments = []
     for kernel in _filters(int(pictures.shape[1])):
         x = ops.relu(ops.conv(x, kernel, padding="same"))

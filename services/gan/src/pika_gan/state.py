@@ -14,7 +14,7 @@ from keras import ops
 
 from pika_gan import augment
 from pika_gan.config import Preset
-from pika_gan.latents import generator_for, to_uint8
+from pika_gan.latents import from_uint8, generator_for, to_uint8
 from pika_gan.networks import base_of, build_discriminator, build_generator, coarse_parts, projected
 from pika_gan.schedule import Part, StepInputs, inputs_of, noise_of, pair_noise_of, settings_at
 
@@ -189,7 +189,7 @@ class GanState(ABC):
     def score(self, pictures: np.ndarray) -> np.ndarray:
         """Return D's logits (N,) for uint8 (N, S, S, 3), not augmented; shows how far it has overfitted."""
         starts = range(0, len(pictures), DRAWN_AT_ONCE)
-        parts = [pictures[i : i + DRAWN_AT_ONCE].astype(np.float32) / 127.5 - 1.0 for i in starts]
+        parts = [from_uint8(pictures[i : i + DRAWN_AT_ONCE]) for i in starts]
         return np.concatenate(
             [ops.convert_to_numpy(self.discriminator(part, training=False)) for part in parts]
         )

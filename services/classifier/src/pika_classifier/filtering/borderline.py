@@ -14,12 +14,12 @@ from pika_kit.images import (
     Pixels,
     blank_tiles,
     decode,
-    encode_png,
     sheet,
     sheet_columns,
     square,
 )
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
 from pika_kit.store_errors import ObjectMissing

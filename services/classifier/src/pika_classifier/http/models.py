@@ -23,9 +23,10 @@ from pika_classifier.labels.log import LabelSet
 from pika_classifier.labels.vocabulary import PIKACHU
 from pika_classifier.learn.comparison import compare
 from pika_kit.contract import answers, api_blueprint, media
-from pika_kit.images import blank_tiles, decode, encode_png, sheet_columns
+from pika_kit.images import blank_tiles, decode, sheet_columns
 from pika_kit.job_views import JOB_STARTED
 from pika_kit.models import UnknownVersion
+from pika_kit.png import encode_png
 from pika_kit.service import Problem, start_job, state
 from pika_kit.stages import Bucket
 from pika_kit.store_errors import ObjectMissing

@@ -13,7 +13,8 @@ from typing import IO, Any
 from pika_classifier.labels.log import Label, LabelSet
 from pika_classifier.labels.vocabulary import LABELS, SPLITS
 from pika_classifier.serve.predictor import prepare
-from pika_kit.images import PictureError, encode_png, sha256
+from pika_kit.images import PictureError, sha256
+from pika_kit.png import encode_png
 from pika_kit.zips import Refused, SafeZip, ZipLimits, label
 
 LIMITS = ZipLimits(max_entries=10_000, max_total_bytes=2 * 2**30)

@@ -19,7 +19,7 @@ from pika_gan.http.answers import GenerateAnswer, ProjectAnswer
 from pika_gan.http.current import models
 from pika_gan.http.schemas import MAX_PIXELS, GenerateQuery, GenerateRequest, ProjectQuery
 from pika_gan.invert import project
-from pika_gan.latents import MAX_SEED, latents_of, to_uint8
+from pika_gan.latents import MAX_SEED, from_uint8, latents_of, to_uint8
 from pika_gan.serving import LoadedModel, NoCritic
 from pika_kit.contract import answers, api_blueprint, in_json, media, picture_body
 from pika_kit.gates import Gate
@@ -260,7 +260,7 @@ def post_project(query: ProjectQuery) -> Response:
         except PictureError as error:
             raise picture_problem(error) from error
     with _PROJECTING:
-        projection = project(model.pictures_of, pixels.astype(np.float32) / 127.5 - 1.0, model.latent_dim)
+        projection = project(model.pictures_of, from_uint8(pixels), model.latent_dim)
     return jsonify(
         {
             "latent": projection.latent.tolist(),

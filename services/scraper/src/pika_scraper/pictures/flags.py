@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pika_kit.images import Pixels
+from pika_kit.images import Picture, Pixels
 from pika_scraper.config import PrepareConfig
 
 _SCREENS = frozenset(
@@ -47,15 +47,9 @@ class Inspected:
     box: list[float] | None = None
 
 
-def inspect(image: Image.Image, width: int, height: int, format: str, config: PrepareConfig) -> Inspected:
-    """Compute the flags of a picture.
-
-    Args:
-        image: RGB, possibly decoded at less than the original's `width` × `height`.
-        width, height: of the original.
-        format: of the original file, as `decode` names it.
-    """
-    pixels, grey = np.asarray(image), image.convert("L")
+def inspect(picture: Picture, grey: Image.Image, config: PrepareConfig) -> Inspected:
+    """Compute the flags of a picture; `grey` is its image in mode L."""
+    pixels, width, height = picture.pixels, picture.width, picture.height
     mean, deviation = _mean_and_deviation(grey)
     share, ground = _border(pixels, config.plain_distance)
     is_plain = share > config.plain_share
@@ -66,7 +60,7 @@ def inspect(image: Image.Image, width: int, height: int, format: str, config: Pr
         "dark": mean < config.dark_mean,
         "extreme_aspect": max(width, height) > config.extreme_aspect * min(width, height),
         "plain_background": is_plain,
-        "screenshot": format in _LOSSLESS and (max(width, height), min(width, height)) in _SCREENS,
+        "screenshot": picture.format in _LOSSLESS and (max(width, height), min(width, height)) in _SCREENS,
         "tiny": min(width, height) < config.tiny_side,
     }
     flags = [name for name, holds in checks.items() if holds]

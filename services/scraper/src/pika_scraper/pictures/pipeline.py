@@ -20,7 +20,7 @@ COLOUR_GRID = 4
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared picture: its square as lossless WebP, and what is added to its provenance.
+    """A prepared picture: its square as PNG, and what is added to its provenance.
 
     `fit` is how it became square: "crop" or "pad".
     """
@@ -66,12 +66,12 @@ def examine(
         picture = decode(data, at_least=64, large=large)
         return Examined(picture.format, picture.width, picture.height)
     picture = decode(data, at_least=config.size, large=large)
-    image = picture.image
-    flags = inspect(image, picture.width, picture.height, picture.format, config)
+    image, grey = picture.image, picture.image.convert("L")
+    flags = inspect(picture, grey, config)
     ground = flags.background if config.fit == "pad" else None
     prepared = Prepared(
         square=encode_square(fitted(image, config.size, ground)),
-        perceptual_hash=perceptual_hash(image),
+        perceptual_hash=perceptual_hash(grey),
         colours=colour_signature(image),
         flags=flags.flags,
         background=flags.background,

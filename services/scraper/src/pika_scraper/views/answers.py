@@ -104,7 +104,7 @@ class PicturesAnswer(BaseModel):
             "pictures": [
                 {
                     "id": _ID,
-                    "content_type": "image/webp",
+                    "content_type": "image/png",
                     "num_bytes": 48_210,
                     "provenance": {"id": _ID, "width": 640, "origins": [{"source": "upload"}]},
                 }

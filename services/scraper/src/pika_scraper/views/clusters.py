@@ -9,8 +9,9 @@ from PIL import ImageOps
 
 from pika_kit.contract import answers, api_blueprint, media
 from pika_kit.gates import Gate
-from pika_kit.images import Pixels, decode, encode_png, sheet
+from pika_kit.images import Pixels, decode, sheet
 from pika_kit.pictures import PictureBucket
+from pika_kit.png import encode_png
 from pika_kit.service import Problem, state
 from pika_kit.stages import Bucket
 from pika_kit.storage import Store
