@@ -200,6 +200,7 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, help="kept, so that a second run makes no pictures")
     parser.add_argument("--threads", type=int, default=32, help="of img2dataset, in each of two processes")
     parser.add_argument("--only-ours", action="store_true")
+    parser.add_argument("--outputs", default="files,webdataset", help="of img2dataset, separated by commas")
     parser.add_argument("--without", default="", help="kinds of addresses to leave out, separated by commas")
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -218,7 +219,7 @@ def main() -> None:
             print(json.dumps(summary), flush=True)
             if not arguments.only_ours:
                 python = environment_of_its_own(kept)
-                for output, patch in itertools.product(("files", "webdataset"), ("", _ONE_CONTEXT)):
+                for output, patch in itertools.product(arguments.outputs.split(","), ("", _ONE_CONTEXT)):
                     script = _THEIRS.format(patch=patch, output=output, threads=arguments.threads)
                     figures = theirs(running, web, scratch, python, script)
                     figures["ratio"] = round(

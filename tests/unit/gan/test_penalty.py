@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 
 from pika_gan.augment import NUM_DRAWS, augment
+from pika_gan.criticism import criticise, logits_and_input_gradients
 from pika_gan.losses import DISCRIMINATOR, GENERATOR, squared_gradient_norm
 from pika_gan.networks import residual
 from pika_gan.schedule import noise_of
-from pika_gan.step_tensorflow import Gan, logits_and_input_gradients
+from pika_gan.step_tensorflow import Gan
 
 
 def penalty_of(gan: Gan, pictures: tf.Tensor) -> tf.Tensor:
@@ -143,7 +144,7 @@ def test_one_pass_gives_what_plain_tapes_give(tiny, pictures, loss, weight):
     """Both players' gradients, each from a separate tape, without the step's shortcuts."""
     gan = Gan(dataclasses.replace(tiny, loss=loss), seed=3)
     gamma = None if weight is None else tf.constant(weight)
-    criticised = gan.criticise(gan.discriminator, pictures, gamma)
+    criticised = criticise(gan.discriminator, pictures, gan.preset.loss, gamma)
     real, fake = pictures[:2], pictures[2:]
     variables = gan.discriminator.trainable_variables
 

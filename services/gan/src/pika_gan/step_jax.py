@@ -157,7 +157,7 @@ class Gan(GanState):
     def _criticise(
         self, values: Values, seen: Any, discriminator: keras.Model, penalty_weight: Any
     ) -> tuple[Any, list[Any], list[Any], dict[str, Any]]:
-        """See `step_tensorflow.Gan.criticise`.
+        """See `criticism.criticise`.
 
         Returns the generator's gradient on the pictures, the discriminator's gradients, its other variables'
         values, and the figures.

@@ -8,7 +8,6 @@ steps without a penalty that gradient is a by-product of the discriminator's bac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,26 +15,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pika_gan import losses
 from pika_gan.config import Preset
+from pika_gan.criticism import criticise
 from pika_gan.networks import halved, projected, upsampler
 from pika_gan.schedule import Part, StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
-
-
-@dataclass(frozen=True, eq=False)
-class Criticised:
-    """The result of one pass through the discriminator.
-
-    Attributes:
-        gradients: of the discriminator's objective, for each of its variables.
-        wanted: ∂(generator loss)/∂picture (N, S, S, 3), of the generated half.
-        figures: scalars for the log; with r1 and r2 if there was a penalty.
-    """
-
-    gradients: list[Any]
-    wanted: Any
-    figures: dict[str, Any]
 
 
 class Gan(GanState):
@@ -147,7 +131,9 @@ class Gan(GanState):
             fake_seen = self.augmented(fake, inputs.draws[num:], inputs)
         real_seen = self.augmented(real, inputs.draws[:num], inputs)
         seen = tf.concat([real_seen, fake_seen], axis=0)  # (2N, S, S, 3)
-        criticised = self.criticise(discriminator, seen, inputs.penalty_weight if with_penalty else None)
+        criticised = criticise(
+            discriminator, seen, self.preset.loss, inputs.penalty_weight if with_penalty else None
+        )
         wanted, figures = criticised.wanted, dict(criticised.figures)
         for_heads: list[Any] = []
         if with_heads:
@@ -193,61 +179,6 @@ class Gan(GanState):
             loss = projected.heads_loss(real_logits, self.heads(fake_maps, training=False))
         return wish, tape.gradient(loss, self.heads.trainable_variables), loss
 
-    def criticise(self, discriminator: keras.Model, seen: Any, penalty_weight: Any) -> Criticised:
-        """Run the discriminator once over pictures (2N, S, S, 3) and compute what both players need.
-
-        The first half is real. Each logit depends on its own picture alone, so the gradient of any loss with
-        respect to a picture is a multiple of ∂D/∂picture. With a penalty that derivative is computed
-        separately; without one it comes out of the discriminator's own backward pass and is rescaled. Losses
-        of the discriminator's own layers only concern the real half.
-
-        Args:
-            discriminator: of the part that is trained.
-            seen: augmented pictures.
-            penalty_weight: γ, or None for no penalty.
-        """
-        num = tf.shape(seen)[0] // 2
-        with tf.GradientTape() as tape:
-            if penalty_weight is None and self.preset.loss not in losses.ONE_SIDED:
-                tape.watch(seen)
-                logits, input_gradients = discriminator(seen, training=True), None
-            else:
-                logits, input_gradients = logits_and_input_gradients(discriminator, seen)
-            real_logits, fake_logits = logits[:num], logits[num:]
-            adversarial = tf.reduce_mean(losses.DISCRIMINATOR[self.preset.loss](real_logits, fake_logits))
-            objective, penalties = tf.add_n([adversarial, *discriminator.losses]), {}
-            if input_gradients is not None and penalty_weight is not None:
-                norms = losses.squared_gradient_norm(input_gradients)
-                penalties = {"r1": tf.reduce_mean(norms[:num]), "r2": tf.reduce_mean(norms[num:])}
-                objective += 0.5 * penalty_weight * (penalties["r1"] + penalties["r2"])
-        variables = discriminator.trainable_variables
-        generator_loss, wish = self._derivative(losses.GENERATOR, real_logits, fake_logits)
-        if input_gradients is None:
-            gradients = tape.gradient(objective, [*variables, seen])
-            _, own = self._derivative(losses.DISCRIMINATOR, real_logits, fake_logits)
-            # Only 0 if the logits have exploded; then there is nothing to learn from them.
-            factor, input_gradients = tf.math.divide_no_nan(wish, own), gradients.pop()
-        else:
-            gradients, factor = tape.gradient(objective, variables), wish
-        return Criticised(
-            gradients,
-            factor[:, None, None, None] * input_gradients[num:],
-            {
-                "discriminator_loss": adversarial,
-                "generator_loss": generator_loss,
-                "real_logit": tf.reduce_mean(real_logits),
-                "fake_logit": tf.reduce_mean(fake_logits),
-                **penalties,
-            },
-        )
-
-    def _derivative(self, pair: dict[str, Any], real_logits: Any, fake_logits: Any) -> tuple[Any, Any]:
-        """Return a loss's mean and its derivative with respect to each generated picture's logit (N,)."""
-        with tf.GradientTape() as tape:
-            tape.watch(fake_logits)
-            mean = tf.reduce_mean(pair[self.preset.loss](real_logits, fake_logits))
-        return mean, tape.gradient(mean, fake_logits)
-
     @staticmethod
     def _apply(optimizer: Any, gradients: list[Any], model: keras.Model) -> None:
         missing = [v.path for g, v in zip(gradients, model.trainable_variables, strict=True) if g is None]
@@ -287,15 +218,3 @@ def _share(array: Any) -> Any:
     num = tf.shape(array)[0] // context.num_replicas_in_sync
     start = context.replica_id_in_sync_group * num
     return array[start : start + num]
-
-
-def logits_and_input_gradients(discriminator: keras.Model, pictures: Any) -> tuple[Any, Any]:
-    """Return D's logits (N,) for pictures (N, S, S, 3) in [-1, 1] and the gradients ∂D/∂picture."""
-    with tf.GradientTape() as tape:
-        tape.watch(pictures)
-        logits = discriminator(pictures, training=True)
-        total = tf.reduce_sum(logits)
-    input_gradients = tape.gradient(total, pictures)
-    if input_gradients is None:
-        raise RuntimeError("gradient penalty: expected ∂D/∂picture, received None")
-    return logits, input_gradients
