@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pika_kit.threads import usable_cores
+
 log = logging.getLogger(__name__)
 
 
@@ -18,6 +20,18 @@ def prefer_onednn() -> None:
     """
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def prefer_parallel_operations() -> None:
+    """On two cores, let TensorFlow run two operations at once, each in one thread, not one in two threads.
+
+    Must be called before TensorFlow is imported. Settings from outside stay. A training step has many small
+    operations, with much that two threads do twice, and gradients that do not depend on each other
+    (docs/experiments.md). On other machines this was not measured, so TensorFlow's own setting stays.
+    """
+    if usable_cores() == 2:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
 
 
 def limit_gpu_memory(megabytes: int | None) -> list[str]:

@@ -16,7 +16,9 @@ from pika_gan import augment
 from pika_gan.config import Preset
 from pika_gan.latents import from_uint8, generator_for, to_uint8
 from pika_gan.networks import base_of, build_discriminator, build_generator, coarse_parts, projected
+from pika_gan.outputs import BATCHES_AT_ONCE
 from pika_gan.schedule import Part, StepInputs, inputs_of, noise_of, pair_noise_of, settings_at
+from pika_kit.threads import in_threads
 
 # Far above the norms of a sound run: only keeps one extreme batch from spoiling Adam's moments.
 GRADIENT_NORM_LIMIT = 1e3
@@ -175,7 +177,7 @@ class GanState(ABC):
 
     @abstractmethod
     def see(self, latents: np.ndarray) -> None:
-        """Run the average in training mode, to update its statistics."""
+        """Run the average's base in training mode, to update its statistics; an upsampler has none."""
 
     @abstractmethod
     def pictures_of(self, latents: np.ndarray) -> np.ndarray:
@@ -183,8 +185,12 @@ class GanState(ABC):
 
     def draw(self, latents: np.ndarray, batch_size: int = DRAWN_AT_ONCE) -> np.ndarray:
         """Draw with the averaged generator: latents (N, latent_dim) → uint8 (N, S, S, 3)."""
+
+        def drawn(start: int) -> np.ndarray:
+            return to_uint8(self.pictures_of(latents[start : start + batch_size]))
+
         starts = range(0, len(latents), batch_size)
-        return np.concatenate([to_uint8(self.pictures_of(latents[i : i + batch_size])) for i in starts])
+        return np.concatenate([pictures for _, pictures in in_threads(drawn, starts, BATCHES_AT_ONCE)])
 
     def score(self, pictures: np.ndarray) -> np.ndarray:
         """Return D's logits (N,) for uint8 (N, S, S, 3), not augmented; shows how far it has overfitted."""

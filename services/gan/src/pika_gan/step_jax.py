@@ -15,7 +15,7 @@ from jax import numpy as jnp
 
 from pika_gan import losses
 from pika_gan.config import Preset
-from pika_gan.networks import halved, projected, upsampler
+from pika_gan.networks import base_of, halved, projected, upsampler
 from pika_gan.schedule import Part, StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
@@ -228,7 +228,7 @@ class Gan(GanState):
 
     def see(self, latents: np.ndarray) -> None:
         """See `GanState.see`."""
-        self.ema(latents, training=True)
+        base_of(self.ema)(latents, training=True)
 
     def pictures_of(self, latents: np.ndarray) -> np.ndarray:
         """See `GanState.pictures_of`."""

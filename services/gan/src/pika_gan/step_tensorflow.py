@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from pika_gan.config import Preset
 from pika_gan.criticism import criticise
-from pika_gan.networks import halved, projected, upsampler
+from pika_gan.networks import base_of, halved, projected, upsampler
 from pika_gan.schedule import Part, StepInputs
 from pika_gan.state import GRADIENT_NORM_LIMIT, GanState
 
@@ -55,7 +55,7 @@ class Gan(GanState):
         by_xla = self.preset.xla and replicas == 1
         self._step = function(self._step_body, jit_compile=by_xla)
         self._pairs = function(self._pairs_body, jit_compile=by_xla)
-        self._see = function(lambda latents: self.ema(latents, training=True))
+        self._see = function(lambda latents: base_of(self.ema)(latents, training=True))
         self._draw = function(lambda latents: self.ema(latents, training=False), reduce_retracing=True)
 
     def update(
