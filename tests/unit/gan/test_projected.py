@@ -130,6 +130,15 @@ def test_it_takes_part_from_a_share_of_the_run_on(pictures):
     assert [settings_at(at_once, 0, fraction).with_heads for fraction in (0.2, 0.3)] == [False, True]
 
 
+def test_its_learning_rate_falls_with_the_generators():
+    preset = dataclasses.replace(PRESET, learning_rate_end=0.1)
+    first, last = (settings_at(preset, 0, fraction) for fraction in (0.0, 1.0))
+    assert first.heads_rate == preset.projected_learning_rate
+    assert last.heads_rate / first.heads_rate == pytest.approx(last.generator_rate / first.generator_rate)
+    gentler = settings_at(preset, 0, 1.0, gentleness=1)
+    assert gentler.heads_rate == pytest.approx(last.heads_rate / 2)
+
+
 @pytest.mark.parametrize("change", [{"projected_ratio": -1.0}, {"projected_size": 50}])
 def test_settings_that_cannot_be(change):
     with pytest.raises(ValueError, match=r"projected_ratio, projected_size: expected"):

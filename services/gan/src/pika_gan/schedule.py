@@ -104,7 +104,7 @@ def settings_at(
     return StepSettings(
         generator_rate=preset.generator_learning_rate * rate,
         discriminator_rate=preset.discriminator_learning_rate * rate,
-        heads_rate=preset.projected_learning_rate * GENTLER**gentleness,
+        heads_rate=preset.projected_learning_rate * rate,
         penalty_weight=penalty * preset.penalty_every / GENTLER**gentleness if has_penalty else None,
         ema_decay=0.5 ** (preset.batch_size / half_life) if preset.average else 0.0,
         augment_probability=(
