@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pika_gan import data
 from pika_gan.data import is_held_out, load_dataset, make_dataset, resize, save_dataset
 
 
@@ -20,6 +21,15 @@ def test_the_split_does_not_depend_on_order_and_nothing_is_in_both(dataset):
     assert again.manifest() == dataset.manifest()
     assert not set(dataset.train_ids) & set(dataset.held_out_ids)
     assert len(pairs) == 60
+
+
+@pytest.mark.parametrize(("most", "poses"), [(10.0, 5), (2.5, 2), (0.5, 1)])
+def test_there_are_fewer_poses_where_figures_are_many(dataset, monkeypatch, most, poses):
+    monkeypatch.setattr(data, "MOST_SHOWN", int(most * len(dataset.train)))
+    pairs = zip(dataset.train_ids + dataset.held_out_ids, [*dataset.train, *dataset.held_out], strict=True)
+    posed = make_dataset(pairs, dataset.size, poses=5)
+    assert len(posed.shown) == poses * len(posed.train)
+    assert posed.train_ids == dataset.train_ids
 
 
 def test_each_picture_comes_once_an_epoch(dataset):
