@@ -87,7 +87,7 @@ def dataset_of(folder: Path, names: list[str], preset: Preset, *, figures: bool)
         cuts = [(sha256(one), cut_out(decode(one, at_least=WORKING_SIDE).pixels, side)) for one in data]
         whole = [(key, cut.pixels) for key, cut in cuts if cut.pixels is not None]
         pixels = np.stack([picture for _, picture in whole])
-        kept = choose(pixels, look("lite2", pixels).features).kept
+        kept = choose(pixels, look("lite2", pixels), look("lite2", pixels[:, :, ::-1])).kept
         pictures = [figure for figure, keep in zip(whole, kept, strict=True) if keep]
     else:
         pictures = [(sha256(one), square(decode(one, at_least=256).pixels, 256)) for one in data]

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from pika_gan.choice import choose, loneliness, yellow_share
+from pika_gan.choice import choose, conformity, loneliness, yellow_share
 from pika_gan.figures import cut_out
 from pika_gan.jitter import pose
+from pika_gan.spaces import Seen
 
 YELLOW, BLUE = (250, 210, 40), (90, 140, 220)
 
@@ -41,6 +42,23 @@ def test_what_the_ground_encloses_stays_and_crumbs_go():
     assert (figure[31, 4:8] < 250).any()  # the speck did not enlarge the box
 
 
+def test_captions_beside_the_figure_and_frames_around_it_go():
+    picture = scene((255, 255, 255), centre=(100, 100))
+    plain = cut_out(picture, 64).pixels
+    picture[58:70, 58:70] = (200, 30, 30)  # a heart within the figure's box
+    picture[165:171, 40:160] = 0  # a line of text below it
+    picture[[10, -11], 10:-10] = picture[10:-10, [10, -11]] = 0  # a frame, which encloses all of it
+    assert np.abs(cut_out(picture, 64).pixels.astype(int) - plain).max() < 3
+
+
+def test_a_pair_is_no_figure_and_a_detached_tail_is_no_second_one():
+    pair = scene(tuple(scene((255, 255, 255), centre=(100, 50))[0, 0].tolist()), centre=(100, 50))
+    assert cut_out(scene(pair, centre=(100, 150)), 64).reason == "several"
+    tail = scene(pair, centre=(100, 110), radius=17)
+    box = np.nonzero(cut_out(tail, 64).pixels.min(axis=2) < 200)
+    assert np.ptp(box[1]) > 1.3 * np.ptp(box[0])
+
+
 def test_why_there_is_no_figure():
     random = np.random.default_rng(0)
     assert cut_out(random.integers(0, 256, (100, 100, 3), np.uint8), 64).reason == "busy_ground"
@@ -53,15 +71,31 @@ def test_odd_figures_and_hardly_yellow_ones_are_left_out():
     random = np.random.default_rng(1)
     yellow = np.stack([cut_out(scene((255, 255, 255)), 32).pixels] * 50)
     white = np.stack([cut_out(scene((255, 255, 255), colour=(180, 180, 180)), 32).pixels] * 5)
-    features = random.random((55, 40))
-    features[7] += 10  # unlike all others
-    chosen = choose(np.concatenate([yellow, white]), features)
-    assert chosen.left_out == {"hardly_yellow": 5, "not_typical": 8}
-    assert chosen.kept.sum() == 42
-    assert not chosen.kept[7]
+    features, places = random.random((55, 40)), random.random((55, 9, 4))
+    places[:, 2:4] += 3
+    features[[7, 8]] += random.random((2, 40)) * 10  # unlike all others in what they show
+    places[[7, 8]] = places[[7, 8], ::-1]  # and in where they show it
+    seen = Seen(features, places)
+    chosen = choose(np.concatenate([yellow, white]), seen, seen)
+    assert chosen.left_out == {"hardly_yellow": 5, "not_typical": 15}
+    assert chosen.kept.sum() == 35
+    assert not chosen.kept[[7, 8]].any()
     assert not chosen.kept[50:].any()
     assert yellow_share(yellow[0]) > 0.9
     assert yellow_share(white[0]) == 0
+
+
+def test_a_figure_that_looks_the_other_way_conforms():
+    random = np.random.default_rng(3)
+    places = random.random((30, 9, 4))
+    places[:, 0] += 3
+    mirrored = places[:, ::-1].copy()
+    places[4], mirrored[4] = mirrored[4].copy(), places[4].copy()
+    places[5] = mirrored[5] = np.roll(places[5], 4, axis=0)
+    nearness = conformity(places, mirrored)
+    assert nearness.argmin() == 5
+    assert nearness[4] > np.quantile(nearness, 0.1)
+    assert conformity(places[:1], mirrored[:1]).tolist() == [0.0]
 
 
 def test_loneliness_of_the_odd_one_out():

@@ -19,15 +19,22 @@ PLAIN_SHARE = 0.8
 """A ground is plain where so much of the border is of one colour."""
 FIGURE_SIDE = 0.92
 """The figure's longer side, as a share of the square's."""
-PART_SHARE = 0.05
-"""Parts smaller than this share of the largest one are crumbs: captions, watermarks, noise."""
+ENCLOSED_SHARE = 0.1
+"""Share of the picture from which an enclosed area of the ground's colour is ground, as within a frame."""
+PART_SHARE = 0.15
+"""Parts smaller than this share of the largest one are crumbs: captions, hearts, frames. Tails are larger."""
+EQUAL_SHARE = 0.4
+"""From this share of the largest part on, a second one is a figure, or writing, of its own."""
 LEAST_AREA, LEAST_BOX = 0.03, 0.04
 """Shares of the picture: what is smaller would be blown up to a blur."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A figure uint8 (S, S, 3) on white, or why not: "busy_ground", "nothing_on_it", "too_small"."""
+    """A figure uint8 (S, S, 3) on white, or why not.
+
+    Reasons are "busy_ground", "nothing_on_it", "several" and "too_small".
+    """
 
     pixels: np.ndarray | None
     reason: str | None = None
@@ -43,15 +50,19 @@ def cut_out(pixels: np.ndarray, size: int) -> Cut:
     if (np.abs(frame - colour).max(axis=1) < COLOUR_DISTANCE).mean() < PLAIN_SHARE:
         return Cut(None, "busy_ground")
     ground = _ground(values, colour)
-    figure = _large_parts(ndimage.binary_opening(~ground))
-    if not figure.any():
+    parts = _large_parts(ndimage.binary_opening(~ground))
+    if not parts:
         return Cut(None, "nothing_on_it")
+    if len(parts) > 1 and parts[1].sum() > EQUAL_SHARE * parts[0].sum():
+        return Cut(None, "several")
+    figure = np.any(parts, axis=0)
     box = ndimage.find_objects(figure.astype(np.int8))[0]
     height, width = (axis.stop - axis.start for axis in box)
     if figure.mean() < LEAST_AREA or height * width < LEAST_BOX * figure.size:
         return Cut(None, "too_small")
     # The outermost background pixels are blended with the figure: keep them to avoid jagged edges.
-    white = np.where(ndimage.binary_erosion(ground)[..., None], 255, values).astype(np.uint8)
+    blended = ndimage.binary_dilation(figure, iterations=2) & ~ndimage.binary_erosion(ground)
+    white = np.where(blended[..., None], values, 255).astype(np.uint8)
     return Cut(_on_white(white[box], size))
 
 
@@ -63,20 +74,21 @@ def _frame(values: np.ndarray) -> np.ndarray:
 
 
 def _ground(values: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """Return bool (H, W): background-coloured pixels connected to the border."""
-    parts, _ = ndimage.label(np.abs(values - colour).max(axis=2) < COLOUR_DISTANCE)
-    at_border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
-    return np.isin(parts, at_border[at_border > 0])
+    """Return bool (H, W): areas of the background's colour that reach the border, or are large."""
+    areas, num = ndimage.label(np.abs(values - colour).max(axis=2) < COLOUR_DISTANCE)
+    is_ground = np.bincount(areas.ravel(), minlength=num + 1) >= ENCLOSED_SHARE * areas.size
+    is_ground[np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]])] = True
+    is_ground[0] = False
+    ground: np.ndarray = is_ground[areas]
+    return ground
 
 
-def _large_parts(figure: np.ndarray) -> np.ndarray:
-    """Return bool (H, W) without small crumbs."""
-    parts, num = ndimage.label(figure)
-    if not num:
-        return figure
-    sizes = np.bincount(parts.ravel(), minlength=num + 1)
-    sizes[0] = 0
-    return sizes[parts] > PART_SHARE * sizes.max()
+def _large_parts(figure: np.ndarray) -> list[np.ndarray]:
+    """Return the parts of bool (H, W) that are no crumbs, each bool (H, W), from the largest on."""
+    labels, num = ndimage.label(figure)
+    sizes = np.bincount(labels.ravel(), minlength=num + 1)[1:]
+    order = np.argsort(-sizes, kind="stable") + 1
+    return [labels == part for part in order if sizes[part - 1] > PART_SHARE * sizes.max()]
 
 
 def _on_white(cut: np.ndarray, size: int) -> np.ndarray:

@@ -67,9 +67,14 @@ class Likeness:
         return float((self.cosines(places) >= self.least).mean())
 
     def _unit(self, places: np.ndarray) -> np.ndarray:
-        rows = ((places - self._mean) / self._deviation).reshape(len(places), -1)
-        unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        return unit
+        return unit_vectors(places, self._mean, self._deviation)
+
+
+def unit_vectors(places: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Standardise features at places, float (N, P, C), by (C,), and return unit vectors (N, P · C)."""
+    rows = ((places - mean) / deviation).reshape(len(places), -1)
+    unit: np.ndarray = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _mean_of_largest(cosines: np.ndarray) -> np.ndarray:

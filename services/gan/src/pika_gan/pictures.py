@@ -78,7 +78,7 @@ def _chosen_figures(
         return figures, left_out
     on_progress(0, None, "choosing typical figures")
     pixels = np.stack([pixels for _, pixels in figures])
-    chosen = choose(pixels, look("lite2", pixels).features)
+    chosen = choose(pixels, look("lite2", pixels), look("lite2", pixels[:, :, ::-1]), ENOUGH_FIGURES)
     kept = [figure for figure, keep in zip(figures, chosen.kept, strict=True) if keep]
     return kept, left_out | chosen.left_out
 
