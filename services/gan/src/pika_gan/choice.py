@@ -1,9 +1,9 @@
 """Select typical figures: a GAN with little data learns more from four similar figures than from an odd one.
 
 Instance selection (DeVries, Drozdzal and Taylor 2020, arXiv:2007.15255): figures far from their neighbours in
-the features of a frozen network are left out. Pooled features set costumes and toys apart, those at places set
-figures apart that lie, turn away or are two; the ranks in both are added. Line drawings and costumes, which
-are hardly yellow, are left out by colour.
+the features of a frozen network are left out. Pooled features set costumes and toys apart, those at places
+figures that lie, turn away or are two; the ranks in both are added. Line drawings and costumes, which are
+hardly yellow, are left out by colour.
 """
 
 from dataclasses import dataclass
