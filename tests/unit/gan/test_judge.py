@@ -37,16 +37,16 @@ def test_whole_pictures_are_preferred_to_torn_ones(discs, fitted):
     assert (good[:, None] > bad[None]).mean() > 0.9
 
 
-def test_the_score_is_the_sum_of_both_standardised(discs, fitted):
+def test_the_score_is_the_weighted_sum_of_both_standardised(discs, fitted):
     _, whole, _ = discs
     features = build_features(SIZE)
     pooled, places = judge.features_of(features, whole[:20])
     logits = np.clip((pooled - fitted.mean) / fitted.deviation, -5, 5) @ fitted.weights + fitted.offset
     rows = ((places - fitted.place_mean) / fitted.place_deviation).reshape(20, -1)
     cosines = rows @ fitted.references.T / np.linalg.norm(rows, axis=1, keepdims=True)
-    nearness = np.sort(cosines, axis=1)[:, -3:].mean(axis=1)
+    nearness = np.sort(cosines, axis=1)[:, -5:].mean(axis=1)
     both = np.stack([logits, nearness], axis=1)
-    expected = ((both - fitted.score_mean) / fitted.score_deviation).sum(axis=1)
+    expected = (both - fitted.score_mean) / fitted.score_deviation @ [0.3, 1.0]
     received = judge.scores_of(build_judge(fitted, features), whole[:20])
     np.testing.assert_allclose(received, expected, rtol=1e-3, atol=1e-3)
 
