@@ -5,8 +5,8 @@ through another network, and is fitted after the run, to pictures of the finishe
 
 - what a logistic regression on pooled features says, real or drawn, as in discriminator rejection sampling
   (Azadi et al. 2019, arXiv:1810.06758). Alone it also likes fragments: they lie beyond real pictures.
-- how near the picture is to the most similar real ones, place by place, as in `likeness`, but in a deeper map.
-  This is what agrees with the eye; alone it prefers a few usual poses.
+- how near the picture is to the most similar real ones, place by place, as in `likeness`, but in a deeper
+  map. This is what agrees with the eye; alone it prefers a few usual poses.
 
 Both are standardised over drawn pictures, and the first counts less.
 """
