@@ -16,6 +16,7 @@ from pika_gan import augment
 from pika_gan.config import Preset
 from pika_gan.latents import from_uint8, generator_for, to_uint8
 from pika_gan.networks import base_of, build_discriminator, build_generator, coarse_parts, projected
+from pika_gan.networks.fastgan import BATCH_NORM_MOMENTUM
 from pika_gan.outputs import BATCHES_AT_ONCE
 from pika_gan.schedule import Part, StepInputs, inputs_of, noise_of, pair_noise_of, settings_at
 from pika_kit.threads import in_threads
@@ -166,14 +167,20 @@ class GanState(ABC):
         """Recompute the averaged generator's batch-normalisation statistics from latents of their own.
 
         Until then they are averages of the statistics of the generator at each step, which is another
-        network. Without an average there is nothing to recompute.
+        network. Nothing of them remains: counting starts from zero, and what is missing to a whole average
+        after so many batches is made up for, as in Adam. Without an average there is nothing to recompute.
         """
         if not self.preset.average:
             return
+        statistics = base_of(self.ema).non_trainable_variables
+        for statistic in statistics:
+            statistic.assign(ops.zeros_like(statistic))
         random = generator_for(self.seed, 4)
         shape = (max(COUNTED_AT_ONCE, self.preset.batch_size), self.preset.latent_dim)
         for _ in range(num_batches):
             self.see(random.standard_normal(shape, np.float32))
+        for statistic in statistics:
+            statistic.assign(statistic / (1 - BATCH_NORM_MOMENTUM**num_batches))
 
     @abstractmethod
     def see(self, latents: np.ndarray) -> None:

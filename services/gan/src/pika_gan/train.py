@@ -255,8 +255,7 @@ class _Run:
     def _finish(self) -> TrainingResult:
         """Finish with a last measurement, the film and a checkpoint; then measure the chosen generator."""
         state = self.state
-        # A run that was stopped while it finished has been measured already, which is not repeatable: the
-        # statistics are counted from where they are.
+        # A run that was stopped while it finished has been measured already.
         if state.measured_step != state.step or state.best_step is None:
             self._evaluate()
         samples.save_sheet(self.gan.draw(self.sheet_latents), self.folder / "samples", state.step)
