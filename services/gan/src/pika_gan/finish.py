@@ -19,8 +19,6 @@ from pika_gan.state import DRAWN_AT_ONCE, GanState
 
 FINAL_SEEDS = 1_500_000
 """The final measurement draws other seeds than those by which the generator was chosen."""
-JUDGE_SEEDS = 2_000_000
-_MOST_JUDGED = 1_024
 """Drawn pictures that the judge is fitted to."""
 NUM_NEIGHBOURS = 16  # drawn pictures shown with their nearest training pictures
 NUM_STOPS = 6  # of the latent walk
@@ -61,12 +59,9 @@ def measure(
     evaluation = evaluator.evaluate(gan.draw(latents_of(seeds, preset.latent_dim)), interval=True)
     if not preset.judged:
         return FinalMeasurement(evaluation)
-    say("learning to tell its best pictures from the others")
-    num = min(_MOST_JUDGED, 4 * preset.evaluation_pictures)
-    drawn = gan.draw(latents_of(list(range(JUDGE_SEEDS, JUDGE_SEEDS + num)), preset.latent_dim))
-    fitted = judge.fit(dataset, drawn)
-    judge.save(fitted, folder)
     say(f"measuring the best of {CANDIDATES} for each seed")
+    fitted = judge.fit(dataset)
+    judge.save(fitted, folder)
     network = build_judge(fitted, build_features(preset.resolution))
     of_preferred = evaluator.evaluate(draw_preferred(gan, network, seeds), interval=True)
     return FinalMeasurement(evaluation, network, of_preferred)

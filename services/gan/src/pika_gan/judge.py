@@ -1,4 +1,4 @@
-"""Fit a judge to a finished generator (see `networks.judge`), and keep it in a file."""
+"""Fit a judge to the pictures of a run (see `networks.judge`), and keep it in a file."""
 
 from __future__ import annotations
 
@@ -9,55 +9,24 @@ import keras
 import numpy as np
 from keras import ops
 
-from pika_eyes.heads import fit_logistic
 from pika_gan.data import Dataset
-from pika_gan.networks.judge import CLIP, Judge, build_features
+from pika_gan.networks.judge import Judge, build_features
 from pika_gan.outputs import outputs_of
 
 FILE = "judge.npz"
-_PENALTY = 1000.0
-"""Of the logistic regression: with a hundredth of it its choice was no better, with ten times less varied."""
 _MOST_REAL = 256
-_MOST_POSED = 512
 
 
-def fit(dataset: Dataset, drawn: np.ndarray) -> Judge:
-    """Fit to a run's pictures and to pictures drawn by its generator, uint8 (N, S, S, 3).
-
-    Pictures to choose among must be other ones than `drawn`.
-    """
-    real = _some(dataset.train, _MOST_REAL)
+def fit(dataset: Dataset) -> Judge:
+    """Fit to a run's training pictures."""
+    few = -(-len(dataset.train) // _MOST_REAL)
+    real = dataset.train[::few]
     features = build_features(dataset.size)
-    upright, mirrored, posed, fake = (
-        features_of(features, pictures)
-        for pictures in (real, real[:, :, ::-1], _some(dataset.shown, _MOST_POSED), drawn)
-    )
-    pooled_real = np.concatenate([pooled for pooled, _ in (upright, mirrored, posed)])
-    both = np.concatenate([pooled_real, fake[0]])
-    mean, deviation = both.mean(axis=0), both.std(axis=0) + 1e-3
-    rows = np.clip((both - mean) / deviation, -CLIP, CLIP)
-    head = fit_logistic(rows.astype(np.float64), np.arange(len(rows)) < len(pooled_real), _PENALTY)
-    judge = Judge(
-        mean,
-        deviation,
-        head.weights,
-        np.array(head.bias),
-        upright[1].mean(axis=(0, 1)),
-        upright[1].std(axis=(0, 1)) + 1e-3,
-        references=np.zeros(0),
-        score_mean=np.zeros(2),
-        score_deviation=np.ones(2),
-    )
-    places = np.concatenate([upright[1], mirrored[1]])
-    judge = replace(judge, references=ops.convert_to_numpy(judge.directions(places)))
-    scores = ops.convert_to_numpy(judge.both_scores(*fake))
-    return replace(judge, score_mean=scores.mean(axis=0), score_deviation=scores.std(axis=0) + 1e-6)
-
-
-def features_of(features: keras.Model, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute both kinds of features of pictures uint8 (N, S, S, 3)."""
-    pooled, places = outputs_of(features, pictures)
-    return pooled, places
+    upright, mirrored = (outputs_of(features, pictures)[0] for pictures in (real, real[:, :, ::-1]))
+    mean, deviation = upright.mean(axis=(0, 1)), upright.std(axis=(0, 1)) + 1e-3
+    judge = Judge(mean, deviation, references=np.zeros(0))
+    references = judge.directions(np.concatenate([upright, mirrored]))
+    return replace(judge, references=ops.convert_to_numpy(references))
 
 
 def scores_of(judge: keras.Model, pictures: np.ndarray) -> np.ndarray:
@@ -79,8 +48,3 @@ def load(folder: Path) -> Judge | None:
         return None
     with np.load(path) as arrays:
         return Judge(**arrays)
-
-
-def _some(pictures: np.ndarray, most: int) -> np.ndarray:
-    """Return at most `most` pictures, evenly spread."""
-    return pictures[:: -(-len(pictures) // most)]

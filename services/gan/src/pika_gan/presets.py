@@ -84,7 +84,7 @@ PRESETS: dict[str, Preset] = {
             penalty_every=4,
             upsample_every=8,
             upsampler_channels=32,
-            joint_from=0.7,
+            joint_from=0.75,
             coarse_share=0.2,
             # On a slow CPU, or in a few minutes, whole figures come before details.
             coarse_steps=6000,
@@ -94,6 +94,8 @@ PRESETS: dict[str, Preset] = {
             learning_rate_end=0.1,
             # At full strength to the end, figures are paler than real ones.
             colour_strength_end=0.25,
+            # Some hundred figures are learned by heart from half of the run on.
+            augment_target=0.4,
             default_minutes=30.0,
             # A sheet takes as long as 5 steps, a measurement as long as 50.
             sample_every=200,
