@@ -174,13 +174,13 @@ class GanState(ABC):
             return
         statistics = base_of(self.ema).non_trainable_variables
         for statistic in statistics:
-            statistic.assign(ops.zeros_like(statistic))
+            statistic.assign(np.zeros(statistic.shape, np.float32))
         random = generator_for(self.seed, 4)
         shape = (max(COUNTED_AT_ONCE, self.preset.batch_size), self.preset.latent_dim)
         for _ in range(num_batches):
             self.see(random.standard_normal(shape, np.float32))
         for statistic in statistics:
-            statistic.assign(statistic / (1 - BATCH_NORM_MOMENTUM**num_batches))
+            statistic.assign(statistic.value / (1 - BATCH_NORM_MOMENTUM**num_batches))
 
     @abstractmethod
     def see(self, latents: np.ndarray) -> None:
