@@ -52,10 +52,10 @@ def test_captions_beside_the_figure_and_frames_around_it_go():
 
 
 def test_a_pair_is_no_figure_and_a_detached_tail_is_no_second_one():
-    pair = scene(tuple(scene((255, 255, 255), centre=(100, 50))[0, 0].tolist()), centre=(100, 50))
-    assert cut_out(scene(pair, centre=(100, 150)), 64).reason == "several"
-    tail = scene(pair, centre=(100, 110), radius=17)
-    box = np.nonzero(cut_out(tail, 64).pixels.min(axis=2) < 200)
+    one = scene((255, 255, 255), centre=(100, 50))
+    assert cut_out(scene(one, centre=(100, 150)), 64).reason == "several"
+    with_tail = scene(one, centre=(100, 110), radius=17)
+    box = np.nonzero(cut_out(with_tail, 64).pixels.min(axis=2) < 200)
     assert np.ptp(box[1]) > 1.3 * np.ptp(box[0])
 
 
@@ -83,6 +83,19 @@ def test_odd_figures_and_hardly_yellow_ones_are_left_out():
     assert not chosen.kept[50:].any()
     assert yellow_share(yellow[0]) > 0.9
     assert yellow_share(white[0]) == 0
+
+
+def test_a_figure_with_the_usual_things_in_unusual_places_is_left_out():
+    random = np.random.default_rng(4)
+    figures = np.stack([cut_out(scene((255, 255, 255)), 32).pixels] * 50)
+    features, places = random.random((50, 40)), random.random((50, 9, 4))
+    places[:, 2:4] += 3
+    usual = int(np.argsort(loneliness(features))[25])
+    places[usual] = places[usual, ::-1]
+    seen = Seen(features, places)
+    assert not choose(figures, seen, seen).kept[usual]
+    assert choose(figures, Seen(features), Seen(features)).kept[usual]
+    assert choose(figures, seen, seen, at_least=45).kept.sum() == 45
 
 
 def test_a_figure_that_looks_the_other_way_conforms():

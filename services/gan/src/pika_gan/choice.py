@@ -39,7 +39,8 @@ def choose(figures: np.ndarray, seen: Seen, mirrored: Seen, at_least: int = 1) -
 
     Args:
         figures: uint8 (N, S, S, 3) on white.
-        seen, mirrored: what a network sees in them and in their mirror images.
+        seen, mirrored: what a network sees in them and in their mirror images; without places, pooled
+            features decide alone.
         at_least: number of yellow ones to keep, if there are so many, even if that is a larger share.
     """
     is_yellow = np.array([yellow_share(figure) > LEAST_YELLOW for figure in figures], bool)

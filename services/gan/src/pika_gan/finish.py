@@ -19,7 +19,6 @@ from pika_gan.state import DRAWN_AT_ONCE, GanState
 
 FINAL_SEEDS = 1_500_000
 """The final measurement draws other seeds than those by which the generator was chosen."""
-"""Drawn pictures that the judge is fitted to."""
 NUM_NEIGHBOURS = 16  # drawn pictures shown with their nearest training pictures
 NUM_STOPS = 6  # of the latent walk
 
