@@ -8,7 +8,7 @@ The truth (columns filename and label) selects the Pikachus; duplicates (column 
 tenth is held out by the pictures' hashes, as in every run. All presets get the same pictures: figures cut out
 and selected or, with --squares, whole squares. Prints for each preset KID × 1000 with its 95 % interval in
 both feature spaces, precision and recall, near copies and likeness, and below it the same of what the judge
-prefers. Sheets, films and logs are written to the folder; they are derived from other people's pictures and
+chooses. Sheets, films and logs are written to the folder; they are derived from other people's pictures and
 must stay there. The last line is a JSON object.
 
 With PIKA_GAN_BACKEND=jax it trains on JAX, and TensorFlow need not be installed.
@@ -64,7 +64,7 @@ def main() -> None:
         told[name] = figures_of(result)
         print(f"{name}: {told[name]['steps']} steps, {line_of(told[name])}", flush=True)
         if told[name]["preferred"]:
-            print(f"  best of {CANDIDATES}: {line_of(told[name]['preferred'])}", flush=True)
+            print(f"  of up to {CANDIDATES}: {line_of(told[name]['preferred'])}", flush=True)
     print(json.dumps({"minutes": arguments.minutes, "seed": arguments.seed, "presets": told}))
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from pika_gan.candidates import CANDIDATES, candidate_latents, preferred
 from pika_gan.latents import latent
 from pika_gan.presets import PRESETS
 from pika_gan.runs import RunFolder
+from pika_gan.serving import LoadedModel
 from pika_kit.models import Registry
 from pika_kit.runtimes import OnnxRuntime
 from pika_kit.testing import MemoryStore, settings_for_tests
@@ -61,20 +63,46 @@ def test_candidates_are_independent_and_normal():
     assert np.abs(correlations).max() < 0.35  # 5.6 standard deviations
 
 
-def test_the_highest_score_of_each_group_is_preferred():
-    np.testing.assert_array_equal(preferred(np.array([0.1, 3, 2, 5, 5, -1]), 3), [1, 3])
+def test_the_first_accepted_candidate_is_preferred_or_else_the_best():
+    scores = np.array([1, 3, 2, 3])
+    assert preferred(scores, np.array([False, False, True, True])) == 2
+    assert preferred(scores, np.zeros(4, bool)) == 1
 
 
-def test_generate_returns_the_candidate_that_the_critic_scores_highest(client, with_critic):
+def test_candidates_are_drawn_until_the_critic_accepts_one():
+    drawn = []
+
+    def draw(inputs):
+        drawn.append(inputs["latents"][0, 0])
+        return {"pictures": np.full((1, 2, 2, 3), inputs["latents"][0, 0] / 10)}
+
+    def judge(inputs):
+        score = inputs["pictures"][:, 0, 0, 0]
+        return {"scores": score, "accepted": score >= 0.3}
+
+    def of_an_earlier_release(inputs):
+        return {"scores": judge(inputs)["scores"]}
+
+    candidates = [np.array(rows, np.float32)[:, None] for rows in ([1, 3, 5, 0], [2, 1, 0, 0])]
+    for critic, expected, in_all in ((judge, [3, 2], 6), (of_an_earlier_release, [5, 2], 8)):
+        drawn.clear()
+        runtimes = [SimpleNamespace(run=function) for function in (draw, critic)]
+        model = LoadedModel("v1", 1, 2, runtimes[0], lambda critic=runtimes[1]: critic)
+        _, latents = model.draw_preferred(candidates)
+        np.testing.assert_array_equal(latents[:, 0], expected)
+        assert len(drawn) == in_all
+
+
+def test_generate_returns_the_first_candidate_that_the_critic_accepts(client, with_critic):
     generator, critic = (OnnxRuntime(with_critic[1] / name) for name in ("model.onnx", "critic.onnx"))
     chosen = set()
     for seed in range(6):
         latents = candidate_latents(seed, 4, 16, 0.9)
-        scores = [
-            critic.run({"pictures": generator.run({"latents": row[None]})["pictures"]})["scores"][0]
-            for row in latents
+        judged = [
+            critic.run({"pictures": generator.run({"latents": row[None]})["pictures"]}) for row in latents
         ]
-        best = int(np.argmax(scores))
+        scores, accepted = (np.array([one[name][0] for one in judged]) for name in ("scores", "accepted"))
+        best = preferred(scores, accepted)
         chosen.add(best)
         alone = client.post("/generate", json={"latents": [latents[best].tolist()]})
         received = client.get(f"/generate?seed={seed}&candidates=4&truncation=0.9")
@@ -101,7 +129,7 @@ def test_without_candidates_nothing_changes(client, with_critic):
     assert client.get("/generate?seed=5&candidates=4").headers["ETag"] != answer.headers["ETag"]
 
 
-def test_the_card_has_figures_of_what_the_critic_prefers(with_critic):
+def test_the_card_has_figures_of_what_the_critic_accepts(with_critic):
     card = Registry(with_critic[0], "gan").card("v1")
     assert card["critic"]["candidates"] == CANDIDATES
     preferred_ones, all_of_them = card["critic"]["evaluation"], card["evaluation"]
@@ -121,7 +149,9 @@ def test_a_critic_that_judges_otherwise_in_onnx_is_not_exported(tmp_path, monkey
             return {name: array + 0.01 * (name == "scores") for name, array in values.items()}
 
     generator = keras.Sequential([keras.Input((4,)), keras.layers.Dense(12), keras.layers.Reshape((2, 2, 3))])
-    critic = keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    pictures = keras.Input((2, 2, 3))
+    scores = keras.layers.Dense(1)(keras.layers.Flatten()(pictures))
+    critic = keras.Model(pictures, [scores, scores >= 0.0])
     assert exporting.export(generator, tmp_path / "right", critic) <= exporting.AGREEMENT
     monkeypatch.setattr(exporting, "OnnxRuntime", Wrong)
     with pytest.raises(exporting.ExportDisagrees, match=r"critic\.onnx"):

@@ -65,7 +65,7 @@ def test_an_upsampler_and_a_judge_are_in_the_files(tiny, tmp_path):
     assert pictures.shape == (2, 16, 16, 3)
     assert np.abs(pictures).max() <= 1
     scores = OnnxRuntime(tmp_path / "critic.onnx").run({"pictures": pictures})["scores"]
-    np.testing.assert_allclose(scores, judge.scores_of(critic, gan.draw(latents)), atol=0.02)
+    np.testing.assert_allclose(scores, judge.judged_by(critic, gan.draw(latents))[0], atol=0.02)
 
 
 def test_a_disagreement_stops_the_export(exported, tmp_path, monkeypatch):

@@ -213,13 +213,13 @@ def test_versions_stand_side_by_side():
     assert shown["KID × 1000"] == "395 (379–413)"
     assert shown["precision, recall"] == "0.10, 0.04"
     assert (shown["likeness"], shown["called Pikachu"], shown["faults"]) == ("–", "0.48", "none")
-    best = "best of several:\n  KID × 1000\n  precision, recall\n  likeness"
-    assert shown[best] == "–"
+    chosen = "with candidates:\n  KID × 1000\n  precision, recall\n  likeness"
+    assert shown[chosen] == "–"
     measured = {**card["evaluation"], "kid": 0.1, "kid_interval": [0.09, 0.11], "likeness": 0.99}
     critic = {"candidates": 4, "evaluation": measured}
     table = _table([figures_of(card | {"critic": critic})])
     shown = dict(zip(*(column.cells for column in table.columns), strict=True))
-    assert shown[best] == "of 4\n100 (90–110)\n0.10, 0.04\n0.99"
+    assert shown[chosen] == "up to 4\n100 (90–110)\n0.10, 0.04\n0.99"
 
 
 @pytest.mark.parametrize("words", [["--json", "status"], ["status", "--json"]])

@@ -182,7 +182,7 @@ def test_a_generator_with_a_critic_shows_the_best_of_its_candidates(make, monkey
     results = make(stack).run()
     assert [body["candidates"] for path, body in stack.posted if path == "/generate"] == [4, 4, 4]
     text = demo_report.as_markdown(results)
-    assert "best of 4 for each seed**, of which: KID × 1000 9, put together 0.95" in text
+    assert "chose among up to 4 for each seed**: KID × 1000 9, put together 0.95" in text
     assert "/generate?seed=7&size=256&candidates=4'" in text
     assert "generate -n 16 --grid --candidates 4 --out" in text
     json.dumps(results.to_json())

@@ -130,7 +130,8 @@ class Client(Connection):
             seeds: "0,4-6", or a list, instead of `seed`.
             latents: instead of seeds.
             truncation: 0–2; smaller values give plainer pictures.
-            candidates: 1–8; draw this many for each seed and return the one that the model's critic prefers.
+            candidates: 1–8; draw up to this many for each seed and return the first one that the model's
+                critic accepts, or else the best.
             size: side in pixels, a power of two from 8 to 512; by default the model's own.
             quality: 1–100, for JPEG and WebP.
             model_version: such as "v2"; by default the current one.

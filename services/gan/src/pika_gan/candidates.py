@@ -1,6 +1,8 @@
-"""Choose among candidates: draw several pictures for a seed and show the one with the highest score.
+"""Choose among candidates: draw pictures for a seed until one is good enough.
 
 A generator draws some pictures better than others, and a judge can tell them apart (see `networks.judge`).
+The first one that it accepts is taken, not the best of all: usual poses have the highest scores, and of the
+best of several there would soon be nothing else.
 No TensorFlow here: the front end uses it as well.
 """
 
@@ -23,15 +25,14 @@ def candidate_latents(seed: int, num: int, dim: int, truncation: float = 1.0) ->
     return np.stack(rows) * np.float32(truncation)
 
 
-def preferred(scores: np.ndarray, num: int) -> np.ndarray:
-    """Return the row of the highest score in each group of `num` consecutive ones.
+def preferred(scores: np.ndarray, accepted: np.ndarray) -> int:
+    """Return which of a seed's candidates is shown: the first accepted one, or else the best.
 
     Args:
-        scores: the judge's scores (G · num,).
-        num: of candidates.
+        scores: the judge's scores (C,).
+        accepted: bool (C,), whether each is good enough.
 
     Returns:
-        Indices (G,) into `scores`; of equal scores, the first.
+        An index into `scores`; of equal scores, the first.
     """
-    groups = scores.reshape(-1, num)
-    return np.arange(len(groups)) * num + groups.argmax(axis=1)
+    return int(accepted.argmax() if accepted.any() else scores.argmax())

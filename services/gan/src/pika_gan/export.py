@@ -7,7 +7,8 @@ Signatures of the SavedModel and their ONNX files; pictures are (N, S, S, 3) flo
 - `serving_default`, model.onnx: `latents` (N, latent_dim) float32 → `pictures`.
 - `from_seeds`, seeds.onnx: `seeds` (N,) int64 and `truncation` () float32 → `pictures`, the same that POST
   /generate draws for these seeds.
-- `score`, critic.onnx, of runs with a judge: `pictures` → `scores` (N,) float32, high for good ones.
+- `score`, critic.onnx, of runs with a judge: `pictures` → `scores` (N,) float32, high for good ones, and
+  `accepted` (N,) bool, whether they are high enough.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def export(generator: keras.Model, folder: Path, critic: keras.Model | None = No
     Args:
         generator: latents → pictures.
         folder: is created.
-        critic: pictures → scores, see `build_judge`.
+        critic: pictures → scores and accepted, see `build_judge`.
 
     Raises:
         ExportDisagrees: the difference is above AGREEMENT.
@@ -94,7 +95,8 @@ def export(generator: keras.Model, folder: Path, critic: keras.Model | None = No
     if critic is not None:
 
         def scores_of(pictures: Any) -> dict[str, Any]:
-            return {"scores": critic(pictures, training=False)}
+            scores, accepted = critic(pictures, training=False)
+            return {"scores": scores, "accepted": accepted}
 
         pictures = [tf.TensorSpec([None, *critic.input_shape[1:]], tf.float32, name="pictures")]
         archive.track(critic)

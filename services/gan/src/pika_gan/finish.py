@@ -30,7 +30,7 @@ class FinalMeasurement:
     Attributes:
         evaluation: of all its pictures.
         judge: the network that chooses among candidates; None if the preset has none.
-        of_preferred: of those that the judge prefers among CANDIDATES each; None without a judge.
+        of_preferred: of the first of CANDIDATES each that the judge accepts; None without a judge.
     """
 
     evaluation: Evaluation
@@ -58,7 +58,7 @@ def measure(
     evaluation = evaluator.evaluate(gan.draw(latents_of(seeds, preset.latent_dim)), interval=True)
     if not preset.judged:
         return FinalMeasurement(evaluation)
-    say(f"measuring the best of {CANDIDATES} for each seed")
+    say(f"measuring what the judge accepts among {CANDIDATES} for each seed")
     fitted = judge.fit(dataset)
     judge.save(fitted, folder)
     network = build_judge(fitted, build_features(preset.resolution))
@@ -78,7 +78,9 @@ def draw_preferred(gan: GanState, network: keras.Model, seeds: list[int]) -> np.
             for seed in seeds[start : start + DRAWN_AT_ONCE]
         ]
         drawn = gan.draw(np.concatenate(rows))
-        chosen.append(drawn[preferred(judge.scores_of(network, drawn), CANDIDATES)])
+        judged = [of_all.reshape(-1, CANDIDATES) for of_all in judge.judged_by(network, drawn)]
+        best = [preferred(*of_seed) for of_seed in zip(*judged, strict=True)]
+        chosen.append(drawn[np.arange(len(rows)) * CANDIDATES + best])
     return np.concatenate(chosen)
 
 
@@ -93,7 +95,7 @@ def save_pictures(
 ) -> tuple[str, ...]:
     """Save best.png, film.webp, walk.webp and nearest.png.
 
-    With a judge, preferred.png shows the best of CANDIDATES for each seed of best.png.
+    With a judge, preferred.png shows the first of CANDIDATES that it accepts for each seed of best.png.
 
     Returns:
         The ids of the training pictures on nearest.png, in order.
@@ -102,8 +104,8 @@ def save_pictures(
     drawn = gan.draw(sheet_latents)
     samples.save_sheet(drawn, folder, 0).replace(folder / "best.png")
     if network is not None:
-        best_of_several = draw_preferred(gan, network, sheet_seeds)
-        samples.save_sheet(best_of_several, folder, 0).replace(folder / "preferred.png")
+        accepted = draw_preferred(gan, network, sheet_seeds)
+        samples.save_sheet(accepted, folder, 0).replace(folder / "preferred.png")
     samples.save_film(folder / "samples", folder / "film.webp")
     stops = samples.walk_latents(sheet_latents[:NUM_STOPS])
     samples.save_walk(gan.draw(stops), folder / "walk.webp")

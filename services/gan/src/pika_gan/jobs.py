@@ -84,7 +84,7 @@ def train(
     Returns:
         {"run_id", "model_version", "steps", "resumed_from", "minutes", "num_pictures", "pictures",
         "passed_gate", "warnings"} and the figures named in _TOLD; "best_of": {"candidates", "kid",
-        "likeness"} of what the critic prefers among so many for each seed, None without a critic.
+        "likeness"} of what the critic accepts among so many for each seed, None without a critic.
 
     Raises:
         JobError: too few pictures, an unknown preset, or training that diverged.

@@ -5,7 +5,7 @@ gan/<run_id>/config.json         preset, seed, budget
 gan/<run_id>/manifest.json       the ids of the pictures it saw
 gan/<run_id>/log.jsonl           the curves; the same for TensorBoard in tensorboard/
 gan/<run_id>/samples/step-….png  sample sheets; of the chosen generator best.png; all of them film.webp
-gan/<run_id>/preferred.png       of each of best.png's seeds the candidate that the judge prefers
+gan/<run_id>/preferred.png       of each of best.png's seeds the first candidate that the judge accepts
 gan/<run_id>/checkpoints/…       the last few; the chosen generator's weights in best.npz
 """
 

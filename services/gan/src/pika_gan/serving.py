@@ -59,7 +59,10 @@ class LoadedModel:
         return to_uint8(np.stack([self.pictures_of(row[None])[0] for row in latents]))
 
     def draw_preferred(self, candidates: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the candidates (C, latent_dim) of N seeds, and keep the one that the critic scores highest.
+        """Draw the candidates (C, latent_dim) of each of N seeds until the critic accepts one.
+
+        If it accepts none, the one with the highest score is kept; a critic of an earlier release accepts
+        none.
 
         Returns:
             The pictures uint8 (N, S, S, 3), and their latents (N, latent_dim).
@@ -69,9 +72,17 @@ class LoadedModel:
         """
         critic, kept = self._critic, []
         for latents in candidates:
-            drawn = [self.pictures_of(row[None]) for row in latents]  # one by one, as in `draw`
-            scores = np.concatenate([critic.run({"pictures": picture})["scores"] for picture in drawn])
-            best = int(preferred(scores, len(latents))[0])
+            drawn: list[np.ndarray] = []
+            scores: list[float] = []
+            accepted: list[bool] = []
+            for row in latents:
+                drawn.append(self.pictures_of(row[None]))  # one by one, as in `draw`
+                judged = critic.run({"pictures": drawn[-1]})
+                scores.append(judged["scores"][0])
+                accepted.append(bool(judged.get("accepted", [False])[0]))
+                if accepted[-1]:
+                    break
+            best = preferred(np.array(scores), np.array(accepted))
             kept.append((drawn[best][0], latents[best]))
         pictures, chosen = zip(*kept, strict=True)
         return to_uint8(np.stack(pictures)), np.stack(chosen)

@@ -4,9 +4,9 @@
 
 `folder` then contains config.json, manifest.json, log.jsonl, samples/, film.webp, best.png, nearest.png
 (drawn pictures above the nearest training pictures), walk.webp, checkpoints/, best.npz (the averaged
-generator with the lowest KID), tensorboard/ and, with a judge, judge.npz and preferred.png (the best of
-several). Called again with the same folder it continues from the last checkpoint; with a budget in steps,
-an interrupted run gives the same result as an uninterrupted one.
+generator with the lowest KID), tensorboard/ and, with a judge, judge.npz and preferred.png (what it
+accepts among several). Called again with the same folder it continues from the last checkpoint; with a
+budget in steps, an interrupted run gives the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TrainingResult:
     resumed_from: int  # the step from which this call continued
     evaluation: Evaluation
     of_preferred: Evaluation | None
-    """Of the pictures that the judge prefers among CANDIDATES each; None without a judge."""
+    """Of the first of CANDIDATES each that the judge accepts; None without a judge."""
     warnings: tuple[str, ...]
     nearest_ids: tuple[str, ...]  # of the training pictures on nearest.png, in order
 

@@ -64,7 +64,7 @@ def figures_of(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_preferred(card: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the figures of what the version's critic prefers among several candidates, if it has one."""
+    """Return the figures of what the version's critic chooses among candidates, if it has one."""
     critic = card.get("critic")
     if critic is None:
         return None
@@ -97,7 +97,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         "KID × 1000": _kid,
         "precision, recall": lambda row: f"{_share(row['precision'])}, {_share(row['recall'])}",
         "likeness": lambda row: _share(row["likeness"]),
-        "best of several:\n  KID × 1000\n  precision, recall\n  likeness": _of_the_best,
+        "with candidates:\n  KID × 1000\n  precision, recall\n  likeness": _with_candidates,
         "diversity": lambda row: _share(row["diversity"]),
         "near copies": lambda row: _share(row["near_copy_rate"]),
         "called Pikachu": lambda row: _share(row.get("called_pikachu")),
@@ -114,13 +114,13 @@ def _kid(row: dict[str, Any]) -> str:
     return f"{1000 * row['kid']:.0f}{around}"
 
 
-def _of_the_best(row: dict[str, Any]) -> str:
-    """Return the figures of what is preferred among candidates, a line each."""
+def _with_candidates(row: dict[str, Any]) -> str:
+    """Return the figures of what is chosen among candidates, a line each."""
     critic = row["critic"]
     if not critic:
         return "–"
     shares = f"{_share(critic['precision'])}, {_share(critic['recall'])}"
-    return f"of {critic['candidates']}\n{_kid(critic)}\n{shares}\n{_share(critic['likeness'])}"
+    return f"up to {critic['candidates']}\n{_kid(critic)}\n{shares}\n{_share(critic['likeness'])}"
 
 
 def _share(value: float | None) -> str:

@@ -88,7 +88,7 @@ def train_gan(
 @click.option(
     "--candidates",
     type=click.IntRange(1, 8),
-    help="Draw this many for each seed and keep the one that the model's critic prefers.  [default: 1]",
+    help="Draw up to this many for each seed until the model's critic accepts one.  [default: 1]",
 )
 @click.option("--truncation", type=click.FloatRange(0, 2), help="Below 1: more alike, fewer odd ones.")
 @click.option(

@@ -103,7 +103,8 @@ def _best_of(gan: GanRun) -> list[str]:
     if not gan.best_of:
         return []
     figures = f"KID × 1000 {1000 * gan.best_of.kid:.0f}, put together {_figure(gan.best_of.likeness)}"
-    return [f"- **the files show the best of {gan.candidates} for each seed**, of which: {figures}"]
+    shown = f"the files show what its critic chose among up to {gan.candidates} for each seed"
+    return [f"- **{shown}**: {figures}"]
 
 
 def _how_chosen(facts: dict[str, Any]) -> str:

@@ -86,7 +86,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class BestOf:
-    """What the generator's critic prefers among so many candidates for each seed, measured."""
+    """What the generator's critic chooses among up to so many candidates for each seed, measured."""
 
     candidates: int
     kid: float

@@ -135,8 +135,8 @@ class Demo:
     def _draw(self, gan: GanRun) -> None:
         """Use the version just trained, even if its faults keep it from being served.
 
-        If it has a critic, everything that is shown is the best of as many candidates as it was measured
-        with.
+        If it has a critic, everything that is shown is what it chooses among as many candidates as it was
+        measured with.
         """
         asked = {"seed": 0, "size": SHOWN_SIZE, "model_version": gan.version, "candidates": gan.candidates}
         files = self.results.files

@@ -45,7 +45,7 @@ class GenerateAnswer(BaseModel):
     request_id: str
     seeds: list[int] | None = Field(description="Null where latents were sent")
     truncation: float
-    candidates: int = Field(description="Drawn for each picture that is returned")
+    candidates: int = Field(description="At most so many are drawn for each picture that is returned")
     size: int = Field(description="Side of each picture in pixels")
     format: Literal["png", "jpeg", "webp"]
     grid: bool

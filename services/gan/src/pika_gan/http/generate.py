@@ -188,7 +188,7 @@ def _latents(asked: GenerateQuery, model: LoadedModel) -> tuple[list[int] | None
 
 
 def _preferred(asked: GenerateQuery, model: LoadedModel, seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pictures and latents that the model's judge prefers. Raises a Problem without one."""
+    """Return the pictures and latents that the model's judge accepts. Raises a Problem without one."""
     dim = model.latent_dim
     candidates = [candidate_latents(seed, asked.candidates, dim, asked.truncation) for seed in seeds]
     try:

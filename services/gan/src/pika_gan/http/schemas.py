@@ -80,8 +80,9 @@ class GenerateQuery(OptionalBody):
         1,
         ge=1,
         le=MAX_CANDIDATES,
-        description="Draw this many pictures for each seed and return the one that the model's critic "
-        "scores highest: better pictures, and as many times the work. Not with latents",
+        description="Draw up to this many pictures for each seed and return the first one that the model's "
+        "critic accepts, or else the best: better pictures, and up to so many times the work. Not with "
+        "latents",
     )
     size: Size | None = Field(
         None, description="Side in pixels, a power of two from 8 to 512; default: the model's own"

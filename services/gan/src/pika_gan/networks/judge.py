@@ -1,9 +1,10 @@
-"""The judge: a frozen network that scores pictures, by which the best of several candidates is chosen.
+"""The judge: a frozen network that scores pictures, and accepts those that are good enough.
 
 The critics that trained a generator cannot do that: it has learned what they look for. The judge looks
 through another network and is fitted to the real pictures after the run (`judge`). Its score says how near a
 picture is, place by place, to the most similar real ones, as in `likeness`, but in a deeper map. Usual
-pictures are good ones: a fault takes a picture away from all of them.
+pictures are good ones: a fault takes a picture away from all of them. Good enough is what scores no less than
+some of the real pictures do.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ class Judge:
     Attributes:
         mean, deviation: of real pictures' features at places, (C,).
         references: unit vectors (R, P · C): standardised features of real pictures and of mirrored ones.
+        threshold: the lowest score that is accepted, ().
     """
 
     mean: np.ndarray
     deviation: np.ndarray
     references: np.ndarray
+    threshold: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, for a file."""
@@ -43,9 +46,7 @@ class Judge:
 
     def scores(self, places: Any) -> Any:
         """Map features at places (N, P, C) to scores (N,), mean cosines."""
-        cosines = ops.matmul(self.directions(places), ops.transpose(self.references))
-        nearest, _ = ops.top_k(cosines, max(1, round(NEAREST_SHARE * len(self.references))))
-        return ops.mean(nearest, axis=1)
+        return mean_of_nearest(ops.matmul(self.directions(places), ops.transpose(self.references)))
 
     def directions(self, places: Any) -> Any:
         """Standardise features at places (N, P, C) and return their unit vectors (N, P · C)."""
@@ -53,6 +54,12 @@ class Judge:
         rows = ops.reshape(rows, (-1, rows.shape[1] * rows.shape[2]))
         lengths = ops.sqrt(ops.sum(ops.square(rows), axis=1, keepdims=True))
         return rows / ops.maximum(lengths, 1e-6)
+
+
+def mean_of_nearest(cosines: Any) -> Any:
+    """Map cosines (N, R) with all references to the mean of the highest NEAREST_SHARE of them, (N,)."""
+    nearest, _ = ops.top_k(cosines, max(1, round(NEAREST_SHARE * cosines.shape[1])))
+    return ops.mean(nearest, axis=1)
 
 
 def build_features(resolution: int) -> keras.Model:
@@ -66,9 +73,12 @@ def build_features(resolution: int) -> keras.Model:
 
 
 def build_judge(judge: Judge, features: keras.Model) -> keras.Model:
-    """Build the whole judge: pictures (N, S, S, 3) float32 in [-1, 1] → scores (N,), high for good ones."""
+    """Build the whole judge: pictures (N, S, S, 3) float32 in [-1, 1] → scores (N,), accepted bool (N,).
+
+    Scores are high for good pictures.
+    """
     scores = _Scores(judge, dtype="float32")(features.output)
-    return keras.Model(features.input, scores, name="judge")
+    return keras.Model(features.input, [scores, scores >= float(judge.threshold)], name="judge")
 
 
 class _Scores(layers.Layer):
