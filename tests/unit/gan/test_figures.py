@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pika_gan.choice import choose, conformity, loneliness, yellow_share
+from pika_gan.choice import cheek_height, choose, conformity, loneliness, yellow_share
 from pika_gan.figures import cut_out
 from pika_gan.jitter import pose
 from pika_gan.spaces import Seen
@@ -77,12 +77,32 @@ def test_odd_figures_and_hardly_yellow_ones_are_left_out():
     places[[7, 8]] = places[[7, 8], ::-1]  # and in where they show it
     seen = Seen(features, places)
     chosen = choose(np.concatenate([yellow, white]), seen, seen)
-    assert chosen.left_out == {"hardly_yellow": 5, "not_typical": 15}
+    assert chosen.left_out == {"hardly_yellow": 5, "head_alone": 0, "not_typical": 15}
     assert chosen.kept.sum() == 35
     assert not chosen.kept[[7, 8]].any()
     assert not chosen.kept[50:].any()
     assert yellow_share(yellow[0]) > 0.9
     assert yellow_share(white[0]) == 0
+
+
+def test_a_head_alone_is_left_out():
+    """Its cheeks are far down; a whole figure's are in the middle, or hidden."""
+
+    def with_cheeks(row):
+        figure = cut_out(scene((255, 255, 255)), 64).pixels.copy()
+        if row is not None:
+            figure[row - 2 : row + 2, [18, 19, 20, 44, 45, 46]] = (230, 40, 30)
+        return figure
+
+    rows = [None] * 10 + [20, 32, 44] * 10 + [52]
+    figures = np.stack([with_cheeks(row) for row in rows])
+    heights = [cheek_height(figure) for figure in figures]
+    expected = [0 if row is None else (row - 0.5 - 2.5) / 58 for row in rows]
+    np.testing.assert_allclose(heights, expected, atol=0.03)
+    seen = Seen(np.random.default_rng(3).random((len(figures), 8)))
+    chosen = choose(figures, seen, seen, at_least=len(figures))
+    assert chosen.left_out == {"hardly_yellow": 0, "head_alone": 1, "not_typical": 0}
+    np.testing.assert_array_equal(np.flatnonzero(~chosen.kept), [40])
 
 
 def test_a_figure_with_the_usual_things_in_unusual_places_is_left_out():

@@ -64,7 +64,7 @@ def test_figures_are_whole_although_the_squares_are_not(memory_store, features_b
     facts = dataset.facts
     assert facts["kind"] == "figures"
     assert facts["num_looked_at"] == 100
-    assert facts["left_out"] == {"busy_ground": 10, "hardly_yellow": 0, "not_typical": 27}
+    assert facts["left_out"] == {"busy_ground": 10, "hardly_yellow": 0, "head_alone": 0, "not_typical": 27}
     assert len(dataset.ids) == 63
     assert len(dataset.shown) == 3 * len(dataset.train)
     corners = dataset.shown[:, [0, 0, -1, -1], [0, -1, 0, -1]]
