@@ -25,6 +25,8 @@ HELD_OUT_SHARE = 0.1
 MOST_SHOWN = 8_192
 """Up to this number of training pictures poses are added: 100 MB at 64 px, 1.6 GB at 256. Where figures are
 many, they differ without poses."""
+MOST_FLAT = 8
+"""A picture shows nothing if no channel, 0–255, spans more than this from its lowest to its highest value."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,14 @@ def make_dataset(
             pictures; more than one only for figures on white.
 
     Raises:
-        ValueError: fewer than `minimum` different pictures.
+        ValueError: fewer than `minimum` different pictures that show something.
     """
     items = _different(sorted(pictures, key=lambda item: item[0]))
     if len(items) < minimum:
-        raise ValueError(f"expected at least {minimum} different training pictures, received {len(items)}")
+        raise ValueError(
+            f"expected at least {minimum} different training pictures that show something, "
+            f"received {len(items)}"
+        )
     held_out = [item for item in items if is_held_out(item[0])]
     if len(held_out) < 2:  # among few pictures the hash may hold out none
         held_out = items[:: len(items) // 2][:2]
@@ -135,12 +140,15 @@ def make_dataset(
 
 
 def _different(items: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-    """Keep the first of pictures with equal pixels: copies teach nothing and must not be held out."""
+    """Keep the first of pictures with equal pixels, and none of one colour.
+
+    Copies teach nothing and must not be held out; a generator of empty pictures would pass for a good one.
+    """
     seen: set[bytes] = set()
     different = []
     for key, pixels in items:
         digest = hashlib.sha256(pixels.tobytes()).digest()
-        if digest not in seen:
+        if digest not in seen and np.ptp(pixels, axis=(0, 1)).max() > MOST_FLAT:
             seen.add(digest)
             different.append((key, pixels))
     return different
