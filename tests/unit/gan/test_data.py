@@ -83,7 +83,5 @@ def test_a_cache_of_an_earlier_release_is_read(dataset, tmp_path):
 
 
 def test_too_few_pictures_are_refused(dataset):
-    with pytest.raises(
-        ValueError, match="expected at least 16 .* that show something, received 3"
-    ):
+    with pytest.raises(ValueError, match=r"expected at least 16 .* that show something, received 3"):
         make_dataset([(str(i), dataset.train[i]) for i in range(3)], dataset.size)

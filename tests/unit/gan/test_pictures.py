@@ -108,7 +108,5 @@ def test_copies_of_one_picture_are_too_few(memory_store):
     data = encode_png(square(wide_scene(random, is_plain=True), 64))
     for number in range(20):
         chosen.add(f"{number:064x}", data, "png", {})
-    with pytest.raises(
-        ValueError, match="at least 16 .* that show something, received 1"
-    ):
+    with pytest.raises(ValueError, match=r"at least 16 .* that show something, received 1"):
         gathered(memory_store, PRESETS["tiny"])
