@@ -58,14 +58,17 @@ def test_an_upsampler_and_a_judge_are_in_the_files(tiny, tmp_path):
     random = np.random.default_rng(0)
     for weight in gan.ema.weights:
         weight.assign(weight + random.uniform(0.0, 0.1, weight.shape))
-    critic = build_judge(judge.fit(discs), build_features(16))
-    assert exporting.export(gan.ema, tmp_path, critic) <= 1e-4
     latents = latents_of([3, 1], 16)
+    fitted, features, drawn = judge.fit(discs), build_features(16), gan.draw(latents)
+    scores, _ = judge.judged_by(build_judge(fitted, features), drawn)
+    critic = build_judge(dataclasses.replace(fitted, threshold=scores.mean()), features)
+    assert exporting.export(gan.ema, tmp_path, critic) <= 1e-4
     pictures = OnnxRuntime(tmp_path / "model.onnx").run({"latents": latents})["pictures"]
     assert pictures.shape == (2, 16, 16, 3)
     assert np.abs(pictures).max() <= 1
-    scores = OnnxRuntime(tmp_path / "critic.onnx").run({"pictures": pictures})["scores"]
-    np.testing.assert_allclose(scores, judge.judged_by(critic, gan.draw(latents))[0], atol=0.02)
+    judged = OnnxRuntime(tmp_path / "critic.onnx").run({"pictures": pictures})
+    np.testing.assert_allclose(judged["scores"], scores, atol=0.02)
+    np.testing.assert_array_equal(judged["accepted"], scores > scores.min())
 
 
 def test_a_disagreement_stops_the_export(exported, tmp_path, monkeypatch):

@@ -176,7 +176,7 @@ def test_a_generator_with_faults_is_shown_by_its_version(make, monkeypatch):
     assert "generate -n 16 --grid --model-version v1 --out" in commands
 
 
-def test_a_generator_with_a_critic_shows_the_best_of_its_candidates(make, monkeypatch):
+def test_a_generator_with_a_critic_shows_what_it_chooses_among_candidates(make, monkeypatch):
     monkeypatch.setitem(GAN, "best_of", {"candidates": 4, "kid": 0.0087, "likeness": 0.95})
     stack = FakeStack({0.95: 250})
     results = make(stack).run()
